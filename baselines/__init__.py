@@ -1,0 +1,1 @@
+"""One file per baseline, found by its name and registered nowhere."""
