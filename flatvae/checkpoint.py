@@ -1,0 +1,112 @@
+"""Checkpoints: one safetensors file per (data set, method), all seeds stacked, with what rebuilds the model in its header.
+
+The header's JSON holds the format version, the builder's module, its hyperparameters and the description of the data set:
+a checkpoint is loaded without the config, or the data, that it was trained with.
+"""
+
+import importlib
+import json
+import os
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from flatvae.datasets import Dataset
+from flatvae.errors import InputError
+from flatvae.model import LatentVariableModel
+
+VERSION = 1
+_KEY = "flatvae"
+
+
+def save(path: str | Path, state: dict[str, Tensor], metadata: dict) -> None:
+    """Writes the stacked parameters and the metadata; atomic: the file is whole or not there.
+
+    Args:
+        path: ``….safetensors``.
+        state: parameters by name, (S, …).
+        metadata: JSON-able: ``builder`` ("module:function"), ``build`` (its hyperparameters), ``dataset`` (a
+            ``Dataset.description()``), ``seeds`` (one dictionary per seed), and anything else worth keeping.
+    """
+    path = Path(path)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    text = json.dumps({"version": VERSION, **metadata}, sort_keys=True)
+    save_file({name: value.contiguous() for name, value in state.items()}, beside, metadata={_KEY: text})
+    os.replace(beside, path)
+
+
+def _open(path: Path):
+    if not path.is_file():
+        raise InputError(f"checkpoint {path} does not exist; train the method first, or check the path")
+    try:
+        return safe_open(path, framework="pt")
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"checkpoint {path} is truncated or no safetensors file; delete it and train again") from error
+
+
+def metadata(path: str | Path) -> dict:
+    """The metadata that ``save`` was given.
+
+    Raises:
+        InputError: no such file, a truncated one, one of something else, or one of another format version.
+    """
+    path = Path(path)
+    with _open(path) as file:
+        text = (file.metadata() or {}).get(_KEY)
+    if text is None:
+        raise InputError(f"checkpoint {path} was not written by flatvae; name a model.safetensors of its results")
+    content = json.loads(text)
+    if content["version"] != VERSION:
+        raise InputError(
+            f"checkpoint {path} has format version {content['version']} and this flatvae reads {VERSION}; train it again"
+        )
+    return content
+
+
+def finite_seeds(path: str | Path) -> list[int]:
+    """The seeds whose training stayed finite."""
+    return [s["seed"] for s in metadata(path)["seeds"] if s["frozen_step"] is None]
+
+
+def load(path: str | Path, seed: int) -> LatentVariableModel:
+    """The trained model of one seed, in evaluation mode and with ``config`` set to the checkpoint's metadata and ``seed``.
+
+    Args:
+        path: ``{results_dir}/{dataset}/{method}/model.safetensors``.
+        seed: one of the seeds it was trained with.
+
+    Raises:
+        InputError: the file is missing, truncated, of another version or model, or has no such seed.
+    """
+    path = Path(path)
+    content = metadata(path)
+    seeds = [s["seed"] for s in content["seeds"]]
+    if seed not in seeds:
+        raise InputError(f"checkpoint {path} has no seed {seed}; it holds {', '.join(map(str, seeds))}")
+    model = _build(path, content)
+    with _open(path) as file:
+        state = {name: file.get_slice(name)[seeds.index(seed)] for name in file.keys()}  # noqa: SIM118 no iterator
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise InputError(
+            f"checkpoint {path} does not fit the model that {content['builder']} builds now; train it again"
+        ) from error
+    model.config = {**content, "seed": seed}
+    return model.requires_grad_(False).eval()
+
+
+def _build(path: Path, content: dict) -> LatentVariableModel:
+    module_name, function = content["builder"].split(":")
+    try:
+        build = getattr(importlib.import_module(module_name), function)
+        with torch.random.fork_rng(devices=[]):
+            return build(Dataset.from_description(content["dataset"]), **content["build"])
+    except (ImportError, AttributeError, TypeError) as error:
+        raise InputError(
+            f"checkpoint {path} needs the builder {content['builder']}, which is missing or takes other "
+            "hyperparameters now; restore it or train again"
+        ) from error

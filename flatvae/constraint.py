@@ -1,0 +1,62 @@
+"""The reconstruction bound and its multiplier: constrained optimisation after Rezende & Viola (2018) and REWO.
+
+Every method minimises the Lagrangian F + λ (E[C] − κ²), here divided by λ = 1/β: E[C] + β (F + penalty). The update of β is
+that of REWO (Klushyn et al., NeurIPS 2019), with the violation δ taken relative to the bound. One β per seed; all state is
+tensors of shape (S,), all updates tensor operations without host synchronisation.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class ReconstructionBound:
+    """Multiplier β and moving average Ĉ of the reconstruction error of S seeds.
+
+        Ĉ ← (1 − a) C_batch + a Ĉ         (started without bias: divided by 1 − aᵗ)
+        δ = (Ĉ − κ²) / κ²
+        β ← min(1, β · exp(ν h(β, δ) δ)),  h = −1 where δ > 0,  tanh(τ (β − 1)) where δ ≤ 0
+
+    In the *initial phase*, until Ĉ < κ² for the first time, β stays at its starting value.
+    """
+
+    bound: float  # κ²
+    rate: float  # ν
+    initial_beta: float
+    decay: float  # a
+    steepness: float  # τ
+    beta: Tensor  # (S,)
+    average: Tensor  # a-weighted sum of errors, (S,)
+    weight: Tensor  # 1 − aᵗ, (S,)
+    initial: Tensor  # still in the initial phase, (S,) bool
+
+    @classmethod
+    def start(
+        cls, n_seeds: int, bound: float, rate: float, initial_beta: float, dtype, device
+    ) -> "ReconstructionBound":
+        """The state before the first step: β = initial_beta, no average yet, all seeds in the initial phase."""
+        zeros = torch.zeros(n_seeds, dtype=dtype, device=device)
+        phase = torch.ones(n_seeds, dtype=torch.bool, device=device)
+        beta = torch.full_like(zeros, initial_beta)
+        return cls(bound, rate, initial_beta, 0.99, 3.0, beta, zeros.clone(), zeros.clone(), phase)
+
+    @property
+    def error(self) -> Tensor:
+        """Ĉ, the moving average of the reconstruction error, (S,)."""
+        return self.average / self.weight
+
+    def update(self, error: Tensor, alive: Tensor) -> None:
+        """One step: takes the batch error C (S,) of the seeds that are ``alive`` (S,) and moves Ĉ and β."""
+        a = self.decay
+        self.average = torch.where(alive, a * self.average + (1 - a) * error, self.average)
+        self.weight = torch.where(alive, a * self.weight + (1 - a), self.weight)
+        delta = (self.error - self.bound) / self.bound
+        h = torch.where(delta > 0, -1.0, torch.tanh(self.steepness * (self.beta - 1)))
+        beta = (self.beta * torch.exp(self.rate * h * delta)).clamp(max=1.0)
+        self.beta = torch.where(alive & ~self.initial, beta, self.beta)
+
+    def end_initial_phase(self, force: bool = False) -> None:
+        """Lets the seeds whose Ĉ < κ² leave the initial phase for good; all of them where ``force``."""
+        self.initial = self.initial & (self.error >= self.bound) & (not force)

@@ -1,0 +1,230 @@
+"""Data sets: one file each, found by its name; load() reads one and checks it.
+
+A new data set is a new file here with a function ``load(root, *, option=default, ...) -> Dataset`` whose options carry
+type hints: nothing has to be registered.
+"""
+
+import hashlib
+import importlib
+import inspect
+import json
+import math
+import os
+import pkgutil
+import types
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from flatvae.errors import InputError
+
+LIKELIHOODS = ("gaussian", "bernoulli")
+MAX_SEED = 2**32 - 1  # numpy and scikit-learn take no larger seed
+PARTS = ("train", "validation", "test")
+_TENSORS = (*PARTS, *(f"{part}_labels" for part in PARTS), "factors")
+
+__all__ = [
+    "LIKELIHOODS",
+    "MAX_SEED",
+    "PARTS",
+    "Dataset",
+    "check_range",
+    "data_root",
+    "load",
+    "names",
+    "split_rows",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Observations in three parts, with what is known about them.
+
+    Attributes:
+        name: the data set's name, that of its file.
+        train, validation, test: float32, (N, D) each, one flattened observation a row.
+        likelihood: of an observation given its decoded mean, "gaussian" or "bernoulli".
+        shape: of one observation, for example (16, 16); its product is D.
+        train_labels, validation_labels, test_labels: int64, (N,), or None.
+        factors: (N_test,), the true generating factor of each row of test, or None.
+        factor_period: period of the factor in its own units (2π for an angle in radians), None if it has none.
+    """
+
+    name: str
+    train: torch.Tensor
+    validation: torch.Tensor
+    test: torch.Tensor
+    likelihood: str
+    shape: tuple[int, ...]
+    train_labels: torch.Tensor | None = None
+    validation_labels: torch.Tensor | None = None
+    test_labels: torch.Tensor | None = None
+    factors: torch.Tensor | None = None
+    factor_period: float | None = None
+
+    @property
+    def dim(self) -> int:
+        """D, the number of values in one observation."""
+        return math.prod(self.shape)
+
+    def description(self) -> dict:
+        """What a model must know of its data, as a dict that JSON can hold: name, likelihood, shape, sizes."""
+        sizes = {part: len(getattr(self, part)) for part in PARTS}
+        return {"name": self.name, "likelihood": self.likelihood, "shape": list(self.shape), "sizes": sizes}
+
+    @classmethod
+    def from_description(cls, description: dict) -> "Dataset":
+        """The data set without its data: every part is (0, D). From it a stored model is built again.
+
+        Raises InputError where name, likelihood or shape is missing.
+        """
+        missing = [key for key in ("name", "likelihood", "shape") if key not in description]
+        if missing:
+            raise InputError(f"dataset description: {missing[0]} is missing; write it with Dataset.description().")
+        shape = tuple(description["shape"])
+        empty = {part: torch.empty(0, math.prod(shape)) for part in PARTS}
+        return cls(name=description["name"], likelihood=description["likelihood"], shape=shape, **empty)
+
+    def fingerprint(self) -> str:
+        """sha256, in hexadecimal, over every field: equal exactly where the data are."""
+        known = [self.name, self.likelihood, list(self.shape), self.factor_period]
+        digest = hashlib.sha256(json.dumps(known).encode())
+        for field in _TENSORS:
+            tensor = getattr(self, field)
+            # Kind and size go in too, or values moved from one part to the next would leave the hash as it was.
+            kind = None if tensor is None else (str(tensor.dtype), *tensor.shape)
+            digest.update(f"{field}: {kind}\n".encode())
+            if tensor is not None:
+                digest.update(tensor.cpu().contiguous().numpy())
+        return digest.hexdigest()
+
+
+def names() -> list[str]:
+    """Names of the data sets there are: the modules of this package that do not begin with an underscore."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+
+
+def data_root(root: str | Path | None = None) -> Path:
+    """Folder of the data files: the argument, else the environment variable FLATVAE_DATA, else ``data``."""
+    return Path(root or os.environ.get("FLATVAE_DATA") or "data").expanduser()
+
+
+def load(name: str, root: str | Path | None = None, **options) -> Dataset:
+    """Load a data set by its name, and check it.
+
+    Args:
+        name: one of names().
+        root: folder of the data files, see data_root().
+        options: those of the data set's own load(), for example ``noise`` for the pendulum.
+
+    Raises InputError for an unknown name or option, an option of a wrong type, and data that break the contract of
+    Dataset.
+    """
+    if name not in names():
+        raise InputError(f"dataset {name!r} is unknown; it must be one of: {', '.join(names())}.")
+    loader = importlib.import_module(f"flatvae.datasets.{name}").load
+    _check_options(name, loader, options)
+    dataset = loader(data_root(root), **options)
+    _check_dataset(dataset)
+    return dataset
+
+
+def split_rows(rows: int, held_out: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Indices (rows − held_out,) and (held_out,) of a seeded random split, each in increasing order."""
+    order = torch.randperm(rows, generator=torch.Generator().manual_seed(seed))
+    return order[held_out:].sort().values, order[:held_out].sort().values
+
+
+def check_range(dataset: str, option: str, value: float, low: float, high: float = math.inf) -> None:
+    """Raise InputError unless low ≤ value ≤ high and value is finite."""
+    if math.isfinite(value) and low <= value <= high:
+        return
+    wanted = f"at least {low}" if math.isinf(high) else f"between {low} and {high}"
+    raise InputError(f"dataset {dataset}: option {option} is {value}; it must be {wanted}.")
+
+
+def _check_options(name: str, loader, options: dict) -> None:
+    """Raise InputError for unknown, missing and wrongly typed options, judged by the loader's signature."""
+    parameters = inspect.signature(loader).parameters.values()
+    known = {parameter.name: parameter for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
+    hints = typing.get_type_hints(loader)
+    for option, value in options.items():
+        if option not in known:
+            raise InputError(f"dataset {name}: option {option} is unknown; there are: {', '.join(known)}.")
+        if not _is_a(value, hints.get(option, object)):
+            got = f"{value!r} ({type(value).__name__})"
+            raise InputError(f"dataset {name}: option {option} is {got}; it must be {_in_words(hints[option])}.")
+    for option, parameter in known.items():
+        if parameter.default is parameter.empty and option not in options:
+            raise InputError(f"dataset {name}: option {option} is missing; give it, there is no default.")
+
+
+def _is_a(value, hint) -> bool:
+    """Whether value fits the type hint; an int is a fine float, a bool is no number."""
+    origin = typing.get_origin(hint) or hint
+    if origin in (typing.Union, types.UnionType):
+        return any(_is_a(value, choice) for choice in typing.get_args(hint))
+    if origin is typing.Literal:
+        return value in typing.get_args(hint)
+    if isinstance(value, bool):
+        return origin in (bool, object)
+    return isinstance(value, (int, float) if origin is float else origin)
+
+
+def _in_words(hint) -> str:
+    """A type hint for an error's sentence: «int or None», «'gaussian' or 'bernoulli'»."""
+    origin = typing.get_origin(hint) or hint
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_in_words(choice) for choice in typing.get_args(hint))
+    if origin is typing.Literal:
+        return " or ".join(map(repr, typing.get_args(hint)))
+    return "None" if origin is types.NoneType else origin.__name__
+
+
+def _check_dataset(dataset: Dataset) -> None:
+    """Raise InputError where a loaded data set breaks the contract of Dataset."""
+    if dataset.likelihood not in LIKELIHOODS:
+        raise _broken(dataset, f"likelihood is {dataset.likelihood!r}", f"must be {' or '.join(LIKELIHOODS)}")
+    for part in PARTS:
+        _check_part(dataset, part)
+        _check_labels(dataset, part)
+    _check_factors(dataset)
+
+
+def _check_part(dataset: Dataset, part: str) -> None:
+    values = getattr(dataset, part)
+    if values.dtype != torch.float32 or values.ndim != 2:
+        raise _broken(dataset, f"{part} is {values.ndim}-D {values.dtype}", "must be 2-D torch.float32, (N, D)")
+    if values.shape[1] != dataset.dim:
+        mend = f"must have {dataset.dim}, the product of its shape {dataset.shape}"
+        raise _broken(dataset, f"{part} has {values.shape[1]} columns", mend)
+    if values.numel() == 0:
+        raise _broken(dataset, f"{part} is empty", "must have at least one row and one column")
+    low, high = (bound.item() for bound in values.aminmax())  # NaN where any value is, so one pass tells all
+    if not (math.isfinite(low) and math.isfinite(high)):
+        count = (~values.isfinite()).sum().item()
+        raise _broken(dataset, f"{part} holds {count} values that are NaN or infinite", "must be finite in float32")
+    if dataset.likelihood == "bernoulli" and (low < 0 or high > 1):
+        raise _broken(dataset, f"{part} ranges from {low:g} to {high:g}", "must lie in [0, 1] for likelihood bernoulli")
+
+
+def _check_labels(dataset: Dataset, part: str) -> None:
+    labels, rows = getattr(dataset, f"{part}_labels"), len(getattr(dataset, part))
+    if labels is not None and (labels.dtype != torch.int64 or labels.shape != (rows,)):
+        found = f"{part}_labels is {labels.dtype} of shape {tuple(labels.shape)}"
+        raise _broken(dataset, found, f"must be torch.int64 of shape ({rows},)")
+
+
+def _check_factors(dataset: Dataset) -> None:
+    factors, rows = dataset.factors, len(dataset.test)
+    if factors is None:
+        return
+    if not factors.is_floating_point() or factors.shape != (rows,) or not factors.isfinite().all():
+        found = f"factors is {factors.dtype} of shape {tuple(factors.shape)}"
+        raise _broken(dataset, found, f"must be finite floating-point numbers of shape ({rows},)")
+
+
+def _broken(dataset: Dataset, found: str, mend: str) -> InputError:
+    return InputError(f"dataset {dataset.name}: {found}; it {mend}.")

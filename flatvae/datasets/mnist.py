@@ -1,0 +1,171 @@
+"""MNIST: 28×28 handwritten digits, read from the four IDX files, which are downloaded where they are missing."""
+
+import gzip
+import hashlib
+import math
+import os
+import shutil
+import tempfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pooch
+import torch
+
+from flatvae.datasets import MAX_SEED, Dataset, check_range, data_root, split_rows
+from flatvae.errors import InputError
+
+MIRRORS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+)
+# Of the uncompressed content: mirrors compress differently, so their gz bytes differ.
+SHA256 = {
+    "train-images-idx3-ubyte.gz": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte.gz": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte.gz": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte.gz": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+TRAIN_ROWS, TEST_ROWS = 60_000, 10_000
+_VALIDATION_NOISE, _TEST_NOISE = 1, 2  # seeds of the binarisation: fixed, so that all likelihoods are of the same bits
+_UNSIGNED_BYTE = 0x08
+
+
+def load(
+    root: Path | None = None,
+    *,
+    train: int | None = None,
+    validation: int = 5_000,
+    test: int | None = None,
+    seed: int = 0,
+) -> Dataset:
+    """MNIST in [0, 1] from ``root/mnist``.
+
+    All 60,000 training images are used: a random part of them (``validation``, 5,000) is held out to choose
+    by, the other 55,000 are trained on, in their original order. The 10,000 test images are kept apart.
+
+    The training part stays grey (value / 255): the trainer binarises it afresh for each batch. Validation and test are
+    binarised once, P(x = 1) = value / 255, with seeds that no option changes.
+
+    Args:
+        root: folder of the data; the files lie in, or are downloaded to, its folder ``mnist``.
+        train: keep only the first so many of the training part (for quick tests), None keeps all.
+        validation: number of images held out of the 60,000.
+        test: keep only the first so many test images, None keeps all.
+        seed: of the split into training and validation part.
+
+    Raises InputError where a file is damaged, not MNIST's, or missing with no mirror answering.
+
+    Source: LeCun, Cortes and Burges; binarised after Salakhutdinov and Murray (2008).
+    """
+    check_range("mnist", "validation", validation, 1, TRAIN_ROWS - 1)
+    for option, rows, most in (("train", train, TRAIN_ROWS - validation), ("test", test, TEST_ROWS)):
+        if rows is not None:
+            check_range("mnist", option, rows, 1, most)
+    check_range("mnist", "seed", seed, 0, MAX_SEED)
+    folder = data_root(root) / "mnist"
+    images, labels, test_images, test_labels = (torch.from_numpy(read(folder, name)) for name in SHA256)
+    kept, held_out = split_rows(TRAIN_ROWS, validation, seed)
+    kept = kept[:train]
+    return Dataset(
+        name="mnist",
+        train=_grey(images[kept]),
+        validation=_binarised(images[held_out], _VALIDATION_NOISE),
+        test=_binarised(test_images, _TEST_NOISE)[:test],  # cut afterwards: the first bits are the same for every cut
+        likelihood="bernoulli",
+        shape=tuple(images.shape[1:]),
+        train_labels=labels[kept].long(),
+        validation_labels=labels[held_out].long(),
+        test_labels=test_labels[:test].long(),
+    )
+
+
+def read(folder: Path, name: str) -> np.ndarray:
+    """The array of one of the four files, uint8; the file is downloaded first where it is missing.
+
+    Raises InputError where the file is damaged or its content is not MNIST's, or it cannot be had.
+    """
+    path = folder / name
+    if not path.exists():
+        _download(folder, name)
+    try:
+        content = _checked(path, SHA256[name])
+    except (OSError, ValueError) as error:
+        mend = "delete it to have it downloaded again"
+        raise InputError(f"dataset mnist: {path} is not usable ({_line(error)}); {mend}.") from error
+    return parse_idx(content)
+
+
+def parse_idx(content: bytes) -> np.ndarray:
+    """The array in an IDX file of unsigned bytes.
+
+    The header is two zero bytes, the type (0x08: unsigned byte), the number of dimensions, and each dimension as a
+    big-endian 32-bit number; the values follow, last dimension fastest.
+
+    Raises InputError for another type and for a length that is not the header's.
+    """
+    if len(content) < 4 or content[:3] != bytes((0, 0, _UNSIGNED_BYTE)):
+        raise InputError("IDX content does not begin with the bytes 0, 0, 8; give an IDX file of unsigned bytes.")
+    start = 4 + 4 * content[3]
+    if len(content) < start:
+        raise InputError("IDX content ends within its header; give the whole file.")
+    shape = tuple(np.frombuffer(content, ">u4", count=content[3], offset=4).tolist())
+    if len(content) - start != math.prod(shape):
+        raise InputError(
+            f"IDX content has {len(content) - start} values but its header says {shape}; give the whole file."
+        )
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape).copy()  # torch wants it writable
+
+
+def _checked(path: Path, sha256: str) -> bytes:
+    """Uncompressed content of a gz file; OSError or ValueError says what is wrong with it."""
+    try:
+        content = gzip.decompress(path.read_bytes())
+    except (EOFError, zlib.error) as error:
+        raise OSError(f"damaged gzip: {error}") from error
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise ValueError("its content is not MNIST's: the sha256 of the uncompressed bytes differs")
+    return content
+
+
+def _download(folder: Path, name: str) -> None:
+    """Fetch a file from the first mirror that has the right content; it gets its name only once it is checked."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as scratch:
+            checked = _from_mirrors(Path(scratch), folder, name)
+            # A copy, as pooch's own file can be read by its owner alone; the rename makes it whole or absent.
+            os.replace(shutil.copyfile(checked, Path(scratch) / "copy"), folder / name)
+    except OSError as error:
+        mend = "make the folder writable or put the file there yourself"
+        raise InputError(f"dataset mnist: {folder / name} cannot be written ({_line(error)}); {mend}.") from error
+
+
+def _from_mirrors(scratch: Path, folder: Path, name: str) -> Path:
+    reasons = []
+    for number, mirror in enumerate(MIRRORS):
+        try:
+            path = Path(pooch.retrieve(mirror + name, known_hash=None, fname=f"{number}-{name}", path=scratch))
+            _checked(path, SHA256[name])
+            return path
+        except Exception as error:  # whatever it is that fails here, the next mirror may do; the reason is reported
+            reasons.append(f"{mirror}: {_line(error)}")
+    mend = f"put the file into {folder}"
+    raise InputError(f"dataset mnist: {name} is missing and no mirror gave it; {mend} ({'; '.join(reasons)}).")
+
+
+def _line(error: Exception) -> str:
+    """An error's text on one line, cut to a bearable length."""
+    return " ".join((str(error) or type(error).__name__).split())[:120]
+
+
+def _grey(images: torch.Tensor) -> torch.Tensor:
+    """(N, 28, 28) uint8 -> (N, 784) float32 in [0, 1]."""
+    return images.flatten(1).float().div_(255)
+
+
+def _binarised(images: torch.Tensor, seed: int) -> torch.Tensor:
+    """(N, 28, 28) uint8 -> (N, 784) float32, each value 1 with probability grey / 255, else 0."""
+    grey = _grey(images)
+    return (torch.rand(grey.shape, generator=torch.Generator().manual_seed(seed)) < grey).float()

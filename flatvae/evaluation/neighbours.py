@@ -1,0 +1,77 @@
+"""Task ``neighbours``: what Euclidean nearest neighbours in latent space are worth.
+
+Queries are the first 2,000 test data. With labels, the gallery is the training set: ``knn_accuracy`` (majority of 5
+neighbours) and ``precision_at_10`` (share of the 10 nearest that carry the query's label). With a true generating factor, the
+gallery is the queries' own set without the query: ``true_neighbour_recall_at_10``, the share of the 10 nearest by the factor
+(circular where it has a period) that are among the 10 nearest by distance.
+
+The same on raw observations is the control ``data``, which no method takes part in.
+"""
+
+import numpy as np
+from sklearn.neighbors import NearestNeighbors
+from torch import Tensor
+
+from flatvae.evaluation import Result, encode
+
+QUERIES = 2000
+_VOTERS = 5
+_NEAREST = 10
+
+
+def _nearest(gallery: np.ndarray, queries: np.ndarray | None) -> np.ndarray:
+    """Indices (Q, 10) of the nearest gallery rows; ``None`` queries the gallery itself, a point not being its own neighbour."""
+    return NearestNeighbors(n_neighbors=_NEAREST).fit(gallery).kneighbors(queries, return_distance=False)
+
+
+def label_metrics(neighbours: np.ndarray, gallery_labels: np.ndarray, query_labels: np.ndarray) -> dict[str, float]:
+    """k-NN accuracy and precision@10 from indices of the nearest gallery rows, nearest first (Q, 10)."""
+    found = gallery_labels[neighbours]  # (Q, 10)
+    votes = (found[:, :_VOTERS, None] == np.unique(gallery_labels)).sum(1)  # (Q, classes)
+    # a tie goes to the class whose vote came first, that is from the nearer neighbour
+    nearness = np.arange(_VOTERS, 0, -1)[None, :, None] * (found[:, :_VOTERS, None] == np.unique(gallery_labels))
+    predicted = np.unique(gallery_labels)[(votes + nearness.max(1) / (2 * _VOTERS)).argmax(1)]
+    return {
+        "knn_accuracy": float((predicted == query_labels).mean()),
+        "precision_at_10": float((found == query_labels[:, None]).mean()),
+    }
+
+
+def factor_recall(neighbours: np.ndarray, factors: np.ndarray, period: float | None) -> dict[str, float]:
+    """Recall of the true 10 nearest by the generating factor among the 10 found (Q, 10)."""
+    if period:  # on a circle, chord length orders as arc length does
+        angle = 2 * np.pi * factors / period
+        truth = _nearest(np.stack([np.cos(angle), np.sin(angle)], axis=1), None)
+    else:
+        truth = _nearest(factors[:, None], None)
+    hits = (neighbours[:, :, None] == truth[:, None, :]).any(-1)
+    return {"true_neighbour_recall_at_10": float(hits.mean())}
+
+
+def _metrics(dataset, train: np.ndarray, test: np.ndarray) -> dict[str, float]:
+    values = {}
+    if dataset.train_labels is not None and dataset.test_labels is not None:
+        labels = dataset.train_labels.numpy(), dataset.test_labels[:QUERIES].numpy()
+        values |= label_metrics(_nearest(train, test), *labels)
+    if dataset.factors is not None:
+        factors = dataset.factors[:QUERIES].double().numpy()
+        values |= factor_recall(_nearest(test, None), factors, dataset.factor_period)
+    return values
+
+
+def _rows(x: Tensor) -> np.ndarray:
+    return x.double().numpy()
+
+
+def evaluate(model, dataset) -> Result:
+    """Neighbours by Euclidean distance between posterior means."""
+    needs_train = dataset.train_labels is not None
+    train = _rows(encode(model, dataset.train)) if needs_train else None
+    values = _metrics(dataset, train, _rows(encode(model, dataset.test[:QUERIES])))
+    return Result([("euclidean", k, v) for k, v in values.items()], {})
+
+
+def control(dataset) -> Result:
+    """Neighbours by Euclidean distance between raw observations."""
+    values = _metrics(dataset, dataset.train.numpy(), dataset.test[:QUERIES].numpy())
+    return Result([("data", k, v) for k, v in values.items()], {})

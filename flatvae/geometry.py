@@ -1,0 +1,96 @@
+"""The pull-back metric of a decoder and what is read from it.
+
+Notation: a decoder f: R^n → R^D maps latent points to the *mean* in observation space and treats each row of a batch by
+itself. J(z) = ∂f/∂z ∈ R^{D×n}, and the Riemannian metric it pulls back is G(z) = J(z)ᵀ J(z) (Arvanitidis et al. 2018;
+Chen et al. 2020). Everything here is batched; precision is that of the arguments, and evaluation uses float64.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.func import jvp, vmap
+
+Decoder = Callable[[Tensor], Tensor]
+
+_CHUNK = 1024  # rows whose Jacobians are held at once: bounds the memory of a metric by _CHUNK · D · n numbers
+
+
+def jacobian_columns(decoder: Decoder, z: Tensor) -> Tensor:
+    """Columns of the Jacobian by forward-mode differentiation, n passes over one shared primal: J e_t, t = 1…n.
+
+    Args:
+        decoder: f, (N, n) -> (N, D), each row by itself.
+        z: latent points (N, n).
+
+    Returns:
+        (n, N, D).
+    """
+    basis = torch.eye(z.shape[-1], dtype=z.dtype, device=z.device)  # (n, n)
+    return vmap(lambda e: jvp(decoder, (z,), (e.expand_as(z),))[1])(basis)
+
+
+def jacobian(decoder: Decoder, z: Tensor) -> Tensor:
+    """Jacobian J(z) = ∂f/∂z of every row: (N, n) -> (N, D, n)."""
+    return jacobian_columns(decoder, z).permute(1, 2, 0)
+
+
+def metric_from_columns(columns: Tensor) -> Tensor:
+    """G_st = ⟨J e_s, J e_t⟩ from Jacobian columns: (n, N, D) -> (N, n, n)."""
+    return torch.einsum("snd,tnd->nst", columns, columns)
+
+
+def pullback_metric(decoder: Decoder, z: Tensor) -> Tensor:
+    """Pull-back metric G(z) = J(z)ᵀ J(z) of every row: (N, n) -> (N, n, n), in chunks of rows."""
+    return torch.cat([metric_from_columns(jacobian_columns(decoder, rows)) for rows in z.split(_CHUNK)])
+
+
+def _eigenvalues(metric: Tensor) -> Tensor:
+    """Ascending eigenvalues (N, n), those within rounding of zero set to zero."""
+    if not torch.isfinite(metric).all():
+        raise ValueError(
+            "geometry: the metric tensor holds NaN or infinite entries; check the decoder and the latent points"
+        )
+    values = torch.linalg.eigvalsh(metric)
+    rounding = 16 * metric.shape[-1] * torch.finfo(metric.dtype).eps * values[..., -1:].abs()
+    return torch.where(values <= rounding, 0.0, values)
+
+
+def condition_number(metric: Tensor) -> Tensor:
+    """Condition number k(G) = λ_max / λ_min: (N, n, n) -> (N,).
+
+    1 on a metric that is a scaled identity, ``inf`` where G is rank-deficient (λ_min within rounding of zero, the zero
+    metric included), never NaN.
+
+    Raises:
+        ValueError: the metric has NaN or infinite entries.
+    """
+    values = _eigenvalues(metric)
+    smallest, largest = values[..., 0], values[..., -1]
+    return torch.where(smallest > 0, largest / smallest, torch.inf)
+
+
+def log_magnification_factor(metric: Tensor) -> Tensor:
+    """Log of the magnification factor MF = √det G (Bishop et al. 1997): ½ log det G, (N, n, n) -> (N,).
+
+    ``-inf`` where G is rank-deficient.
+
+    Raises:
+        ValueError: the metric has NaN or infinite entries.
+    """
+    return 0.5 * _eigenvalues(metric).log().sum(-1)
+
+
+def scale(metric: Tensor) -> Tensor:
+    """c² = E[tr G] / n, the scaled identity c² I nearest to the metrics on average: (N, n, n) -> ()."""
+    return metric.diagonal(dim1=-2, dim2=-1).mean()
+
+
+def curve_length(decoder: Decoder, curve: Tensor) -> Tensor:
+    """Length of decoded curves, Σ_k ‖f(γ_{k+1}) − f(γ_k)‖ ≈ ∫ √(γ̇ᵀ G(γ) γ̇) dt: (..., T, n) -> (...).
+
+    In units of observation space; converges from below as the T points grow denser.
+    """
+    decoded = decoder(curve.reshape(-1, curve.shape[-1]))  # (... · T, D)
+    decoded = decoded.reshape(*curve.shape[:-1], decoded.shape[-1])
+    return torch.linalg.vector_norm(decoded.diff(dim=-2), dim=-1).sum(-1)

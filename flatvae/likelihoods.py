@@ -1,0 +1,53 @@
+"""Likelihoods p(x|z): what a decoder network's output means, and the reconstruction term C(x, z) that it implies."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from flatvae.errors import InputError
+
+
+class Gaussian(nn.Module):
+    """p(x|z) = N(x; f(z), s² I) with s fixed outside the training: C = ‖x − f(z)‖²."""
+
+    def mean(self, output: Tensor) -> Tensor:
+        """The decoder's mean in observation space is the network's output itself."""
+        return output
+
+    def reconstruction_error(self, x: Tensor, output: Tensor) -> Tensor:
+        """C = ‖x − f(z)‖², in squared units of the data: (..., D) -> (...)."""
+        return (x - output).square().sum(-1)
+
+    def observe(self, x: Tensor, uniform: Tensor) -> Tensor:
+        """A training observation of a stored datum: the datum itself."""
+        return x
+
+
+class Bernoulli(nn.Module):
+    """p(x|z) = Π Bernoulli(x_d; σ(o_d)) with logits o: C = the binary cross-entropy in nats."""
+
+    def mean(self, output: Tensor) -> Tensor:
+        """f(z) = σ(o), in (0, 1)."""
+        return torch.sigmoid(output)
+
+    def reconstruction_error(self, x: Tensor, output: Tensor) -> Tensor:
+        """C = Σ_d log(1 + e^{o_d}) − x_d o_d = −log p(x|z), in nats: (..., D) -> (...)."""
+        return (softplus(output) - x * output).sum(-1)
+
+    def observe(self, x: Tensor, uniform: Tensor) -> Tensor:
+        """A training observation of a stored datum: grey values in [0, 1] binarised afresh, 1 with probability x."""
+        return (uniform < x).to(x.dtype)
+
+
+LIKELIHOODS = {"gaussian": Gaussian, "bernoulli": Bernoulli}
+
+
+def likelihood(name: str) -> nn.Module:
+    """The likelihood of that name.
+
+    Raises:
+        InputError: no such likelihood.
+    """
+    if name not in LIKELIHOODS:
+        raise InputError(f"likelihood {name!r} is unknown; choose {' or '.join(LIKELIHOODS)}")
+    return LIKELIHOODS[name]()

@@ -1,0 +1,87 @@
+"""A latent-variable model: encoder, decoder, prior and likelihood, written for one model and one batch."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from flatvae.likelihoods import likelihood
+from flatvae.networks import MLP, GaussianNetwork, gaussian_log_density, gaussian_sample
+
+
+class Terms(NamedTuple):
+    """The terms of the Lagrangian for a batch, before any averaging."""
+
+    error: Tensor  # C(x, z), (B,)
+    kl: Tensor  # log q(z|x) − log p(z), (B,), nats; its mean is F of METHOD section 1
+    z: Tensor  # posterior samples, (B, n)
+
+
+class LatentVariableModel(nn.Module):
+    """p(x|z) p(z) with the approximate posterior q(z|x) = N(μ(x), diag σ²(x)).
+
+    Args:
+        encoder: x -> (mean, log-variance), a GaussianNetwork.
+        decoder: z -> output of the likelihood's natural kind (mean or logits), (..., n) -> (..., D).
+        prior: has ``noise_size`` and ``log_density(z, noise)``.
+        likelihood: has ``mean``, ``reconstruction_error`` and ``observe``.
+        latent_dim: n.
+    """
+
+    def __init__(
+        self, encoder: nn.Module, decoder: nn.Module, prior: nn.Module, likelihood: nn.Module, latent_dim: int
+    ):
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.prior = prior
+        self.likelihood = likelihood
+        self.latent_dim = latent_dim
+        self.config: dict = {}
+
+    @property
+    def noise_size(self) -> int:
+        """Standard normal numbers that ``forward`` needs for one datum: n for the posterior and the prior's own."""
+        return self.latent_dim + self.prior.noise_size
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Posterior means μ(x): (N, D) -> (N, n)."""
+        return self.encoder(x)[0]
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The decoder's mean f(z) in observation space: (N, n) -> (N, D)."""
+        return self.likelihood.mean(self.decoder(z))
+
+    def forward(self, x: Tensor, noise: Tensor) -> Terms:
+        """Reconstruction error and KL integrand of a batch at one posterior sample each.
+
+        Args:
+            x: observations (B, D).
+            noise: standard normal (B, noise_size).
+        """
+        mean, log_variance = self.encoder(x)
+        posterior_noise, prior_noise = noise.tensor_split([self.latent_dim], dim=-1)
+        z = gaussian_sample(mean, log_variance, posterior_noise)
+        kl = gaussian_log_density(z, mean, log_variance) - self.prior.log_density(z, prior_noise)
+        return Terms(self.likelihood.reconstruction_error(x, self.decoder(z)), kl, z)
+
+
+def mlp_model(
+    dataset, prior: nn.Module, latent_dim: int, hidden: Sequence[int], activation: str
+) -> LatentVariableModel:
+    """The model most methods share: MLP encoder, its mirror image as decoder, the data set's likelihood, a given prior.
+
+    Args:
+        dataset: anything with ``dim`` (D) and ``likelihood``, such as a ``flatvae.datasets.Dataset``.
+        prior: a module of ``flatvae.priors`` over R^n.
+        latent_dim: n.
+        hidden: widths of the encoder's hidden layers; the decoder has them in reverse.
+        activation: a name of ``flatvae.networks.ACTIVATIONS``.
+    """
+    return LatentVariableModel(
+        encoder=GaussianNetwork(dataset.dim, hidden, latent_dim, activation),
+        decoder=MLP(latent_dim, list(reversed(hidden)), dataset.dim, activation),
+        prior=prior,
+        likelihood=likelihood(dataset.likelihood),
+        latent_dim=latent_dim,
+    )

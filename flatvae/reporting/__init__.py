@@ -1,0 +1,1 @@
+"""From metrics.csv and arrays to intervals over seeds, tables and figures; knows no model."""

@@ -1,0 +1,404 @@
+"""Training, vectorised over seeds: one process trains every seed of a (data set, method).
+
+The parameters of all seeds are stacked, the loss of one model is mapped over them (``torch.func``: ``stack_module_state``,
+``functional_call``, ``vmap``), and since no seed's loss touches another's parameters, the gradient of the losses' sum holds
+every seed's own. All noise is drawn outside, from one generator per seed: a seed trained among others equals the same seed
+trained alone. Within a block of steps nothing waits for the device; between blocks the history is read and the initial
+phase may end.
+"""
+
+import dataclasses
+import inspect
+import math
+import sys
+import time
+from types import ModuleType
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, jvp, stack_module_state, vmap
+from tqdm import tqdm
+
+from flatvae.constraint import ReconstructionBound
+from flatvae.errors import InputError
+from flatvae.model import LatentVariableModel
+
+BLOCK = 50  # steps between two looks at the device: history, progress, end of the initial phase
+TOLERANCE = 1.02  # the bound is met within 2 %
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How a model is trained; the config's hyperparameters of the same names.
+
+    Attributes:
+        bound: κ², the reconstruction bound, in the units of the likelihood's reconstruction error C.
+        steps: training steps.
+        batch_size: data drawn per step and seed, with replacement.
+        learning_rate: Adam's; constant, then falling linearly to zero over the last ``decay_fraction`` of the steps.
+        decay_fraction: see above, in [0, 1].
+        clip: largest norm of a seed's gradient.
+        initial_beta: β at the start, and throughout the initial phase.
+        beta_rate: ν of the multiplier's update.
+        initial_fraction: the initial phase ends after this fraction of the steps, the bound met or not.
+        alpha0: α₀ of latent mixup for the penalty; ``None`` penalises at the posterior samples themselves.
+    """
+
+    bound: float
+    steps: int
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    decay_fraction: float = 0.3
+    clip: float = 10.0
+    initial_beta: float = 1e-3
+    beta_rate: float = 0.02
+    initial_fraction: float = 0.5
+    alpha0: float | None = 0.2
+
+
+def _accepted(function) -> set[str]:
+    return {p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY}
+
+
+def accepted_hyperparameters(module: ModuleType) -> dict[str, set[str]]:
+    """Names of the hyperparameters that a method takes, by who takes them: ``build``, ``penalty`` and ``training``."""
+    penalty = getattr(module, "penalty", None)
+    return {
+        "build": _accepted(module.build),
+        "penalty": _accepted(penalty) if penalty else set(),
+        "training": {field.name for field in dataclasses.fields(Settings)},
+    }
+
+
+def split_hyperparameters(module: ModuleType, hyperparameters: dict) -> tuple[dict, dict, Settings]:
+    """One flat dictionary of hyperparameters, dealt out to ``build``, ``penalty`` and the training.
+
+    Names that only another method takes may stand in a data set's common settings; they are checked where the config is
+    read, and passed over here.
+
+    Raises:
+        InputError: the training lacks a setting that has no default.
+    """
+    names = accepted_hyperparameters(module)
+    build, penalty, training = (
+        {k: v for k, v in hyperparameters.items() if k in names[taker]} for taker in ("build", "penalty", "training")
+    )
+    missing = {"bound", "steps"} - set(training)
+    if missing:
+        raise InputError(f"training needs {' and '.join(sorted(missing))}; set it for the data set in the config")
+    return build, penalty, Settings(**training)
+
+
+@dataclasses.dataclass
+class Trained:
+    """What a training leaves.
+
+    Attributes:
+        state: parameters by name, seeds stacked along the first dimension.
+        history: one row per block and seed: seed, step, error, kl, beta, penalty, scale, initial.
+        seeds: one dictionary per seed: seed, frozen_step (None while finite), initial_phase_end (its step),
+            error (Ĉ), beta, scale (moving average of c²).
+        seconds: wall time of the steps.
+    """
+
+    state: dict[str, Tensor]
+    history: pd.DataFrame
+    seeds: list[dict]
+    seconds: float
+
+
+class _Objective(nn.Module):
+    """The loss terms of one model on one batch; a module, so that ``functional_call`` replaces the model's parameters."""
+
+    def __init__(self, model: LatentVariableModel, penalty, alpha0: float | None):
+        super().__init__()
+        self.model = model
+        self.penalty = penalty
+        self.alpha0 = alpha0
+
+    def forward(
+        self, x: Tensor, noise: Tensor, uniform: Tensor, probe: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        error, kl, z = self.model(x, noise)
+        value = torch.zeros_like(error[0])
+        if self.penalty is not None:
+            if self.alpha0 is not None:
+                from flatvae.flattening import mixup  # a method without a penalty never gets here, nor depends on it
+
+                z = mixup(z, uniform, self.alpha0)
+            value = self.penalty(self.model.decode, z, probe)
+        return error.mean(), kl.mean(), value, z
+
+
+class _Scale(nn.Module):
+    """c² = E |J v|² / n of one model, v ~ N(0, I): one jvp, unbiased."""
+
+    def __init__(self, model: LatentVariableModel):
+        super().__init__()
+        self.model = model
+
+    def forward(self, z: Tensor, probe: Tensor) -> Tensor:
+        return jvp(self.model.decode, (z,), (probe,))[1].square().sum(-1).mean() / z.shape[-1]
+
+
+def build_seeded(module: ModuleType, dataset, build: dict, seed: int) -> LatentVariableModel:
+    """A fresh model with the initial weights of ``seed``; the global random state is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return module.build(dataset, **build)
+
+
+class Trainer:
+    """The state of a training and its step, for S seeds at once.
+
+    Args:
+        module: a method: has ``build`` and, where it needs one, ``penalty``.
+        dataset: a ``flatvae.datasets.Dataset``.
+        hyperparameters: see ``split_hyperparameters``.
+        seeds: the S seeds.
+        device: where the training runs.
+        dtype: float32, or float64 in tests.
+    """
+
+    def __init__(
+        self,
+        module: ModuleType,
+        dataset,
+        hyperparameters: dict,
+        seeds: list[int],
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ):
+        build, penalty, self.settings = split_hyperparameters(module, hyperparameters)
+        self.seeds = list(seeds)
+        self.dtype = dtype
+        self.data = dataset.train.to(device, dtype)
+        # seeds are initialised in float32 whatever the dtype, so that they start from the same weights
+        models = [build_seeded(module, dataset, build, seed).to(device, dtype) for seed in self.seeds]
+        self.model = models[0]
+        self.params, buffers = stack_module_state(models)
+        if buffers:
+            raise InputError(f"{module.__name__}.build returned a model with buffers; keep constants as attributes")
+        for parameter in self.params.values():
+            parameter.grad = torch.zeros_like(parameter)
+        has_penalty = hasattr(module, "penalty")
+        bound_penalty = (lambda decode, z, noise: module.penalty(decode, z, noise, **penalty)) if has_penalty else None
+        self.objective = _Objective(self.model, bound_penalty, self.settings.alpha0)
+        self.objective_without_penalty = _Objective(self.model, None, None)
+        self.scale_of = _Scale(self.model)
+        self.generators = [torch.Generator(device).manual_seed(seed) for seed in self.seeds]
+        self.optimiser = torch.optim.Adam(list(self.params.values()), lr=self.settings.learning_rate, fused=True)
+        s = self.settings
+        self.bound = ReconstructionBound.start(len(self.seeds), s.bound, s.beta_rate, s.initial_beta, dtype, device)
+        self.alive = torch.ones(len(self.seeds), dtype=torch.bool, device=device)
+        self.frozen_step = torch.full((len(self.seeds),), -1, device=device)
+        self.step_count = 0
+
+    def _draw(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """A batch and its noise for every seed, each from the seed's own generator.
+
+        Returns:
+            x (S, B, D), model noise (S, B, noise_size), mixup positions (S, B), probes (S, B, n).
+        """
+        size, n = self.settings.batch_size, self.model.latent_dim
+        width = self.model.noise_size + n
+        bernoulli = type(self.model.likelihood).__name__ == "Bernoulli"
+        index, normal, uniform, threshold = [], [], [], []
+        for generator in self.generators:
+            kwargs = {"generator": generator, "device": self.data.device}
+            index.append(torch.randint(len(self.data), (size,), **kwargs))
+            normal.append(torch.randn(size, width, dtype=self.dtype, **kwargs))
+            uniform.append(torch.rand(size, dtype=self.dtype, **kwargs))
+            if bernoulli:
+                threshold.append(torch.rand(size, self.data.shape[1], dtype=self.dtype, **kwargs))
+        x = self.data[torch.stack(index)]
+        if bernoulli:
+            x = self.model.likelihood.observe(x, torch.stack(threshold))
+        noise, probe = torch.stack(normal).split([self.model.noise_size, n], dim=-1)
+        return x, noise, torch.stack(uniform), probe
+
+    def _mapped(self, module: nn.Module, prefix: str, *arguments: Tensor):
+        """``module`` evaluated for every seed, its model's parameters replaced by the seed's."""
+
+        def single(params: dict[str, Tensor], *arguments: Tensor):
+            return functional_call(module, {prefix + name: value for name, value in params.items()}, arguments)
+
+        return vmap(single)(self.params, *arguments)
+
+    def step(self, objective: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
+        """One training step of all seeds: no host synchronisation.
+
+        Returns:
+            terms (3, S): error, KL and penalty of the batch; the penalty's points z̃ (S, B, n); probes (S, B, n).
+        """
+        x, noise, uniform, probe = self._draw()
+        error, kl, penalty, z = self._mapped(objective, "model.", x, noise, uniform, probe)
+        on = ~self.bound.initial
+        loss = error + self.bound.beta * (kl + torch.where(on, penalty, 0.0))
+        gradients = torch.autograd.grad(loss.sum(), list(self.params.values()), materialize_grads=True)
+        error = error.detach()
+        self._descend(gradients, loss.detach(), on)
+        self.bound.update(error, self.alive)
+        self.step_count += 1
+        return torch.stack([error, kl.detach(), penalty.detach()]), z.detach(), probe
+
+    def _descend(self, gradients, loss: Tensor, on: Tensor) -> None:
+        """Clips each seed's gradient, freezes seeds that are not finite, and steps.
+
+        A frozen seed's gradient and first moment are zero, so that Adam leaves its parameters exactly where they are. In
+        the initial phase the prior is not trained.
+        """
+        norm = sum(gradient.flatten(1).square().sum(1) for gradient in gradients).sqrt()
+        was_alive = self.alive
+        self.alive = was_alive & torch.isfinite(loss) & torch.isfinite(norm)
+        self.frozen_step = torch.where(was_alive & ~self.alive, self.step_count, self.frozen_step)
+        factor = torch.where(self.alive, (self.settings.clip / (norm + 1e-12)).clamp(max=1.0), 0.0)
+        for (name, parameter), gradient in zip(self.params.items(), gradients, strict=True):
+            seed_shape = (-1,) + (1,) * (parameter.dim() - 1)
+            seed_factor = factor * on if name.startswith("prior.") else factor
+            # into a buffer laid out as the parameter is: fused Adam reads both in memory order, whatever their strides
+            torch.mul(gradient, seed_factor.view(seed_shape), out=parameter.grad).nan_to_num_(0.0, 0.0, 0.0)
+            if "exp_avg" in (state := self.optimiser.state[parameter]):
+                state["exp_avg"].mul_(self.alive.view(seed_shape))
+        self.optimiser.step()
+
+    def _learning_rate(self) -> float:
+        s = self.settings
+        left = (s.steps - self.step_count) / max(1.0, s.decay_fraction * s.steps)
+        return s.learning_rate * min(1.0, left)
+
+    def run_block(self, steps: int) -> tuple[Tensor, Tensor]:
+        """``steps`` steps, then the end of the initial phase where it is due.
+
+        Returns:
+            mean terms (3, S) over the block, and c² (S,) at its last points.
+        """
+        # while every seed is in its initial phase the penalty is off for all: it need not be computed
+        objective = self.objective_without_penalty if bool(self.bound.initial.all()) else self.objective
+        total = 0.0
+        for _ in range(steps):
+            for group in self.optimiser.param_groups:
+                group["lr"] = self._learning_rate()
+            terms, z, probe = self.step(objective)
+            total = total + terms
+        with torch.no_grad():
+            scale = self._mapped(self.scale_of, "model.", z, probe)
+        limit = self.step_count >= self.settings.initial_fraction * self.settings.steps
+        self.bound.end_initial_phase(force=limit)
+        return total / steps, scale
+
+
+def train(
+    module: ModuleType,
+    dataset,
+    hyperparameters: dict,
+    seeds: list[int],
+    *,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+    label: str = "",
+) -> Trained:
+    """Trains all seeds of a method on a data set, with a progress line per block.
+
+    A seed whose loss or gradient becomes non-finite is frozen at its last finite state; the others go on.
+
+    Raises:
+        InputError: every seed became non-finite, or the hyperparameters are not the method's.
+    """
+    trainer = Trainer(module, dataset, hyperparameters, seeds, device, dtype)
+    settings = trainer.settings
+    history: list[pd.DataFrame] = []
+    average = None
+    phase_end: list[int | None] = [None] * len(seeds)
+    started = time.perf_counter()
+    with _Progress(settings, label, len(seeds)) as progress:
+        while trainer.step_count < settings.steps:
+            initial = trainer.bound.initial.tolist()
+            terms, scale = trainer.run_block(min(BLOCK, settings.steps - trainer.step_count))
+            average = scale if average is None else torch.lerp(average, scale, 0.1)
+            for s, still_initial in enumerate(trainer.bound.initial.tolist()):
+                if initial[s] and not still_initial:
+                    phase_end[s] = trainer.step_count
+            rows = _history_rows(trainer, terms, scale, initial)
+            history.append(rows)
+            progress.show(trainer.step_count, rows)
+            if not trainer.alive.any():
+                raise InputError(
+                    f"{label or module.__name__}: every seed became non-finite by step {trainer.step_count}; "
+                    "lower learning_rate or the penalty's weight"
+                )
+    frozen = trainer.frozen_step.tolist()
+    outcome = zip(
+        seeds,
+        frozen,
+        phase_end,
+        trainer.bound.error.tolist(),
+        trainer.bound.beta.tolist(),
+        average.tolist(),
+        strict=True,
+    )
+    return Trained(
+        state={name: value.detach().cpu() for name, value in trainer.params.items()},
+        history=pd.concat(history, ignore_index=True),
+        seeds=[
+            {
+                "seed": seed,
+                "frozen_step": None if step < 0 else step,
+                "initial_phase_end": end,
+                "error": error,
+                "beta": beta,
+                "scale": c2 if math.isfinite(c2) else None,
+            }
+            for seed, step, end, error, beta, c2 in outcome
+        ],
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _history_rows(trainer: Trainer, terms: Tensor, scale: Tensor, initial: list[bool]) -> pd.DataFrame:
+    error, kl, penalty = terms.tolist()
+    rows = pd.DataFrame(
+        {
+            "seed": trainer.seeds,
+            "step": trainer.step_count,
+            "error": error,
+            "kl": kl,
+            "beta": trainer.bound.beta.tolist(),
+            "penalty": penalty,
+            "scale": scale.tolist(),
+            "initial": [int(i) for i in initial],
+        }
+    )
+    return rows[trainer.alive.tolist()]  # a frozen seed has no further history
+
+
+class _Progress:
+    """A tqdm bar on a terminal, otherwise a plain line now and then."""
+
+    LINES = 20
+
+    def __init__(self, settings: Settings, label: str, n_seeds: int):
+        self.settings = settings
+        self.label = f"{label} × {n_seeds} seeds"
+        self.bar = tqdm(total=settings.steps, desc=self.label, unit="step", disable=not sys.stderr.isatty())
+        self.every = max(BLOCK, settings.steps // self.LINES)
+        self.started = time.perf_counter()
+
+    def __enter__(self) -> "_Progress":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.bar.close()
+
+    def show(self, step: int, rows: pd.DataFrame) -> None:
+        mean = rows.mean(numeric_only=True)
+        text = (
+            f"error {mean['error']:.4g} (bound {self.settings.bound:.4g})  beta {mean['beta']:.3g}  "
+            f"penalty {mean['penalty']:.3g}  c2 {mean['scale']:.3g}"
+        )
+        self.bar.update(step - self.bar.n)
+        self.bar.set_postfix_str(text)
+        if self.bar.disable and (step % self.every < BLOCK or step == self.settings.steps):
+            rate = step / (time.perf_counter() - self.started)
+            print(f"{self.label}: step {step}/{self.settings.steps}  {text}  {rate:.1f} steps/s", flush=True)
