@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+TOLERANCE = 1.02  # the bound is met within 2 %: REWO hovers about κ²
+
 
 @dataclass
 class ReconstructionBound:
@@ -19,7 +21,7 @@ class ReconstructionBound:
         δ = (Ĉ − κ²) / κ²
         β ← min(1, β · exp(ν h(β, δ) δ)),  h = −1 where δ > 0,  tanh(τ (β − 1)) where δ ≤ 0
 
-    In the *initial phase*, until Ĉ < κ² for the first time, β stays at its starting value.
+    β stays above a thousandth of its starting value, from below which it would not return within a run. In the *initial phase*, until Ĉ < κ² for the first time, β stays at its starting value.
     """
 
     bound: float  # κ²
@@ -54,7 +56,7 @@ class ReconstructionBound:
         self.weight = torch.where(alive, a * self.weight + (1 - a), self.weight)
         delta = (self.error - self.bound) / self.bound
         h = torch.where(delta > 0, -1.0, torch.tanh(self.steepness * (self.beta - 1)))
-        beta = (self.beta * torch.exp(self.rate * h * delta)).clamp(max=1.0)
+        beta = (self.beta * torch.exp(self.rate * h * delta)).clamp(1e-3 * self.initial_beta, 1.0)
         self.beta = torch.where(alive & ~self.initial, beta, self.beta)
 
     def end_initial_phase(self, force: bool = False) -> None:

@@ -8,10 +8,13 @@ phase may end.
 """
 
 import dataclasses
+import importlib
 import inspect
 import math
 import sys
 import time
+from collections.abc import Iterable
+from pathlib import Path
 from types import ModuleType
 
 import pandas as pd
@@ -20,12 +23,13 @@ from torch import Tensor, nn
 from torch.func import functional_call, jvp, stack_module_state, vmap
 from tqdm import tqdm
 
-from flatvae.constraint import ReconstructionBound
+from flatvae import checkpoint
+from flatvae.constraint import TOLERANCE, ReconstructionBound
 from flatvae.errors import InputError
 from flatvae.model import LatentVariableModel
 
 BLOCK = 50  # steps between two looks at the device: history, progress, end of the initial phase
-TOLERANCE = 1.02  # the bound is met within 2 %
+
 
 
 @dataclasses.dataclass(frozen=True)
@@ -356,6 +360,83 @@ def train(
     )
 
 
+def train_and_save(
+    builder: str,
+    dataset,
+    hyperparameters: dict,
+    seeds: Iterable[int],
+    *,
+    device: str,
+    label: str,
+    model_path: str | Path,
+    history_path: str | Path,
+    metrics_path: str | Path,
+) -> None:
+    """Trains a method and writes its checkpoint, its history and the metrics of the task ``training``.
+
+    Metrics per seed: ``frozen`` (0/1, with ``frozen_step`` where 1), ``initial_phase_end`` (step), ``scale_average`` (moving average
+    of c²). A seed that was frozen, or that never met the bound, is named in a warning.
+    """
+    module = importlib.import_module(builder)
+    trained = train(module, dataset, hyperparameters, list(seeds), device=choose_device(device), label=label)
+    build, penalty, settings = split_hyperparameters(module, hyperparameters)
+    rows = []
+    for seed in trained.seeds:
+        frozen = seed["frozen_step"] is not None
+        values = {"frozen": int(frozen), "initial_phase_end": seed["initial_phase_end"]}
+        values |= {"frozen_step": seed["frozen_step"]} if frozen else {"scale_average": seed["scale"]}
+        rows += [("", "training", name, seed["seed"], value) for name, value in values.items() if value is not None]
+        if frozen:
+            print(f"warning: {label} seed {seed['seed']} became non-finite at step {seed['frozen_step']} and was frozen")
+        elif seed["error"] > TOLERANCE * settings.bound:
+            print(
+                f"warning: {label} seed {seed['seed']} did not meet the bound: error {seed['error']:.4g} > "
+                f"{TOLERANCE} × {settings.bound:.4g}"
+            )
+    trained.history.to_csv(history_path, index=False, float_format="%.7g")
+    columns = ["distance", "task", "metric", "seed", "value"]
+    pd.DataFrame(rows, columns=columns).to_csv(metrics_path, index=False)
+    checkpoint.save(
+        model_path,
+        trained.state,
+        {
+            "builder": f"{builder}:build",
+            "build": build,
+            "penalty": penalty,
+            "training": dataclasses.asdict(settings),
+            "dataset": dataset.description(),
+            "seeds": trained.seeds,
+            "torch": torch.__version__,
+            "threads": torch.get_num_threads(),
+        },
+    )
+    print(f"{label}: trained {len(trained.seeds)} seeds in {trained.seconds:.1f} s", flush=True)
+
+
+def seconds_per_step(builder: str, dataset, hyperparameters: dict, n_seeds: int, device: str = "cpu", steps: int = 3) -> float:
+    """Wall time of one training step of all seeds, penalty included, measured over a few steps here and now."""
+    trainer = Trainer(
+        importlib.import_module(builder), dataset, hyperparameters, list(range(n_seeds)), choose_device(device)
+    )
+    trainer.bound.end_initial_phase(force=True)
+    trainer.run_block(1)  # first calls are slow
+    started = time.perf_counter()
+    trainer.run_block(steps)
+    return (time.perf_counter() - started) / steps
+
+
+def choose_device(device: str) -> torch.device:
+    """``cpu``, ``cuda``, or ``auto``: the GPU where there is one.
+
+    Raises:
+        InputError: a GPU is asked for and there is none.
+    """
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise InputError("config: device is cuda, but torch finds no GPU here; set device to cpu or auto")
+    return torch.device("cuda" if available and device != "cpu" else "cpu")
+
+
 def _history_rows(trainer: Trainer, terms: Tensor, scale: Tensor, initial: list[bool]) -> pd.DataFrame:
     error, kl, penalty = terms.tolist()
     rows = pd.DataFrame(
@@ -374,14 +455,14 @@ def _history_rows(trainer: Trainer, terms: Tensor, scale: Tensor, initial: list[
 
 
 class _Progress:
-    """A tqdm bar on a terminal, otherwise a plain line now and then."""
+    """A tqdm bar where there is a terminal, and a plain line to standard output, in a job the log, now and then."""
 
     LINES = 20
 
     def __init__(self, settings: Settings, label: str, n_seeds: int):
         self.settings = settings
         self.label = f"{label} × {n_seeds} seeds"
-        self.bar = tqdm(total=settings.steps, desc=self.label, unit="step", disable=not sys.stderr.isatty())
+        self.bar = tqdm(total=settings.steps, desc=self.label, unit="step", file=sys.__stderr__, disable=not sys.__stderr__.isatty())
         self.every = max(BLOCK, settings.steps // self.LINES)
         self.started = time.perf_counter()
 
@@ -399,6 +480,6 @@ class _Progress:
         )
         self.bar.update(step - self.bar.n)
         self.bar.set_postfix_str(text)
-        if self.bar.disable and (step % self.every < BLOCK or step == self.settings.steps):
+        if step % self.every < BLOCK or step == self.settings.steps:
             rate = step / (time.perf_counter() - self.started)
             print(f"{self.label}: step {step}/{self.settings.steps}  {text}  {rate:.1f} steps/s", flush=True)

@@ -1,20 +1,26 @@
 """Evaluations, one file per task: ``evaluate(model, dataset) -> Result`` for one trained model (one seed)."""
 
+import importlib
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
+
+from flatvae.checkpoint import finite_seeds, load
 
 SEED = 20_02_04_881  # of every random choice in an evaluation: the same points and pairs for every method and seed
 _CHUNK = 2048
 
 
 class Result(NamedTuple):
-    """What a task finds: ``metrics`` holds (distance, metric, value), ``arrays`` what its figures need."""
+    """What a task finds: ``metrics`` holds (distance, metric, value); its figures need ``arrays`` of each seed and ``shared``."""
 
     metrics: list[tuple[str, str, float]]
     arrays: dict[str, np.ndarray]
+    shared: dict[str, np.ndarray]  # what is the same for every seed
 
 
 def generator() -> torch.Generator:
@@ -27,3 +33,28 @@ def encode(model, x: Tensor) -> Tensor:
     dtype = next(model.parameters()).dtype
     with torch.no_grad():
         return torch.cat([model.encode(rows.to(dtype)) for rows in x.split(_CHUNK)])
+
+
+def frame(task: str, seed: int, result: Result) -> pd.DataFrame:
+    """A result's metrics as rows with the columns distance, task, metric, seed, value."""
+    rows = [(distance, task, metric, seed, value) for distance, metric, value in result.metrics]
+    return pd.DataFrame(rows, columns=["distance", "task", "metric", "seed", "value"])
+
+
+def evaluate_seeds(task: str, path: str | Path, dataset) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """One task for every seed of a checkpoint that stayed finite.
+
+    Args:
+        task: name of a module of this package.
+        path: the checkpoint.
+        dataset: the ``Dataset`` it was trained on.
+
+    Returns:
+        rows as ``frame`` has them; and arrays: ``seeds`` (S,), those of the seeds stacked (S, …), the shared ones as they are.
+    """
+    evaluate = importlib.import_module(f"flatvae.evaluation.{task}").evaluate
+    seeds = finite_seeds(path)
+    results = [evaluate(load(path, seed), dataset) for seed in seeds]
+    rows = pd.concat([frame(task, seed, r) for seed, r in zip(seeds, results, strict=True)], ignore_index=True)
+    stacked = {name: np.stack([r.arrays[name] for r in results]) for name in results[0].arrays}
+    return rows, {"seeds": np.array(seeds), **stacked, **results[0].shared}

@@ -59,6 +59,16 @@ def _map(model, codes: Tensor) -> dict[str, Tensor]:
     return {"map_x": x, "map_y": y, "map_log_mf": log_mf.view(_GRID, _GRID)}
 
 
+def _colour(dataset) -> dict[str, np.ndarray]:
+    """What colours the points of a latent map: the true factor, else the label, else nothing but zeros."""
+    name, values = "none", np.zeros(len(dataset.test))
+    if dataset.factors is not None:
+        name, values = "true factor", dataset.factors.numpy()
+    elif dataset.test_labels is not None:
+        name, values = "label", dataset.test_labels.numpy()
+    return {"colour": values, "colour_name": np.array(name), "colour_period": np.array(dataset.factor_period or 0.0)}
+
+
 @torch.no_grad()
 def evaluate(model, dataset) -> Result:
     """Condition numbers and magnification factors of a trained model; arrays: both per point, and a map where n = 2."""
@@ -70,4 +80,5 @@ def evaluate(model, dataset) -> Result:
     arrays |= mixed_arrays
     if codes.shape[-1] == 2:
         arrays |= {"codes": codes} | _map(model, codes)
-    return Result([("", k, v) for k, v in values.items()], {k: v.numpy().astype(np.float32) for k, v in arrays.items()})
+    arrays = {k: v.numpy().astype(np.float32) for k, v in arrays.items()}
+    return Result([("", k, v) for k, v in values.items()], arrays, _colour(dataset))

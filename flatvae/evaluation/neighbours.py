@@ -68,10 +68,10 @@ def evaluate(model, dataset) -> Result:
     needs_train = dataset.train_labels is not None
     train = _rows(encode(model, dataset.train)) if needs_train else None
     values = _metrics(dataset, train, _rows(encode(model, dataset.test[:QUERIES])))
-    return Result([("euclidean", k, v) for k, v in values.items()], {})
+    return Result([("euclidean", k, v) for k, v in values.items()], {}, {})
 
 
 def control(dataset) -> Result:
     """Neighbours by Euclidean distance between raw observations."""
     values = _metrics(dataset, dataset.train.numpy(), dataset.test[:QUERIES].numpy())
-    return Result([("data", k, v) for k, v in values.items()], {})
+    return Result([("data", k, v) for k, v in values.items()], {}, {})

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from flatvae.evaluation import Result, generator
-from flatvae.training import TOLERANCE
+from flatvae.constraint import TOLERANCE
 
 _TRAIN = 10_000  # training data that train_error is averaged over: its standard error is far below the 2 % tolerance
 _SHOWN = 10
@@ -46,5 +46,5 @@ def evaluate(model, dataset) -> Result:
         "kl": kl,
     }
     shown = dataset.test[:_SHOWN]
-    arrays = {"originals": shown, "reconstructions": model.decode(model.encode(shown))}
-    return Result([("", name, value) for name, value in values.items()], {k: v.numpy() for k, v in arrays.items()})
+    metrics = [("", name, value) for name, value in values.items()]
+    return Result(metrics, {"reconstructions": model.decode(model.encode(shown)).numpy()}, {"originals": shown.numpy()})

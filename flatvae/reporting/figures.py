@@ -1,7 +1,8 @@
 """Figures from arrays, every seed drawn.
 
-A method's colour is fixed by its place in the order; line style, marker or place keep methods apart in grey too. Figures are
-made without pyplot: there is no global state and nothing to close, and Agg draws them on any machine.
+A method's colour is fixed by its place in the order; line style, marker or position keep methods apart in grey too.
+Where the arrays of a method have `seeds` (S,), these name its seeds (a frozen seed is not among them), else 0 … S − 1.
+Figures are made without pyplot: there is no global state and nothing to close, and Agg draws them on any machine.
 """
 
 import math
@@ -39,9 +40,18 @@ _LINES = (
 )
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 # "muted" of Paul Tol (2021), safe for colour-blind readers, with black in place of its pale grey
-_LABEL_COLOURS = (
-    *("#332288", "#CC6677", "#117733", "#DDCC77", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499", "#000000"),
-)
+_LABEL_COLOURS = [
+    "#332288",
+    "#CC6677",
+    "#117733",
+    "#DDCC77",
+    "#88CCEE",
+    "#882255",
+    "#44AA99",
+    "#999933",
+    "#AA4499",
+    "#000000",
+]
 # blue, yellow, red, dark and back: opposite phases differ in lightness or along blue to yellow
 _CYCLIC = LinearSegmentedColormap.from_list("phase", ["#0072B2", "#F0E442", "#D55E00", "#3B0F4F", "#0072B2"])
 _GREYS = LinearSegmentedColormap.from_list("light_greys", ["#707070", "#FAFAFA"])
@@ -97,6 +107,11 @@ def _check(methods: Mapping, needed: Sequence[str], what: str) -> None:
                 raise InputError(f"{what}: method {method} lacks '{name}'; pass {', '.join(needed)}")
 
 
+def _seeds(arrays: Arrays, name: str) -> list[int]:
+    """The seeds that the first dimension of this array stands for."""
+    return [int(seed) for seed in arrays.get("seeds", range(len(arrays[name])))]
+
+
 def _log_ticks(axis, low: float, high: float) -> None:
     """Plain numbers as ticks of a log axis, also over less than a decade, where matplotlib's own would be crowded."""
     decades = math.log10(high / low)
@@ -127,8 +142,8 @@ def flatness(methods: Mapping[str, Arrays], title: str) -> Figure:
     """Condition number and normalised magnification factor of every seed; both are 1 on a flat manifold.
 
     `methods`: {method: arrays} with condition_number, condition_number_mixup, log_magnification_factor and
-    log_magnification_factor_mixup, each (S, N). Left test codes, right mixup points; upper row k(G) = λ_max/λ_min, lower row
-    MF / mean MF, the mean being the seed's own. A seed is a thin line from the 5 % to the 95 % quantile, a thick one
+    log_magnification_factor_mixup, each (S, N). Left test codes, right mixup points; upper row k(G) = λ_max/λ_min, lower
+    row MF / mean MF, the mean being the seed's own. A seed is a thin line from the 5 % to the 95 % quantile, a thick one
     between the quartiles and a dot at the median. What a log axis cannot hold (k = ∞, MF = 0) is drawn as an
     arrow at the edge where it reaches a quantile, and counted in the panel; seeds with NaN are counted too.
     Raises InputError on no methods and on a missing array.
@@ -137,7 +152,7 @@ def flatness(methods: Mapping[str, Arrays], title: str) -> Figure:
     _check(methods, needed, "figure flatness")
     with mpl.rc_context(_RC):
         seeds = max(len(arrays["condition_number"]) for arrays in methods.values())
-        figure = _figure(7.2, 1.9 + 2 * len(methods) * max(0.34, 0.05 * seeds + 0.12), title)
+        figure = _figure(7.2, 1.9 + 2 * len(methods) * max(0.34, 0.065 * seeds + 0.1), title)
         axes = figure.subplots(2, 2, sharey=True)
         for column, (part, where) in enumerate((("", "test codes"), ("_mixup", "mixup points"))):
             numbers = {m: np.asarray(a[f"condition_number{part}"], float) for m, a in methods.items()}
@@ -175,11 +190,16 @@ def _distributions(axes: Axes, values: Mapping[str, np.ndarray]) -> None:
 
 
 def _log_limits(values: Mapping[str, np.ndarray]) -> tuple[float, float]:
-    """Limits about all finite quantiles and about 1."""
-    ends = np.concatenate([_quantiles(points)[[0, -1]] for seeds in values.values() for points in seeds] + [np.ones(1)])
-    ends = ends[np.isfinite(ends) & (ends > 0)]
-    margin = max((ends.max() / ends.min()) ** 0.05, 1.005)
-    return ends.min() / margin, ends.max() * margin
+    """Limits about all that is drawn and about 1."""
+    drawn = [(1.0, np.median(points), *_quantiles(points)) for seeds in values.values() for points in seeds]
+    return _about(np.ravel(drawn))
+
+
+def _about(values: np.ndarray) -> tuple[float, float]:
+    """Limits of a log axis for the values that it can hold, with a margin."""
+    values = values[np.isfinite(values) & (values > 0)]
+    margin = max((values.max() / values.min()) ** 0.05, 1.005)
+    return values.min() / margin, values.max() * margin
 
 
 def _quantiles(points: np.ndarray) -> np.ndarray:
@@ -196,20 +216,12 @@ def _seed_bar(axes: Axes, points: np.ndarray, y: float, colour: str, label: str)
     axes.plot([q25, q75], [y, y], color=colour, linewidth=2.4, solid_capstyle="butt")
     median = float(np.median(points))
     marker = ">" if median > high else "<" if median < low else "o"
-    axes.plot(
-        [np.clip(median, low, high)],
-        [y],
-        marker,
-        color="white",
-        markeredgecolor=colour,
-        markersize=3,
-        clip_on=False,
-        label=label,
-    )
-    if _quantiles(points)[-1] > high:
-        axes.plot([high], [y], ">", color=colour, markersize=3, clip_on=False)
-    if _quantiles(points)[0] < low:
-        axes.plot([low], [y], "<", color=colour, markersize=3, clip_on=False)
+    look = {"markersize": 3, "markeredgecolor": colour, "clip_on": False}
+    axes.plot([np.clip(median, low, high)], [y], marker, color="white", label=label, **look)
+    if q95 == high:
+        axes.plot([high], [y], ">", color=colour, **look)
+    if q05 == low:
+        axes.plot([low], [y], "<", color=colour, **look)
 
 
 def _counts(seeds: np.ndarray) -> str:
@@ -239,8 +251,8 @@ def latent_map(methods: Mapping[str, Arrays], title: str) -> Figure:
     """Latent codes of every seed over a map of the magnification factor; methods in columns, seeds in rows; n = 2 only.
 
     `methods`: {method: arrays} with codes (S, N, 2); map_x, map_y (S, G) and map_log_mf (S, G, G) indexed [seed, y, x];
-    colour (N,), colour_name and colour_period (0 where the colour variable is not cyclic). Background: log10 of MF / mean MF, the
-    mean over the panel, one robust scale (2 to 98 %, at least ±0.1) for all panels. Integer labels are drawn as
+    colour (N,), colour_name and colour_period (0 where the colour variable is not cyclic). Background: log10 of MF / mean
+    MF, the mean over the panel, one robust scale (2 to 98 %, at least ±0.1) for all panels. Integer labels are drawn as
     classes. Raises InputError on no methods, a missing array, and codes that are not two-dimensional.
     """
     needed = ("codes", "map_x", "map_y", "map_log_mf", "colour", "colour_name", "colour_period")
@@ -249,18 +261,19 @@ def latent_map(methods: Mapping[str, Arrays], title: str) -> Figure:
         if np.shape(arrays["codes"])[-1] != 2:
             raise InputError(f"figure latent_map: codes of {method} are not of two dimensions; leave it out")
     with mpl.rc_context(_RC):
-        rows = max(len(arrays["codes"]) for arrays in methods.values())
-        figure = _figure(1.6 * len(methods) + 1.5, 1.42 * rows + 0.6, title, layout="compressed")
+        seeds = sorted({seed for arrays in methods.values() for seed in _seeds(arrays, "codes")})
+        rows = len(seeds)
+        figure = _figure(1.6 * len(methods) + 1.5, 1.42 * rows + 0.6, title, "compressed")
         axes = figure.subplots(rows, len(methods), squeeze=False)
         maps = {method: _log10_normalised(arrays["map_log_mf"]) for method, arrays in methods.items()}
         scale = _robust_scale(maps.values())
         colouring = _Colouring.of(methods)
         for column, (method, arrays) in enumerate(methods.items()):
             axes[0, column].set_title(method)
-            for row in range(rows):
-                _latent_panel(axes[row, column], arrays, maps[method], row, scale, colouring)
-        for row in range(rows):
-            axes[row, 0].set_ylabel(f"seed {row}\n$z_2$")
+            for row, seed in enumerate(seeds):
+                _latent_panel(axes[row, column], arrays, maps[method], seed, scale, colouring)
+        for row, seed in enumerate(seeds):
+            axes[row, 0].set_ylabel(f"seed {seed}\n$z_2$")
         for column in range(len(methods)):
             axes[-1, column].set_xlabel("$z_1$")
         colouring.explain(figure, axes)
@@ -326,6 +339,8 @@ class _Colouring(NamedTuple):
                 bar.set_label(f"{self.name} [rad]")
                 bar.set_ticks([0, self.period / 2, self.period], labels=["0", "π", "2π"])
             return
+        if len(self.classes) == 1:
+            return  # nothing to tell apart
         handles = [
             Line2D(
                 [], [], linestyle="", color=_label_colour(i), marker=_label_marker(i), markersize=4, label=f"{label:g}"
@@ -348,14 +363,15 @@ def _latent_panel(
 ) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
-    if seed >= len(arrays["codes"]):
-        axes.set_visible(False)
+    if seed not in _seeds(arrays, "codes"):
+        axes.text(0.5, 0.5, "no result", transform=axes.transAxes, ha="center", va="center")
         return
-    codes, x, y = (np.asarray(arrays[name][seed], float) for name in ("codes", "map_x", "map_y"))
+    row = _seeds(arrays, "codes").index(seed)
+    codes, x, y = (np.asarray(arrays[name][row], float) for name in ("codes", "map_x", "map_y"))
     if not all(np.isfinite(values).all() for values in (codes, x, y)):
         axes.text(0.5, 0.5, "not finite", transform=axes.transAxes, ha="center", va="center")
         return
-    axes.pcolormesh(x, y, maps[seed], cmap=_GREYS, norm=scale, shading="nearest", rasterized=True)
+    axes.pcolormesh(x, y, maps[row], cmap=_GREYS, norm=scale, shading="nearest", rasterized=True)
     colouring.scatter(axes, codes, np.asarray(arrays["colour"]))
     axes.set(xlim=(x.min(), x.max()), ylim=(y.min(), y.max()), aspect="equal")
     axes.xaxis.set_major_locator(MaxNLocator(3))
@@ -369,10 +385,10 @@ def _latent_panel(
 def reconstructions(methods: Mapping[str, Arrays], shape: Sequence[int], title: str) -> Figure:
     """Up to ten test observations and their reconstructions by every seed of every method.
 
-    `methods`: {method: arrays} with originals (M, D) and reconstructions (S, M, D). `shape` (H, W), (C, H, W) or (H, W, C) with C
-    of 1 or 3: images, the originals in the first row, then a row for each seed of each method, all on the originals' grey scale. Any other
-    shape: curves over the dimension, originals thick and grey, a thin line for each seed. Raises InputError on no
-    methods, a missing array, and a shape that does not fit D.
+    `methods`: {method: arrays} with originals (M, D) and reconstructions (S, M, D). `shape` (H, W), (C, H, W) or
+    (H, W, C) with C of 1 or 3: images, the originals in the first row, then a row for each seed of each method, all on the
+    originals' scale. Any other shape: curves over the dimension, originals thick and grey, a thin line for each seed.
+    Raises InputError on no methods, a missing array, and a shape that is not of D numbers.
     """
     _check(methods, ("originals", "reconstructions"), "figure reconstructions")
     originals = np.asarray(next(iter(methods.values()))["originals"], float)[:10]
@@ -410,8 +426,8 @@ def _images(methods: Mapping[str, Arrays], originals: np.ndarray, shape: Sequenc
     axes = figure.subplots(len(blocks), 1, squeeze=False, height_ratios=rows)[:, 0]
     for panel, (name, block) in zip(axes, blocks.items(), strict=True):
         panel.imshow(_mosaic(block, shape, limits), vmin=0, vmax=1, interpolation="nearest")
-        panel.set_title(name, loc="left", pad=2)
-        labels = [f"seed {seed}" for seed in range(len(block))] if name in methods else [""]
+        panel.set_title(name, loc="left", pad=4)
+        labels = [f"seed {seed}" for seed in _seeds(methods[name], "reconstructions")] if name in methods else [""]
         panel.set_yticks((np.arange(len(block)) + 0.5) * height - 1, labels, fontsize=6)
         panel.set_xticks([])
         panel.tick_params(length=0)
@@ -459,10 +475,10 @@ _CURVES = (
 def training_curves(methods: Mapping[str, pd.DataFrame], bound: float, title: str) -> Figure:
     """How error, KL, β, penalty and scale went in training: a thin line for each seed.
 
-    `methods`: {method: frame} with columns seed, step, error, kl, beta, penalty, scale, initial. The error stands against `bound` = κ²
-    (dashed), in its own units (squared error, or nats). All but KL have log axes; of the penalty only what is > 0 is
-    drawn. A marker stands at the first step after the initial phase. Raises InputError on no methods and on a missing
-    column.
+    `methods`: {method: frame} with columns seed, step, error, kl, beta, penalty, scale, initial. The error stands
+    against `bound` = κ² (dashed), in its own units (squared error, or nats). All but KL have log axes; of the penalty only
+    what is > 0 is drawn. A marker stands at the first step after the initial phase. Raises InputError on no methods and
+    on a missing column.
     """
     _check(methods, ("seed", "step", *(name for name, _ in _CURVES), "initial"), "figure training_curves")
     with mpl.rc_context(_RC):
@@ -498,13 +514,11 @@ def _training_curve(axes: Axes, seed: pd.DataFrame, name: str, style: _Style, la
 
 def _log_axis(axes: Axes) -> None:
     values = np.concatenate([np.ravel(line.get_ydata()) for line in axes.lines] + [np.empty(0)]).astype(float)
-    values = values[np.isfinite(values) & (values > 0)]
-    if not len(values):
+    if not (values > 0).any():
         axes.text(0.5, 0.5, "none", transform=axes.transAxes, ha="center", va="center")
         axes.set_yticks([])
         return
-    margin = max((values.max() / values.min()) ** 0.05, 1.01)
-    low, high = values.min() / margin, values.max() * margin
+    low, high = _about(values)
     axes.set(yscale="log", ylim=(low, high))
     _log_ticks(axes.yaxis, low, high)
 

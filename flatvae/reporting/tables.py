@@ -46,8 +46,8 @@ def task_table(
     """Numbers of one task: columns dataset, method, distance, n, then for each metric `m` the columns m, m_low, m_high.
 
     Means and 95 % t-intervals over seeds as in `summarise`; NaN where a metric does not apply. n is the least number of
-    seeds behind any number of the row. Datasets, methods and metrics that no order names come after those that one does;
-    the control (empty method) closes its dataset. A method of the dataset without a row in this task has n = 0.
+    seeds behind any number of the row. Datasets, methods and metrics that no order names come after those that
+    one does; the control (empty method) closes its dataset. A method of the dataset without a row in this task has n = 0.
     `n_seeds` seeds were trained for each method. What the marks of the formatted tables need (bounds met, frozen seeds)
     goes along in `.attrs`. Raises InputError where metrics have no row of the task.
     """

@@ -1,0 +1,221 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from flatvae.errors import InputError
+from flatvae.reporting import tables
+from flatvae.reporting.statistics import COLUMNS, summarise
+
+INTERVAL = (
+    "Mean ± half-width of the 95 % Student t-interval over n seeds (3 trained); "
+    "a number alone is a single value or the same in every seed; –: does not apply."
+)
+
+
+def rows(method, task, metric, values, dataset="pendulum", distance="", seeds=None):
+    seeds = range(len(values)) if seeds is None else seeds
+    return [(dataset, method, distance, task, metric, s, float(v)) for s, v in zip(seeds, values, strict=True)]
+
+
+def frame(*groups):
+    return pd.DataFrame([row for group in groups for row in group], columns=COLUMNS)
+
+
+@pytest.fixture
+def metrics():
+    """Three seeds; vae missed the bound once; seed 1 of flat_vae is frozen; the control has one value."""
+    return frame(
+        rows("vae", "training", "frozen", [0, 0, 0]),
+        rows("vae", "training", "frozen_step", [-1, -1, -1]),
+        rows("flat_vae", "training", "frozen", [0, 1, 0]),
+        rows("flat_vae", "training", "frozen_step", [-1, 1200, -1]),
+        rows("vae", "reconstruction", "bound_met", [1, 0, 1]),
+        rows("vae", "reconstruction", "bound", [0.9216] * 3),
+        rows("vae", "reconstruction", "beta", [1e-4, 2e-4, 3e-4]),
+        rows("flat_vae", "reconstruction", "bound_met", [1, 1], seeds=[0, 2]),
+        rows("flat_vae", "reconstruction", "bound", [0.9216] * 2, seeds=[0, 2]),
+        rows("vae", "neighbours", "knn_accuracy", [0.90, 0.91, 0.92], distance="euclidean"),
+        rows("", "neighbours", "knn_accuracy", [0.97], distance="data"),
+        rows("flat_vae", "neighbours", "knn_accuracy", [0.95, 0.97], distance="euclidean", seeds=[0, 2]),
+        rows("flat_vae", "neighbours", "new_metric", [math.inf, 1], distance="euclidean", seeds=[0, 2]),
+    )
+
+
+def table(metrics, task):
+    return tables.task_table(metrics, task, ["pendulum"], ["flat_vae", "vae"], 3)
+
+
+def test_markdown_of_reconstruction(metrics):
+    caption = (
+        "Reconstruction error on training and test data, the bound κ² and the seeds that met it, β, and KL in nats. "
+    )
+    expected = """
+
+| dataset  | method     |  n | bound | bound_met |             beta |
+| :------- | :--------- | -: | ----: | --------: | ---------------: |
+| pendulum | flat_vae ‡ |  2 | 0.922 |       2/2 |                – |
+| pendulum | vae †      |  3 | 0.922 |       2/3 | (2.0 ± 2.5)·10⁻⁴ |
+
+† reconstruction bound met in 2 of 3 seeds (pendulum vae)
+
+‡ 2 of 3 seeds count; non-finite: seed 1 at step 1200 (pendulum flat_vae)
+"""
+    assert tables.to_markdown(table(metrics, "reconstruction")) == caption + INTERVAL + expected
+
+
+def test_markdown_of_neighbours_has_the_control_and_unknown_metrics_last(metrics):
+    text = tables.to_markdown(table(metrics, "neighbours"))
+    assert "Distance data: Euclidean on raw observations, a control. " + INTERVAL in text
+    assert text.split("\n\n")[1:] == [
+        """| dataset  | method     | distance  |  n | knn_accuracy | new_metric |
+| :------- | :--------- | :-------- | -: | -----------: | ---------: |
+| pendulum | flat_vae ‡ | euclidean |  2 |  0.96 ± 0.13 |          ∞ |
+| pendulum | vae †      | euclidean |  3 |  0.91 ± 0.02 |          – |
+| pendulum | (raw data) | data      |  1 |         0.97 |          – |""",
+        "† reconstruction bound met in 2 of 3 seeds (pendulum vae)",
+        "‡ 2 of 3 seeds count; non-finite: seed 1 at step 1200 (pendulum flat_vae)\n",
+    ]
+
+
+def test_latex_of_neighbours(metrics):
+    caption = (
+        "Nearest neighbours by each distance: k-NN label accuracy, precision at 10 and recall of the 10 true neighbours "
+        "where a true factor is known. Distance data: Euclidean on raw observations, a control. " + INTERVAL
+    )
+    caption = caption.replace("±", r"$\pm$").replace("%", r"\%").replace("–", "--")
+    assert tables.to_latex(table(metrics, "neighbours")) == (
+        r"""% needs \usepackage{booktabs,graphicx}
+\begin{table}
+\centering
+\caption{CAPTION}
+\label{tab:neighbours}
+\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%
+\begin{tabular}{lllrrr}
+\toprule
+dataset & method & distance & n & knn\_accuracy & new\_metric \\
+\midrule
+pendulum & flat\_vae $^{\ddagger}$ & euclidean & 2 & 0.96 $\pm$ 0.13 & $\infty$ \\
+pendulum & vae $^{\dagger}$ & euclidean & 3 & 0.91 $\pm$ 0.02 & -- \\
+pendulum & (raw data) & data & 1 & 0.97 & -- \\
+\bottomrule
+\end{tabular}}
+\par\footnotesize $^{\dagger}$ reconstruction bound met in 2 of 3 seeds (pendulum vae)
+\par\footnotesize $^{\ddagger}$ 2 of 3 seeds count; non-finite: seed 1 at step 1200 (pendulum flat\_vae)
+\end{table}
+""".replace("CAPTION", caption)
+    )
+
+
+def test_latex_escapes_and_breaks():
+    assert tables.escape_latex(r"a_b & 5 % #1 {x} $ ~^\ ") == (
+        r"a\_b \& 5 \% \#1 \{x\} \$ \textasciitilde{}\textasciicircum{}\textbackslash{} "
+    )
+    assert tables.escape_latex("(2.0 ± 0.5)·10⁻⁴ †") == r"(2.0 $\pm$ 0.5)$\cdot$10$^{-4}$ $^{\dagger}$"
+    metrics = frame(
+        rows("my_vae", "flatness", "mf_std", [0.5]), rows("b", "flatness", "condition_number_median_mixup", [2], "d_2")
+    )
+    text = tables.to_latex(tables.task_table(metrics, "flatness", ["pendulum", "d_2"], [], 1))
+    assert r"\shortstack[r]{condition\_number\_\\median\_mixup}" in text
+    assert "pendulum & my\\_vae & 1 & 0.5 & -- \\\\\n\\midrule\nd\\_2 & b & 1 & -- & 2 \\\\\n\\bottomrule" in text
+
+
+def test_markdown_escapes_the_column_separator():
+    metrics = frame(rows("a|b", "t", "m", [1]))
+    assert r"| pendulum | a\|b   |  1 |  1 |" in tables.to_markdown(tables.task_table(metrics, "t", [], [], 1))
+
+
+@pytest.mark.parametrize(
+    ("mean", "half", "text"),
+    [
+        (1.0234, 0.0231, "1.02 ± 0.02"),
+        (1.0234, 0.0123, "1.023 ± 0.012"),  # one digit of 0.012 would be 17 % off
+        (30.83, 4.2, "31 ± 4"),
+        (5230.0, 210.0, "5200 ± 200"),
+        (-3.21, 0.4, "−3.2 ± 0.4"),
+        (0.4, 3.04, "0.4 ± 3.0"),
+        (0.0, 0.3, "0.00 ± 0.30"),
+        (1.234e6, 5.6e4, "(1.23 ± 0.06)·10⁶"),
+        (2.5e-4, 3e-5, "(2.5 ± 0.3)·10⁻⁴"),
+        (0.9216, None, "0.922"),
+        (90.0, None, "90"),
+        (12345.0, None, "12300"),
+        (5e-7, None, "5·10⁻⁷"),
+        (0.0, None, "0"),
+        (0.5, 0.0, "0.5"),
+        (math.inf, None, "∞"),
+        (-math.inf, None, "−∞"),
+        (math.nan, None, "–"),
+    ],
+)
+def test_cells(mean, half, text):
+    ends = (math.nan, math.nan) if half is None else (mean - half, mean + half)
+    assert tables.format_cell(mean, *ends) == text
+
+
+def test_numbers_are_those_of_summarise_and_csv_keeps_every_digit(tmp_path):
+    values = np.random.default_rng(0).lognormal(size=(2, 3))
+    metrics = frame(*(rows(f"m{i}", "flatness", "mf_std", row) for i, row in enumerate(values)))
+    made = tables.task_table(metrics, "flatness", [], [], 3)
+    assert list(made.columns) == ["dataset", "method", "distance", "n", "mf_std", "mf_std_low", "mf_std_high"]
+    tables.write(made, tmp_path / "flatness.v1")
+    read = pd.read_csv(tmp_path / "flatness.v1.csv", dtype=str, keep_default_na=False)
+    summary = summarise(metrics)
+    for numbers in (made, read):
+        np.testing.assert_array_equal(
+            numbers[["mf_std", "mf_std_low", "mf_std_high"]].astype(float).to_numpy(),
+            summary[["mean", "low", "high"]].to_numpy(),
+        )
+    assert (tmp_path / "flatness.v1.md").read_text(encoding="utf-8") == tables.to_markdown(made)
+    assert (tmp_path / "flatness.v1.tex").read_text(encoding="utf-8") == tables.to_latex(made)
+
+
+def test_order_and_strangers():
+    """Known names in the orders given, the unknown after them, a method without the task as a row of n = 0."""
+    metrics = frame(
+        rows("new", "flatness", "zeta", [1], "other"),
+        rows("new", "flatness", "zeta", [1]),
+        rows("new", "flatness", "scale", [1]),
+        rows("vae", "flatness", "mf_std", [1]),
+        rows("flat_vae", "reconstruction", "kl", [1]),
+    )
+    made = tables.task_table(metrics, "flatness", ["absent", "pendulum"], ["vae", "flat_vae"], 1)
+    assert tables.metric_names(made) == ["mf_std", "scale", "zeta"]
+    assert list(zip(made["dataset"], made["method"], made["n"], strict=True)) == [
+        ("pendulum", "vae", 1),
+        ("pendulum", "flat_vae", 0),
+        ("pendulum", "new", 1),
+        ("other", "new", 1),
+    ]
+    assert "| pendulum | flat_vae |  0 |      – |     – |    – |" in tables.to_markdown(made)
+
+
+def test_a_method_that_lost_every_seed_says_so():
+    metrics = frame(
+        rows("vae", "training", "frozen", [1, 1]),
+        rows("vae", "training", "frozen_step", [5, 7]),
+        rows("sort", "tracking", "HOTA", [0.4]),  # never trained: one value is all that there is
+    )
+    text = tables.to_markdown(tables.task_table(metrics, "tracking", [], [], 2))
+    assert "| pendulum | vae ‡  |  0 |    – |" in text
+    assert "| pendulum | sort   |  1 |  0.4 |" in text
+    assert text.endswith("\n‡ 0 of 2 seeds count; non-finite: seed 0 at step 5, seed 1 at step 7 (pendulum vae)\n")
+
+
+def test_equal_notes_share_a_footnote():
+    metrics = frame(
+        *(rows(m, "reconstruction", "bound_met", v) for m, v in {"a": [0, 1], "b": [1, 0], "c": [0, 0]}.items())
+    )
+    notes = tables.to_markdown(tables.task_table(metrics, "reconstruction", [], [], 2)).split("\n\n")[2:]
+    assert notes == [
+        "† reconstruction bound met in 1 of 2 seeds (pendulum a, pendulum b)",
+        "† reconstruction bound met in 0 of 2 seeds (pendulum c)\n",
+    ]
+
+
+def test_refusals(metrics):
+    with pytest.raises(InputError, match="no row has the task 'tracking'"):
+        table(metrics, "tracking")
+    with pytest.raises(InputError, match="make it with task_table"):
+        tables.to_markdown(pd.DataFrame(table(metrics, "neighbours").to_dict("list")))

@@ -1,0 +1,26 @@
+rule train:
+    input:
+        f"{OUT}/{{dataset}}/data.json",
+    output:
+        model=f"{OUT}/{{dataset}}/{{method}}/model.safetensors",
+        history=f"{OUT}/{{dataset}}/{{method}}/history.csv",
+        metrics=f"{OUT}/{{dataset}}/{{method}}/training.csv",
+    log:
+        f"{OUT}/{{dataset}}/{{method}}/logs/train.log",
+    benchmark:
+        f"{OUT}/{{dataset}}/{{method}}/logs/train.benchmark.jsonl"
+    params:
+        data=data_params,
+        seeds=config["seeds"],
+        device=config["device"],
+        specification=lambda wildcards: specification(config, wildcards.dataset, wildcards.method),
+        code=lambda wildcards: fingerprint(
+            "flatvae.training", *method_modules(wildcards), without=without(wildcards)
+        ),
+    threads: 1
+    resources:
+        mem_mb=6000,
+        runtime=24 * 60,
+        gpu=gpu,
+    script:
+        "../scripts/train.py"

@@ -1,0 +1,165 @@
+"""The config: what it says of a data set and a method, and whether it can be run, in one sentence where it cannot.
+
+Nothing here imports torch: the config is checked before anything is loaded, let alone trained.
+"""
+
+from pathlib import Path
+
+import jsonschema
+import yaml
+from fingerprint import ROOT, fields, has_penalty, keywords, source
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import validate
+
+
+def loader(config: dict, dataset: str) -> str:
+    """Name of the module of ``flatvae.datasets`` that reads a data set: ``loader``, by default its own name."""
+    return config["datasets"][dataset].get("loader", dataset)
+
+
+def dataset_options(config: dict, dataset: str) -> dict:
+    """Options of the data set's ``load``."""
+    return config["datasets"][dataset].get("options", {})
+
+
+def builder(config: dict, method: str) -> str:
+    """Module of a method: ``builder``, by default ``baselines.<method>``."""
+    return config["methods"][method].get("builder", f"baselines.{method}")
+
+
+def hyperparameters(config: dict, dataset: str, method: str) -> dict:
+    """All that stands for a method on a data set, the more special winning.
+
+    training < datasets.<dataset>.training < methods.<method> < datasets.<dataset>.methods.<method>
+    """
+    of_dataset = config["datasets"][dataset]
+    merged = {
+        **config.get("training", {}),
+        **of_dataset.get("training", {}),
+        **config["methods"][method],
+        **of_dataset.get("methods", {}).get(method, {}),
+    }
+    return {name: value for name, value in merged.items() if name != "builder"}
+
+
+def accepted(module: str) -> set[str]:
+    """Hyperparameters that a method's ``build`` and ``penalty`` take, and the training's."""
+    own = keywords(module, "build") | (keywords(module, "penalty") or set())
+    return own | fields("flatvae.training", "Settings")
+
+
+def specification(config: dict, dataset: str, method: str) -> dict:
+    """What a training job gets: the builder and those of the hyperparameters that reach this method."""
+    module = builder(config, method)
+    names = accepted(module)
+    if not has_penalty(module):
+        names = names - {"alpha0"}  # mixup places the penalty's points: nothing to a method without one
+    chosen = hyperparameters(config, dataset, method)
+    return {"builder": module, "hyperparameters": {k: v for k, v in chosen.items() if k in names}}
+
+
+def _readable(error: jsonschema.ValidationError) -> str:
+    """«config: methods.flat_vae.eta is -1; it must be ≥ 0»."""
+    where = ".".join(str(part) for part in error.absolute_path) or "the config"
+    rule, wanted = error.validator, error.validator_value
+    if rule == "additionalProperties":
+        unknown = sorted(set(error.instance) - set(error.schema.get("properties", {})))
+        known = ", ".join(sorted(error.schema.get("properties", {})))
+        place = "" if where == "the config" else f"{where}."
+        return f"config: {place}{unknown[0]} is not a key that exists; there are {known}"
+    if rule == "required":
+        missing = next(name for name in wanted if name not in error.instance)
+        return f"config: {where} lacks {missing}; add it"
+    must = {
+        "type": f"of type {wanted}",
+        "minimum": f"≥ {wanted}",
+        "exclusiveMinimum": f"> {wanted}",
+        "maximum": f"≤ {wanted}",
+        "exclusiveMaximum": f"< {wanted}",
+        "enum": f"one of {wanted}",
+        "minItems": f"a list of at least {wanted}",
+        "uniqueItems": "a list without repetitions",
+        "pattern": f"of the form {wanted}",
+    }
+    return f"config: {where} is {error.instance!r}; it must be {must.get(rule, error.message)}"
+
+
+def _check_schema(config: dict, schema: Path) -> None:
+    try:
+        validate(config, str(schema))
+    except WorkflowError:
+        errors = jsonschema.Draft202012Validator(yaml.safe_load(schema.read_text())).iter_errors(config)
+        raise ValueError(_readable(jsonschema.exceptions.best_match(errors))) from None
+
+
+def _one_of(what: str, name: str, known) -> None:
+    if name not in known:
+        raise ValueError(f"config: {what} {name!r} does not exist; there are {', '.join(sorted(known))}")
+
+
+def modules(package: str) -> list[str]:
+    """Names of a package's modules, read from the folder."""
+    return [p.stem for p in ROOT.joinpath(*package.split(".")).glob("*.py") if not p.stem.startswith("_")]
+
+
+def _check_dataset(config: dict, dataset: str) -> None:
+    name = loader(config, dataset)
+    _one_of(f"datasets.{dataset}: the loader", name, modules("flatvae.datasets"))
+    known = keywords(f"flatvae.datasets.{name}", "load")
+    for option in dataset_options(config, dataset):
+        _one_of(f"datasets.{dataset}.options:", option, known)
+    for method in config["datasets"][dataset].get("methods", {}):
+        _one_of(f"datasets.{dataset}.methods: the method", method, config["methods"])
+
+
+def _check_method(config: dict, method: str) -> None:
+    module = builder(config, method)
+    if source(module) is None:
+        raise ValueError(
+            f"config: methods.{method}.builder is {module!r}, which is no module of this project; write "
+            f"{module.replace('.', '/')}.py or name one that exists"
+        )
+    if keywords(module, "build") is None:
+        raise ValueError(f"{source(module).relative_to(ROOT)} has no function build(dataset, *, …); every method needs one")
+    places = {f"methods.{method}": config["methods"][method]} | {
+        f"datasets.{d}.methods.{method}": of.get("methods", {}).get(method, {}) for d, of in config["datasets"].items()
+    }
+    for place, chosen in places.items():
+        for name in set(chosen) - {"builder"}:
+            _one_of(f"{place}: the hyperparameter", name, accepted(module))
+
+
+def _check_common(config: dict) -> None:
+    known = set().union(*(accepted(builder(config, m)) for m in config["methods"]))
+    places = {"training": config.get("training", {})} | {
+        f"datasets.{d}.training": of.get("training", {}) for d, of in config["datasets"].items()
+    }
+    for place, chosen in places.items():
+        for name in chosen:
+            _one_of(f"{place}: the hyperparameter", name, known)
+    for dataset in config["run"]["datasets"]:
+        for method in config["run"]["methods"]:
+            for needed in ("bound", "steps"):
+                if needed not in hyperparameters(config, dataset, method):
+                    raise ValueError(f"config: datasets.{dataset}.training lacks {needed}; add it")
+
+
+def check(config: dict, schema: Path) -> None:
+    """Checks the whole config.
+
+    Raises:
+        ValueError: one sentence that names the culprit and the mend.
+    """
+    _check_schema(config, schema)
+    run = config["run"]
+    for kind, known in (("datasets", config["datasets"]), ("methods", config["methods"])):
+        for name in run[kind]:
+            _one_of(f"run.{kind}: the {kind[:-1]}", name, known)
+    for task in run["tasks"]:
+        _one_of("run.tasks: the task", task, modules("flatvae.evaluation"))
+    for method in config["methods"]:
+        _check_method(config, method)
+    for dataset in config["datasets"]:
+        _check_dataset(config, dataset)
+    _check_common(config)

@@ -1,0 +1,15 @@
+"""Loads a data set once, before anything is trained on it: downloads and checks it, and records what it is."""
+
+import json
+from pathlib import Path
+
+from adapter import job
+
+with job(snakemake):
+    from flatvae import datasets
+
+    data = snakemake.params.data
+    dataset = datasets.load(data["loader"], data["root"], **data["options"])
+    record = {**dataset.description(), "sha256": dataset.fingerprint()}
+    print(f"{snakemake.wildcards.dataset}: {record}")
+    Path(snakemake.output[0]).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

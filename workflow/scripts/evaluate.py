@@ -1,0 +1,16 @@
+"""One evaluation of every seed of a trained method."""
+
+from adapter import job
+
+with job(snakemake):
+    import numpy as np
+    import torch
+
+    from flatvae import datasets, evaluation
+
+    torch.set_num_threads(snakemake.threads)
+    data = snakemake.params.data
+    dataset = datasets.load(data["loader"], data["root"], **data["options"])
+    rows, arrays = evaluation.evaluate_seeds(snakemake.wildcards.task, snakemake.input.model, dataset)
+    rows.to_csv(snakemake.output.metrics, index=False)
+    np.savez_compressed(snakemake.output.arrays, **arrays)

@@ -1,0 +1,28 @@
+"""A figure of one data set, all methods side by side, from stored arrays or histories alone."""
+
+import json
+from pathlib import Path
+
+from adapter import job
+
+with job(snakemake):
+    import numpy as np
+    import pandas as pd
+
+    from flatvae.reporting import figures
+
+    title, kind = snakemake.wildcards.dataset, snakemake.wildcards.figure
+    paths = dict(zip(snakemake.params.methods, snakemake.input.arrays, strict=True))
+    if kind == "training_curves":
+        histories = {method: pd.read_csv(path) for method, path in paths.items()}
+        figure = figures.training_curves(histories, snakemake.params.bound, title)
+    else:
+        arrays = {method: dict(np.load(path)) for method, path in paths.items()}
+        shape = tuple(json.loads(Path(snakemake.input.data).read_text())["shape"])
+        draw = {
+            "flatness": lambda: figures.flatness(arrays, title),
+            "latent_map": lambda: figures.latent_map(arrays, title),
+            "reconstructions": lambda: figures.reconstructions(arrays, shape, title),
+        }
+        figure = draw[kind]()
+    figures.save(figure, Path(snakemake.output.png).with_suffix(""))

@@ -1,0 +1,77 @@
+"""Fingerprints of code: what a rule's result depends on, so that it is made anew when, and only when, that changes."""
+
+import ast
+import functools
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("flatvae", "baselines")
+
+
+def source(module: str) -> Path | None:
+    """The file of a module of this project, or None where there is none."""
+    path = ROOT.joinpath(*module.split("."))
+    candidates = (path.with_suffix(".py"), path / "__init__.py")
+    return next((c for c in candidates if c.is_file()), None)
+
+
+@functools.cache
+def tree(module: str) -> ast.Module:
+    """Syntax tree of a module without its docstrings: comments and prose do not retrain."""
+    parsed = ast.parse(source(module).read_text(encoding="utf-8"))
+    for node in ast.walk(parsed):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+            node.body = body[1:]
+    return parsed
+
+
+def imports(module: str) -> set[str]:
+    """Modules of this project that a module imports, wherever in it."""
+    names = set()
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return {n for n in names if n.split(".")[0] in PACKAGES and n not in PACKAGES and source(n)}
+
+
+def closure(modules: Iterable[str], without: Iterable[str] = ()) -> list[str]:
+    """The modules and all they import of this project, sorted; ``without`` cuts off modules known not to be called."""
+    found, waiting = set(), list(modules)
+    while waiting:
+        module = waiting.pop()
+        if module not in found and module not in without:
+            found.add(module)
+            waiting += imports(module)
+    return sorted(found)
+
+
+def fingerprint(*modules: str, without: Iterable[str] = ()) -> str:
+    """Hash of the syntax trees of the modules and of all they import of this project."""
+    digest = hashlib.sha256()
+    for module in closure(modules, without):
+        digest.update(f"{module}\n{ast.dump(tree(module))}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def keywords(module: str, function: str) -> set[str] | None:
+    """Names of a function's keyword-only parameters, read from its source; None where the module has no such function."""
+    for node in tree(module).body:
+        if isinstance(node, ast.FunctionDef) and node.name == function:
+            return {a.arg for a in node.args.kwonlyargs}
+    return None
+
+
+def fields(module: str, name: str) -> set[str]:
+    """Names of a dataclass's fields, read from its source."""
+    (found,) = [n for n in tree(module).body if isinstance(n, ast.ClassDef) and n.name == name]
+    return {n.target.id for n in found.body if isinstance(n, ast.AnnAssign)}
+
+
+def has_penalty(builder: str) -> bool:
+    """Whether a method's module has a penalty of its own."""
+    return keywords(builder, "penalty") is not None

@@ -1,0 +1,22 @@
+"""Trains every seed of a method on a data set and stores models, history and what became of each seed."""
+
+from adapter import job
+
+with job(snakemake):
+    import torch
+
+    from flatvae import datasets, training
+
+    torch.set_num_threads(snakemake.threads)
+    data, wildcards = snakemake.params.data, snakemake.wildcards
+    training.train_and_save(
+        builder=snakemake.params.specification["builder"],
+        dataset=datasets.load(data["loader"], data["root"], **data["options"]),
+        hyperparameters=snakemake.params.specification["hyperparameters"],
+        seeds=range(snakemake.params.seeds),
+        device=snakemake.params.device,
+        label=f"{wildcards.dataset}/{wildcards.method}",
+        model_path=snakemake.output.model,
+        history_path=snakemake.output.history,
+        metrics_path=snakemake.output.metrics,
+    )
