@@ -21,7 +21,8 @@ class ReconstructionBound:
         δ = (Ĉ − κ²) / κ²
         β ← min(1, β · exp(ν h(β, δ) δ)),  h = −1 where δ > 0,  tanh(τ (β − 1)) where δ ≤ 0
 
-    β stays above a thousandth of its starting value, from below which it would not return within a run. In the *initial phase*, until Ĉ < κ² for the first time, β stays at its starting value.
+    β stays above a thousandth of its starting value, from below which it would not return within a run.
+    In the *initial phase*, until Ĉ < κ² for the first time, β stays at its starting value.
     """
 
     bound: float  # κ²

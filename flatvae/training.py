@@ -31,7 +31,6 @@ from flatvae.model import LatentVariableModel
 BLOCK = 50  # steps between two looks at the device: history, progress, end of the initial phase
 
 
-
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """How a model is trained; the config's hyperparameters of the same names.
@@ -374,8 +373,8 @@ def train_and_save(
 ) -> None:
     """Trains a method and writes its checkpoint, its history and the metrics of the task ``training``.
 
-    Metrics per seed: ``frozen`` (0/1, with ``frozen_step`` where 1), ``initial_phase_end`` (step), ``scale_average`` (moving average
-    of c²). A seed that was frozen, or that never met the bound, is named in a warning.
+    Metrics per seed: ``frozen`` (0/1, with ``frozen_step`` where 1), ``initial_phase_end`` (step), ``scale_average`` (moving
+    average of c²). A seed that was frozen, or that never met the bound, is named in a warning.
     """
     module = importlib.import_module(builder)
     trained = train(module, dataset, hyperparameters, list(seeds), device=choose_device(device), label=label)
@@ -387,7 +386,9 @@ def train_and_save(
         values |= {"frozen_step": seed["frozen_step"]} if frozen else {"scale_average": seed["scale"]}
         rows += [("", "training", name, seed["seed"], value) for name, value in values.items() if value is not None]
         if frozen:
-            print(f"warning: {label} seed {seed['seed']} became non-finite at step {seed['frozen_step']} and was frozen")
+            print(
+                f"warning: {label} seed {seed['seed']} became non-finite at step {seed['frozen_step']} and was frozen"
+            )
         elif seed["error"] > TOLERANCE * settings.bound:
             print(
                 f"warning: {label} seed {seed['seed']} did not meet the bound: error {seed['error']:.4g} > "
@@ -413,7 +414,9 @@ def train_and_save(
     print(f"{label}: trained {len(trained.seeds)} seeds in {trained.seconds:.1f} s", flush=True)
 
 
-def seconds_per_step(builder: str, dataset, hyperparameters: dict, n_seeds: int, device: str = "cpu", steps: int = 3) -> float:
+def seconds_per_step(
+    builder: str, dataset, hyperparameters: dict, n_seeds: int, device: str = "cpu", steps: int = 3
+) -> float:
     """Wall time of one training step of all seeds, penalty included, measured over a few steps here and now."""
     trainer = Trainer(
         importlib.import_module(builder), dataset, hyperparameters, list(range(n_seeds)), choose_device(device)
@@ -462,7 +465,9 @@ class _Progress:
     def __init__(self, settings: Settings, label: str, n_seeds: int):
         self.settings = settings
         self.label = f"{label} × {n_seeds} seeds"
-        self.bar = tqdm(total=settings.steps, desc=self.label, unit="step", file=sys.__stderr__, disable=not sys.__stderr__.isatty())
+        self.bar = tqdm(
+            total=settings.steps, desc=self.label, unit="step", file=sys.__stderr__, disable=not sys.__stderr__.isatty()
+        )
         self.every = max(BLOCK, settings.steps // self.LINES)
         self.started = time.perf_counter()
 

@@ -8,8 +8,8 @@ log q(z|x) − log p(z), nats (an upper bound of the KL for the hierarchical pri
 import torch
 from torch import Tensor
 
-from flatvae.evaluation import Result, generator
 from flatvae.constraint import TOLERANCE
+from flatvae.evaluation import Result, generator
 
 _TRAIN = 10_000  # training data that train_error is averaged over: its standard error is far below the 2 % tolerance
 _SHOWN = 10

@@ -1,16 +1,3 @@
-def metric_files():
-    files = expand(
-        f"{OUT}/{{dataset}}/{{method}}/{{task}}.csv", dataset=DATASETS, method=METHODS, task=["training", *TASKS]
-    )
-    if "neighbours" in TASKS:
-        files += expand(f"{OUT}/{{dataset}}/control_neighbours.csv", dataset=DATASETS)
-    return files
-
-
-def table_files():
-    return expand(f"{OUT}/tables/{{task}}.{{kind}}", task=TASKS, kind=["csv", "md", "tex"])
-
-
 rule metrics:
     input:
         metric_files(),
@@ -18,6 +5,8 @@ rule metrics:
         report(f"{OUT}/metrics.csv", caption="../report/metrics.rst", category="Tables"),
     log:
         f"{OUT}/logs/metrics.log",
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=1000,
@@ -40,15 +29,17 @@ rule table:
         tex=f"{OUT}/tables/{{task}}.tex",
     log:
         f"{OUT}/logs/table_{{task}}.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
     params:
         datasets=DATASETS,
         methods=METHODS,
         n_seeds=config["seeds"],
         code=fingerprint("flatvae.reporting.tables"),
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=10,
     script:
         "../scripts/table.py"
 
@@ -60,6 +51,8 @@ rule run_json:
         f"{OUT}/run.json",
     log:
         f"{OUT}/logs/run_json.log",
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=1000,

@@ -5,7 +5,7 @@ SCRIPTS = str(Path(workflow.current_basedir).parent / "scripts")
 sys.path.insert(0, SCRIPTS)
 
 import plan
-from configuration import check, dataset_options, loader, specification, hyperparameters
+from configuration import candidates, check, dataset_options, loader, specification
 from fingerprint import fingerprint, has_penalty
 
 from snakemake.exceptions import WorkflowError
@@ -59,3 +59,45 @@ def without(wildcards):
 
 def gpu(wildcards):
     return int(config["device"] == "cuda")
+
+
+def metric_files():
+    files = expand(
+        f"{OUT}/{{dataset}}/{{method}}/{{task}}.csv",
+        dataset=DATASETS,
+        method=METHODS,
+        task=["training", *TASKS],
+    )
+    if "neighbours" in TASKS:
+        files += expand(f"{OUT}/{{dataset}}/control_neighbours.csv", dataset=DATASETS)
+    return files
+
+
+def table_files():
+    return expand(f"{OUT}/tables/{{task}}.{{kind}}", task=TASKS, kind=["csv", "md", "tex"])
+
+
+FIGURE_TASK = {"flatness": "flatness", "latent_map": "flatness", "reconstructions": "reconstruction"}
+
+
+def figures_of(dataset):
+    """Figures that can be drawn of a data set: those whose task is run, and a latent map where every method has n = 2."""
+    two_dimensional = all(
+        specification(config, dataset, method)["hyperparameters"].get("latent_dim") == 2 for method in METHODS
+    )
+    drawn = [figure for figure, task in FIGURE_TASK.items() if task in TASKS]
+    return ["training_curves"] + [f for f in drawn if f != "latent_map" or two_dimensional]
+
+
+def figure_files():
+    return [
+        f"{OUT}/figures/{dataset}_{figure}.{kind}"
+        for dataset in DATASETS
+        for figure in figures_of(dataset)
+        for kind in ("pdf", "png")
+    ]
+
+
+def figure_inputs(wildcards):
+    source = {"training_curves": "history.csv"} | {f: f"{task}.npz" for f, task in FIGURE_TASK.items()}
+    return [f"{OUT}/{wildcards.dataset}/{method}/{source[wildcards.figure]}" for method in METHODS]

@@ -3,13 +3,15 @@ rule data:
         f"{OUT}/{{dataset}}/data.json",
     log:
         f"{OUT}/{{dataset}}/logs/data.log",
-    params:
-        data=data_params,
-        stamp=lambda wildcards: plan.file_stamp(config, wildcards.dataset),
-        code=data_code,
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        data=data_params,
+        stamp=lambda wildcards: plan.file_stamp(config, wildcards.dataset),
+        code=data_code,
     script:
         "../scripts/data.py"

@@ -9,15 +9,17 @@ rule evaluate:
         f"{OUT}/{{dataset}}/{{method}}/logs/{{task}}.log",
     benchmark:
         f"{OUT}/{{dataset}}/{{method}}/logs/{{task}}.benchmark.jsonl"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=6000,
+        runtime=4 * 60,
     params:
         data=data_params,
         code=lambda wildcards: fingerprint(
             f"flatvae.evaluation.{wildcards.task}", *method_modules(wildcards), without=without(wildcards)
         ),
-    threads: 1
-    resources:
-        mem_mb=6000,
-        runtime=4 * 60,
     script:
         "../scripts/evaluate.py"
 
@@ -29,14 +31,16 @@ rule control:
         f"{OUT}/{{dataset}}/control_neighbours.csv",
     log:
         f"{OUT}/{{dataset}}/logs/control_neighbours.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=6000,
+        runtime=60,
     params:
         data=data_params,
         code=lambda wildcards: fingerprint(
             "flatvae.evaluation.neighbours", f"flatvae.datasets.{loader(config, wildcards.dataset)}"
         ),
-    threads: 1
-    resources:
-        mem_mb=6000,
-        runtime=60,
     script:
         "../scripts/control.py"

@@ -9,6 +9,13 @@ rule train:
         f"{OUT}/{{dataset}}/{{method}}/logs/train.log",
     benchmark:
         f"{OUT}/{{dataset}}/{{method}}/logs/train.benchmark.jsonl"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=6000,
+        runtime=24 * 60,
+        gpu=gpu,
     params:
         data=data_params,
         seeds=config["seeds"],
@@ -17,10 +24,5 @@ rule train:
         code=lambda wildcards: fingerprint(
             "flatvae.training", *method_modules(wildcards), without=without(wildcards)
         ),
-    threads: 1
-    resources:
-        mem_mb=6000,
-        runtime=24 * 60,
-        gpu=gpu,
     script:
         "../scripts/train.py"

@@ -8,7 +8,6 @@ from pathlib import Path
 import jsonschema
 import yaml
 from fingerprint import ROOT, fields, has_penalty, keywords, source
-
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
@@ -57,6 +56,26 @@ def specification(config: dict, dataset: str, method: str) -> dict:
         names = names - {"alpha0"}  # mixup places the penalty's points: nothing to a method without one
     chosen = hyperparameters(config, dataset, method)
     return {"builder": module, "hyperparameters": {k: v for k, v in chosen.items() if k in names}}
+
+
+def candidates(config: dict, dataset: str, method: str) -> dict:
+    """The search's candidates of a method on a data set: what is tried, laid over what stands in the config."""
+    base = specification(config, dataset, method)
+    tried = config["search"]["candidates"][method]
+    return {
+        "builder": base["builder"],
+        "candidates": [{"candidate": c, "hyperparameters": base["hyperparameters"] | c} for c in tried],
+    }
+
+
+def _check_search(config: dict) -> None:
+    tried = config.get("search", {}).get("candidates", {})
+    for method, choices in tried.items():
+        _one_of("search.candidates: the method", method, config["methods"])
+        for name in set().union(*choices):
+            _one_of(f"search.candidates.{method}: the hyperparameter", name, accepted(builder(config, method)))
+    if len({len(choices) for choices in tried.values()}) > 1:
+        raise ValueError("config: search.candidates has more for one method than for another; give all the same number")
 
 
 def _readable(error: jsonschema.ValidationError) -> str:
@@ -121,7 +140,9 @@ def _check_method(config: dict, method: str) -> None:
             f"{module.replace('.', '/')}.py or name one that exists"
         )
     if keywords(module, "build") is None:
-        raise ValueError(f"{source(module).relative_to(ROOT)} has no function build(dataset, *, …); every method needs one")
+        raise ValueError(
+            f"{source(module).relative_to(ROOT)} has no function build(dataset, *, …); every method needs one"
+        )
     places = {f"methods.{method}": config["methods"][method]} | {
         f"datasets.{d}.methods.{method}": of.get("methods", {}).get(method, {}) for d, of in config["datasets"].items()
     }
@@ -163,3 +184,4 @@ def check(config: dict, schema: Path) -> None:
     for dataset in config["datasets"]:
         _check_dataset(config, dataset)
     _check_common(config)
+    _check_search(config)

@@ -23,7 +23,12 @@ def tree(module: str) -> ast.Module:
     parsed = ast.parse(source(module).read_text(encoding="utf-8"))
     for node in ast.walk(parsed):
         body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+        if (
+            isinstance(body, list)
+            and body
+            and isinstance(body[0], ast.Expr)
+            and isinstance(body[0].value, ast.Constant)
+        ):
             node.body = body[1:]
     return parsed
 

@@ -37,7 +37,12 @@ def announce(workflow, config: dict) -> None:
     ]
     if not trainings:
         return
-    request = {"trainings": trainings, "seeds": config["seeds"], "root": config["data_root"], "device": config["device"]}
+    request = {
+        "trainings": trainings,
+        "seeds": config["seeds"],
+        "root": config["data_root"],
+        "device": config["device"],
+    }
     request["cores"] = workflow.cores or 1
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(Path(__file__).resolve())]

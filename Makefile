@@ -1,0 +1,46 @@
+# Two commands do everything on a fresh machine with Python 3.11 or newer, pip, make, gcc and git:
+#   make results   sets up, then runs the default workflow (config/config.yaml)
+#   make test      sets up, then runs all tests and style checks
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CORES ?= all
+# one thread per job: Snakemake runs the jobs side by side
+export OMP_NUM_THREADS ?= 1
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: setup results paper mnist smoke test lint performance
+
+setup: $(VENV)/.complete
+
+# installed with the pinned versions; a stamp tells a whole environment from a half-made one
+$(VENV)/.complete: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "flatvae needs Python 3.11 or newer; say make PYTHON=…")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[workflow,test]'
+	touch $@
+
+results: setup
+	snakemake --cores $(CORES)
+
+paper: setup
+	snakemake --cores $(CORES) --configfile config/paper.yaml
+
+mnist: setup
+	snakemake --cores $(CORES) --configfile config/mnist.yaml
+
+smoke: setup
+	snakemake --cores $(CORES) --configfile config/smoke.yaml
+
+lint: setup
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile workflow
+	snakemake --lint
+
+test: lint
+	pytest
+
+performance: setup
+	pytest tests/performance --override-ini addopts= -s
+

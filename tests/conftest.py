@@ -1,0 +1,29 @@
+"""One thread, so that numbers repeat and the machine stays usable; and two data sets small enough to train on."""
+
+import pytest
+import torch
+
+from flatvae.datasets import Dataset
+
+torch.set_num_threads(1)
+
+
+def _dataset(likelihood: str) -> Dataset:
+    source = torch.Generator().manual_seed(7)
+    factor = torch.randn(112, 2, generator=source)
+    values = torch.tanh(factor @ torch.randn(2, 6, generator=source))
+    values = (values + 1) / 2 if likelihood == "bernoulli" else values
+    train, validation, test = values.split([64, 24, 24])
+    return Dataset("tiny", train, validation, test, likelihood, (2, 3))
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Dataset:
+    """64 + 24 + 24 observations in R^6 on a curved surface."""
+    return _dataset("gaussian")
+
+
+@pytest.fixture(scope="session")
+def tiny_bernoulli() -> Dataset:
+    """The same with grey values in (0, 1)."""
+    return _dataset("bernoulli")

@@ -1,0 +1,66 @@
+"""A copy of the project, run by Snakemake for real in an environment where the project itself is not installed."""
+
+import os
+import shutil
+import subprocess
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TREE = ("Snakefile", "workflow", "flatvae", "baselines", "config", "profiles", "environment.yml")
+
+
+class Project:
+    """The copied project: its folder and a `snakemake` of an environment with its requirements alone."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder / "project"
+        self.folder.mkdir()
+        for name in TREE:
+            source = ROOT / name
+            ignore = shutil.ignore_patterns("__pycache__")
+            copy = shutil.copytree if source.is_dir() else shutil.copy2
+            copy(source, self.folder / name, **({"ignore": ignore} if source.is_dir() else {}))
+        # A fresh environment that sees the installed packages by a plain path: packages installed in editable form,
+        # that is this project, are not among them.
+        venv.create(folder / "environment", with_pip=False)
+        self.bin = folder / "environment" / "bin"
+        site = next((folder / "environment" / "lib").glob("python*/site-packages"))
+        (site / "requirements.pth").write_text(sysconfig.get_path("purelib") + "\n")
+        self.python = self.bin / "python"
+
+    def snakemake(self, *arguments: str, timeout: float = 600, **environment: str) -> subprocess.CompletedProcess:
+        command = [str(self.python), "-m", "snakemake", *arguments]
+        clean = {k: v for k, v in os.environ.items() if k not in {"PYTHONPATH", "FLATVAE_DATA"}}
+        clean |= {"PATH": f"{self.bin}:{clean['PATH']}", "OMP_NUM_THREADS": "1", **environment}
+        return subprocess.run(
+            command,
+            cwd=self.folder,
+            env=clean,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            timeout=timeout,
+        )
+
+    def smoke(self, *arguments: str, overlays: tuple[str, ...] = (), **keywords) -> subprocess.CompletedProcess:
+        configs = ("--configfile", "config/smoke.yaml", *overlays)
+        return self.snakemake(*arguments, "--cores", "all", *configs, **keywords)
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory) -> Project:
+    return Project(tmp_path_factory.mktemp("workflow"))
+
+
+@pytest.fixture(scope="session")
+def smoke(project) -> Project:
+    """The project after one whole smoke run."""
+    run = project.smoke()
+    assert run.returncode == 0, run.stdout[-5000:]
+    project.first_run = run.stdout
+    return project

@@ -1,0 +1,122 @@
+"""The config check: one sentence for every kind of mistake, and what a method really gets."""
+
+import copy
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
+
+import configuration  # noqa: E402
+
+SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
+
+
+def merge(base: dict, change: dict) -> dict:
+    """Deep merge as Snakemake does it with --configfile; a value None removes the key."""
+    merged = copy.deepcopy(base)
+    for key, value in change.items():
+        if isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = merge(merged[key], value)
+        elif value is REMOVE:
+            merged.pop(key)
+        else:
+            merged[key] = value
+    return merged
+
+
+REMOVE = object()
+DEFAULT = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+
+
+def configs() -> dict[str, dict]:
+    """Every config file as it runs: laid over the default one."""
+    files = sorted((ROOT / "config").glob("*.yaml"))
+    return {f.stem: merge(DEFAULT, yaml.safe_load(f.read_text())) for f in files}
+
+
+@pytest.mark.parametrize("name", sorted(configs()))
+def test_every_config_of_the_project_passes(name):
+    configuration.check(configs()[name], SCHEMA)
+
+
+def test_no_two_configs_share_a_results_folder():
+    folders = [config["results_dir"] for config in configs().values()]
+    assert len(set(folders)) == len(folders)
+
+
+def test_the_paper_config_runs_at_paper_scale():
+    config = configs()["paper"]
+    assert config["seeds"] == 10
+    assert {"pendulum", "mnist"} <= set(config["run"]["datasets"])
+    assert "digits" not in config["run"]["datasets"]
+    assert config["datasets"]["pendulum"]["options"] == {"train": 15000, "validation": 1000, "test": 15000}
+    steps = {d: configuration.specification(config, d, "flat_vae")["hyperparameters"]["steps"] for d in ("pendulum", "mnist")}
+    assert steps == {"pendulum": 20000, "mnist": 50000}
+
+
+@pytest.mark.parametrize("dataset", DEFAULT["run"]["datasets"])
+def test_all_methods_of_a_data_set_have_one_bound_and_one_network(dataset):
+    for name in ("bound", "steps", "latent_dim", "hidden", "batch_size", "activation"):
+        values = {
+            str(configuration.specification(DEFAULT, dataset, m)["hyperparameters"].get(name))
+            for m in DEFAULT["run"]["methods"]
+        }
+        assert len(values) == 1, name
+
+
+MISTAKES = [
+    ({"run": {"datasets": ["pendulm"]}}, "config: run.datasets: the dataset 'pendulm' does not exist; there are "),
+    ({"run": {"methods": ["vae", "gan"]}}, "config: run.methods: the method 'gan' does not exist; there are "),
+    ({"run": {"tasks": ["flattness"]}}, "config: run.tasks: the task 'flattness' does not exist; there are flatness"),
+    ({"seed": 3}, "config: seed is not a key that exists; there are data_root, datasets"),
+    ({"seeds": "five"}, "config: seeds is 'five'; it must be of type integer"),
+    ({"seeds": 0}, "config: seeds is 0; it must be ≥ 1"),
+    ({"device": "gpu"}, "config: device is 'gpu'; it must be one of ['cpu', 'cuda', 'auto']"),
+    ({"run": {"methods": []}}, "config: run.methods is []; it must be a list of at least 1"),
+    ({"results_dir": REMOVE}, "config: the config lacks results_dir; add it"),
+    ({"datasets": {"pendulum": {"train": 5}}}, "config: datasets.pendulum.train is not a key that exists; there are "),
+    ({"datasets": {"pendulum": {"options": {"noize": 1}}}}, "config: datasets.pendulum.options: 'noize' does not exist; there are "),
+    ({"datasets": {"mine": {"training": {}}}}, "config: datasets.mine: the loader 'mine' does not exist; there are arrays, digits"),
+    ({"datasets": {"pendulum": {"training": {"bound": 0}}}}, "config: datasets.pendulum.training.bound is 0; it must be > 0"),
+    ({"datasets": {"pendulum": {"training": {"step": 5}}}}, "config: datasets.pendulum.training: the hyperparameter 'step' does not"),
+    ({"datasets": {"pendulum": {"training": {"bound": REMOVE}}}}, "config: datasets.pendulum.training lacks bound; add it"),
+    ({"datasets": {"pendulum": {"methods": {"gan": {}}}}}, "config: datasets.pendulum.methods: the method 'gan' does not exist"),
+    ({"methods": {"flat_vae": {"eta": -1}}}, "config: methods.flat_vae.eta is -1; it must be ≥ 0"),
+    ({"methods": {"flat_vae": {"etaa": 1}}}, "config: methods.flat_vae: the hyperparameter 'etaa' does not exist; there are "),
+    ({"methods": {"vae": {"eta": 1}}}, "config: methods.vae: the hyperparameter 'eta' does not exist; there are "),
+    ({"methods": {"mine": {}}}, "config: methods.mine.builder is 'baselines.mine', which is no module of this project; write baselines/mine.py"),
+    ({"methods": {"mine": {"builder": "flatvae.geometry"}}}, "flatvae/geometry.py has no function build(dataset, *, …)"),
+    ({"methods": {"mine": {"builder": "os.path"}}}, "config: methods.mine.builder is 'os.path'; it must be of the form"),
+    ({"training": {"activation": "relu"}}, "config: training.activation is 'relu'; it must be one of"),
+    ({"search": {"seeds": 1, "candidates": {"vae": [{}], "vhp_vae": [{}, {}]}}}, "config: search.candidates has more for one method"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "sentence"), MISTAKES, ids=[s[:60] for _, s in MISTAKES])
+def test_a_mistake_is_named_in_one_sentence(change, sentence):
+    base = DEFAULT if "search" not in change else {k: v for k, v in DEFAULT.items() if k != "search"}
+    with pytest.raises(ValueError, match=".") as error:
+        configuration.check(merge(base, change), SCHEMA)
+    assert str(error.value).startswith(sentence)
+    assert "\n" not in str(error.value)
+
+
+def test_the_more_special_setting_wins():
+    config = merge(
+        DEFAULT,
+        {
+            "training": {"learning_rate": 1.0},
+            "datasets": {"pendulum": {"training": {"clip": 2.0}, "methods": {"flat_vae": {"eta": 7.0}}}},
+            "methods": {"flat_vae": {"learning_rate": 3.0, "eta": 5.0}},
+        },
+    )
+    flat = configuration.specification(config, "pendulum", "flat_vae")
+    assert flat["builder"] == "flatvae.flat_vae"
+    assert {k: flat["hyperparameters"][k] for k in ("learning_rate", "clip", "eta")} == {"learning_rate": 3.0, "clip": 2.0, "eta": 7.0}
+    vae = configuration.specification(config, "pendulum", "vae")["hyperparameters"]
+    assert vae["learning_rate"] == 1.0
+    assert not {"eta", "estimator", "n_prior_samples", "alpha0"} & set(vae)  # nothing that it does not read

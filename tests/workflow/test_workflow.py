@@ -1,0 +1,223 @@
+"""Snakemake runs the smoke config for real; what it reruns, and what it says of bad input."""
+
+import re
+import shutil
+import subprocess
+import zipfile
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from flatvae import load
+from flatvae.reporting.statistics import read_metrics
+
+METHODS = ["vae", "vhp_vae", "flat_vae", "flat_vae_scale_free"]
+
+
+def planned(project, *overlays: str) -> Counter:
+    """(rule, method) of the jobs that a dry run would do."""
+    run = project.smoke("--dry-run", overlays=overlays)
+    assert run.returncode == 0, run.stdout[-3000:]
+    jobs = re.split(r"\n(?=(?:local)?rule )", run.stdout)[1:]
+    found = Counter()
+    for job in jobs:
+        rule = re.match(r"(?:local)?rule (\w+):", job)[1]
+        method = re.search(r"wildcards:.*method=(\w+)", job)
+        found[rule, method[1] if method else ""] += 1
+    return found
+
+
+def edited(path: Path, old: str, new: str):
+    """Context: the file with a replacement, restored afterwards with its time stamp."""
+    import contextlib
+
+    @contextlib.contextmanager
+    def change():
+        kept = path.with_suffix(".kept")
+        shutil.copy2(path, kept)
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+        try:
+            yield
+        finally:
+            shutil.move(kept, path)
+
+    return change()
+
+
+def overlay(tmp_path: Path, content: dict) -> str:
+    path = tmp_path / "overlay.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return str(path)
+
+
+def test_the_project_itself_is_not_installed_in_the_environment_of_the_run(project):
+    run = subprocess.run([project.python, "-c", "import torch, flatvae"], cwd="/", capture_output=True, text=True)
+    assert "No module named 'flatvae'" in run.stderr
+
+
+def test_smoke_run_gives_every_number_table_and_figure(smoke):
+    results = smoke.folder / "results" / "smoke"
+    metrics = read_metrics(results / "metrics.csv")
+    assert set(metrics["method"]) == {*METHODS, ""}
+    trained = metrics[metrics["method"] != ""]
+    per_seed = trained.groupby(["method", "task"])["seed"].unique()
+    assert all(sorted(seeds) == [0, 1] for seeds in per_seed)
+    assert set(metrics["task"]) == {"training", "reconstruction", "flatness", "neighbours"}
+    for task in ("reconstruction", "flatness", "neighbours"):
+        table = pd.read_csv(results / "tables" / f"{task}.csv", keep_default_na=False)
+        assert set(METHODS) <= set(table["method"])
+        assert r"\toprule" in (results / "tables" / f"{task}.tex").read_text()
+    for figure in ("flatness", "latent_map", "reconstructions", "training_curves"):
+        for kind in ("pdf", "png"):
+            assert (results / "figures" / f"pendulum_{figure}.{kind}").stat().st_size > 5000
+
+
+def test_table_numbers_are_the_means_of_metrics_csv(smoke):
+    results = smoke.folder / "results" / "smoke"
+    metrics = read_metrics(results / "metrics.csv")
+    table = pd.read_csv(results / "tables" / "flatness.csv").set_index("method")
+    chosen = metrics[metrics["metric"] == "condition_number_median"].groupby("method")["value"].mean()
+    for method in METHODS:
+        assert table.loc[method, "condition_number_median"] == pytest.approx(chosen[method], rel=1e-6)
+
+
+def test_stored_models_reproduce_the_stored_arrays(smoke):
+    folder = smoke.folder / "results" / "smoke" / "pendulum" / "flat_vae"
+    arrays = np.load(folder / "reconstruction.npz")
+    model = load(folder / "model.safetensors", seed=1)
+    again = model.decode(model.encode(__import__("torch").from_numpy(arrays["originals"]))).numpy()
+    np.testing.assert_allclose(again, arrays["reconstructions"][1], rtol=1e-5, atol=1e-6)
+
+
+def test_the_plan_is_printed_before_training(smoke):
+    plan = smoke.first_run.index("flatvae: 4 trainings to run, 2 seeds each")
+    assert plan < smoke.first_run.index("rule train")
+    assert re.search(r"pendulum/flat_vae: 100 steps, about \d+\.\d min", smoke.first_run)
+
+
+def test_logs_hold_the_progress_of_training(smoke):
+    log = (smoke.folder / "results/smoke/pendulum/flat_vae/logs/train.log").read_text()
+    assert re.search(r"step 100/100 .*error .*bound.*beta .*penalty .*c2 .*steps/s", log)
+    assert "did not meet the bound" in log  # a hundred steps cannot
+
+
+def test_a_second_run_does_nothing(smoke):
+    run = smoke.smoke()
+    assert run.returncode == 0
+    assert "Nothing to be done" in run.stdout
+
+
+def test_changing_eta_retrains_that_method_alone(smoke, tmp_path):
+    change = overlay(tmp_path, {"datasets": {"pendulum": {"methods": {"flat_vae": {"eta": 3.0}}}}})
+    jobs = planned(smoke, change)
+    assert {method for rule, method in jobs if rule == "train"} == {"flat_vae"}
+    assert {method for rule, method in jobs if rule == "evaluate"} == {"flat_vae"}
+
+
+def test_editing_the_flat_penalty_retrains_the_flat_methods_alone(smoke):
+    with edited(smoke.folder / "flatvae" / "flattening.py", "return torch.lerp(", "return 1.0 * torch.lerp("):
+        jobs = planned(smoke)
+    assert {method for rule, method in jobs if rule in {"train", "evaluate"}} == {"flat_vae", "flat_vae_scale_free"}
+
+
+def test_editing_a_comment_reruns_nothing(smoke):
+    with edited(smoke.folder / "flatvae" / "flattening.py", '"""Latent mixup', '# a comment\n"""Prose: latent mixup'):
+        assert not planned(smoke)
+
+
+def test_editing_figures_redraws_alone(smoke):
+    with edited(smoke.folder / "flatvae" / "reporting" / "figures.py", "def save(", "_UNUSED = 1\n\n\ndef save("):
+        jobs = planned(smoke)
+    assert {rule for rule, _ in jobs} == {"figure", "all"}
+
+
+def test_the_default_config_shares_no_file_with_the_smoke_config(smoke):
+    before = {p: p.stat().st_mtime_ns for p in (smoke.folder / "results").rglob("*") if p.is_file()}
+    run = smoke.snakemake("--cores", "all", "--dry-run")
+    outputs = set(re.findall(r"(?<=output: ).*", run.stdout))
+    assert outputs
+    assert not any("results/smoke" in line for line in outputs)
+    assert before == {p: p.stat().st_mtime_ns for p in before}
+
+
+def test_the_same_seeds_give_the_same_bytes(smoke):
+    run = smoke.smoke("--config", "results_dir=results/again")
+    assert run.returncode == 0, run.stdout[-3000:]
+    first, second = (smoke.folder / "results" / name / "metrics.csv" for name in ("smoke", "again"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_the_report_opens_with_captions_and_categories(smoke):
+    run = smoke.smoke("--report", "report.zip")
+    assert run.returncode == 0, run.stdout[-3000:]
+    with zipfile.ZipFile(smoke.folder / "report.zip") as archive:
+        names = archive.namelist()
+        text = "".join(archive.read(n).decode("utf-8", "ignore") for n in names if n.endswith((".html", ".js")))
+    assert any(n.endswith("pendulum_latent_map.png") for n in names)
+    assert "Figures" in text
+    assert "magnification factor" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"run": {"methods": ["vea"]}}, "config: run.methods: the method 'vea' does not exist; there are"),
+        ({"methods": {"flat_vae": {"eta": -1}}}, "config: methods.flat_vae.eta is -1; it must be ≥ 0"),
+    ],
+)
+def test_a_bad_config_is_one_sentence_before_anything_runs(smoke, tmp_path, change, sentence):
+    run = smoke.smoke(overlays=(overlay(tmp_path, change),))
+    assert run.returncode != 0
+    assert sentence in run.stdout
+    assert "Traceback" not in run.stdout
+
+
+def test_bad_arrays_stop_their_own_data_set_and_nothing_else(smoke, tmp_path):
+    bad, good = tmp_path / "bad.npz", tmp_path / "good.npz"
+    values = np.random.default_rng(0).normal(size=(200, 6)).astype(np.float32)
+    np.savez(good, train=values, test=values[:50] + 1)
+    values[3, 2] = np.nan
+    np.savez(bad, train=values, test=values[10:60])
+    small = {"bound": 3.0, "steps": 50, "latent_dim": 2, "hidden": [8]}
+    change = {
+        "results_dir": "results/own",
+        "seeds": 1,
+        "run": {"datasets": ["mine", "broken"], "methods": ["vae"], "tasks": ["reconstruction"]},
+        "datasets": {
+            "mine": {"loader": "arrays", "options": {"path": str(good)}, "training": small},
+            "broken": {"loader": "arrays", "options": {"path": str(bad)}, "training": small},
+        },
+    }
+    run = smoke.smoke(overlays=(overlay(tmp_path, change),))
+    assert run.returncode != 0
+    assert re.search(r"flatvae: .*bad\.npz.*NaN", run.stdout)
+    results = smoke.folder / "results" / "own"
+    assert (results / "mine" / "vae" / "reconstruction.csv").is_file()
+    assert not (results / "metrics.csv").exists()
+    assert "Traceback" in (results / "broken" / "logs" / "data.log").read_text()
+
+
+def test_a_missing_mnist_is_said_in_one_sentence(smoke, tmp_path):
+    change = overlay(
+        tmp_path, {"results_dir": "results/none", "run": {"datasets": ["mnist"]}, "data_root": str(tmp_path)}
+    )
+    dead_end = {"https_proxy": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"}
+    run = smoke.smoke("results/none/mnist/data.json", overlays=(change,), **dead_end)
+    assert run.returncode != 0
+    assert re.search(r"flatvae: .*train-images-idx3-ubyte\.gz", run.stdout)
+
+
+def test_the_search_tries_as_many_candidates_for_each_method_and_marks_one(smoke, tmp_path):
+    candidates = {m: [{"learning_rate": 1e-3}, {"learning_rate": 2e-3}] for m in METHODS}
+    change = overlay(tmp_path, {"search": {"seeds": 1, "candidates": candidates}})
+    run = smoke.smoke("search", overlays=(change,))
+    assert run.returncode == 0, run.stdout[-3000:]
+    table = pd.read_csv(smoke.folder / "results" / "smoke" / "search" / "pendulum.csv")
+    assert list(table.groupby("method").size()) == [2] * 4
+    assert list(table.groupby("method")["chosen"].sum()) == [1] * 4

@@ -1,0 +1,50 @@
+# The hyperparameter search, run on request: snakemake --cores all search
+SEARCH_METHODS = [m for m in METHODS if m in config.get("search", {}).get("candidates", {})]
+
+
+rule search_candidates:
+    input:
+        f"{OUT}/{{dataset}}/data.json",
+    output:
+        f"{OUT}/search/{{dataset}}/{{method}}.csv",
+    log:
+        f"{OUT}/search/{{dataset}}/{{method}}.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=6000,
+        runtime=24 * 60,
+        gpu=gpu,
+    params:
+        data=data_params,
+        seeds=config.get("search", {}).get("seeds"),
+        device=config["device"],
+        candidates=lambda wildcards: candidates(config, wildcards.dataset, wildcards.method),
+        code=lambda wildcards: fingerprint(
+            "flatvae.selection", *method_modules(wildcards), without=without(wildcards)
+        ),
+    script:
+        "../scripts/search.py"
+
+
+rule search_table:
+    input:
+        expand(f"{OUT}/search/{{{{dataset}}}}/{{method}}.csv", method=SEARCH_METHODS),
+    output:
+        f"{OUT}/search/{{dataset}}.csv",
+    log:
+        f"{OUT}/search/{{dataset}}.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    script:
+        "../scripts/search_table.py"
+
+
+rule search:
+    input:
+        expand(f"{OUT}/search/{{dataset}}.csv", dataset=DATASETS),
