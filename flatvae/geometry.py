@@ -13,6 +13,7 @@ from torch.func import jvp, vmap
 
 Decoder = Callable[[Tensor], Tensor]
 
+_FEW = 3  # columns up to which a metric is n² sums of products rather than N small matrix products
 _CHUNK = 1024  # rows whose Jacobians are held at once: bounds the memory of a metric by _CHUNK · D · n numbers
 
 
@@ -37,6 +38,10 @@ def jacobian(decoder: Decoder, z: Tensor) -> Tensor:
 
 def metric_from_columns(columns: Tensor) -> Tensor:
     """G_st = ⟨J e_s, J e_t⟩ from Jacobian columns: (n, N, D) -> (N, n, n)."""
+    if (
+        len(columns) <= _FEW
+    ):  # products of columns in one pass: many tiny matrix products are slower than their arithmetic
+        return (columns.unsqueeze(0) * columns.unsqueeze(1)).sum(-1).movedim(-1, 0)
     return torch.einsum("snd,tnd->nst", columns, columns)
 
 

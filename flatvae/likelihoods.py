@@ -10,6 +10,8 @@ from flatvae.errors import InputError
 class Gaussian(nn.Module):
     """p(x|z) = N(x; f(z), s² I) with s fixed outside the training: C = ‖x − f(z)‖²."""
 
+    binarises = False
+
     def mean(self, output: Tensor) -> Tensor:
         """The decoder's mean in observation space is the network's output itself."""
         return output
@@ -25,6 +27,8 @@ class Gaussian(nn.Module):
 
 class Bernoulli(nn.Module):
     """p(x|z) = Π Bernoulli(x_d; σ(o_d)) with logits o: C = the binary cross-entropy in nats."""
+
+    binarises = True  # a training observation is drawn, and needs uniform numbers
 
     def mean(self, output: Tensor) -> Tensor:
         """f(z) = σ(o), in (0, 1)."""

@@ -206,17 +206,16 @@ class Trainer:
         """
         size, n = self.settings.batch_size, self.model.latent_dim
         width = self.model.noise_size + n
-        bernoulli = type(self.model.likelihood).__name__ == "Bernoulli"
         index, normal, uniform, threshold = [], [], [], []
         for generator in self.generators:
             kwargs = {"generator": generator, "device": self.data.device}
             index.append(torch.randint(len(self.data), (size,), **kwargs))
             normal.append(torch.randn(size, width, dtype=self.dtype, **kwargs))
             uniform.append(torch.rand(size, dtype=self.dtype, **kwargs))
-            if bernoulli:
+            if self.model.likelihood.binarises:
                 threshold.append(torch.rand(size, self.data.shape[1], dtype=self.dtype, **kwargs))
         x = self.data[torch.stack(index)]
-        if bernoulli:
+        if self.model.likelihood.binarises:
             x = self.model.likelihood.observe(x, torch.stack(threshold))
         noise, probe = torch.stack(normal).split([self.model.noise_size, n], dim=-1)
         return x, noise, torch.stack(uniform), probe
