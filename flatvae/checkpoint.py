@@ -33,9 +33,12 @@ def save(path: str | Path, state: dict[str, Tensor], metadata: dict) -> None:
     """
     path = Path(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    text = json.dumps({"version": VERSION, **metadata}, sort_keys=True)
-    save_file({name: value.contiguous() for name, value in state.items()}, beside, metadata={_KEY: text})
-    os.replace(beside, path)
+    text = json.dumps({"version": VERSION, **metadata}, sort_keys=True, allow_nan=False)
+    try:
+        save_file({name: value.contiguous() for name, value in state.items()}, beside, metadata={_KEY: text})
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)  # there only if something went wrong
 
 
 def _open(path: Path):
@@ -105,6 +108,8 @@ def _build(path: Path, content: dict) -> LatentVariableModel:
         build = getattr(importlib.import_module(module_name), function)
         with torch.random.fork_rng(devices=[]):
             return build(Dataset.from_description(content["dataset"]), **content["build"])
+    except InputError as error:
+        raise InputError(f"checkpoint {path}: {error}") from error
     except (ImportError, AttributeError, TypeError) as error:
         raise InputError(
             f"checkpoint {path} needs the builder {content['builder']}, which is missing or takes other "

@@ -62,4 +62,5 @@ class ReconstructionBound:
 
     def end_initial_phase(self, force: bool = False) -> None:
         """Lets the seeds whose Ĉ < κ² leave the initial phase for good; all of them where ``force``."""
-        self.initial = self.initial & (self.error >= self.bound) & (not force)
+        # not (Ĉ < κ²) rather than Ĉ ≥ κ²: a seed frozen before its first step has no Ĉ, and met nothing
+        self.initial = self.initial & ~(self.error < self.bound) & (not force)

@@ -13,7 +13,7 @@ from torch.func import jvp, vmap
 
 Decoder = Callable[[Tensor], Tensor]
 
-_FEW = 3  # columns up to which a metric is n² sums of products rather than N small matrix products
+_FEW = 3  # columns up to which a metric is sums of products rather than N small matrix products
 _CHUNK = 1024  # rows whose Jacobians are held at once: bounds the memory of a metric by _CHUNK · D · n numbers
 
 

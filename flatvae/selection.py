@@ -56,9 +56,9 @@ def try_candidates(module, dataset, candidates: list[dict], seeds: list[int], de
             codes = encode(model.double(), dataset.validation)
             at_codes.append(_condition_number(model, codes))
             at_mixup.append(_condition_number(model, mixup_points(codes)))
-        error = max(s["error"] / settings.bound for s in trained.seeds)
-        beta = max(s["beta"] for s in trained.seeds)
         finite = all(s["frozen_step"] is None for s in trained.seeds)
+        error = max(s["error"] / settings.bound for s in trained.seeds) if finite else float("inf")
+        beta = max(s["beta"] for s in trained.seeds)
         last = trained.history[trained.history["step"] > 0.95 * settings.steps]
         rows.append(
             {

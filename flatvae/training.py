@@ -59,6 +59,12 @@ class Settings:
     initial_fraction: float = 0.5
     alpha0: float | None = 0.2
 
+    def __post_init__(self):
+        for name, least in (("bound", 0.0), ("steps", 1), ("batch_size", 2), ("learning_rate", 0.0)):
+            value = getattr(self, name)
+            if value < least or value == 0:
+                raise InputError(f"training: {name} is {value}; it must be {'≥ ' + str(least) if least else '> 0'}")
+
 
 def _accepted(function) -> set[str]:
     return {p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY}
@@ -152,6 +158,14 @@ def build_seeded(module: ModuleType, dataset, build: dict, seed: int) -> LatentV
         return module.build(dataset, **build)
 
 
+def _try_penalty(module: ModuleType, model: LatentVariableModel, penalty) -> None:
+    """Calls the penalty once on a fresh model, so that what is wrong with it is said before the initial phase, not after."""
+    points = torch.linspace(-1, 1, 4 * model.latent_dim).view(4, -1).to(next(model.parameters()))
+    value = penalty(model.decode, points, torch.ones_like(points))
+    if not (isinstance(value, Tensor) and value.shape == ()):
+        raise InputError(f"{module.__name__}.penalty must return a scalar tensor for one model and one batch; mend it")
+
+
 class Trainer:
     """The state of a training and its step, for S seeds at once.
 
@@ -187,6 +201,8 @@ class Trainer:
             parameter.grad = torch.zeros_like(parameter)
         has_penalty = hasattr(module, "penalty")
         bound_penalty = (lambda decode, z, noise: module.penalty(decode, z, noise, **penalty)) if has_penalty else None
+        if has_penalty:
+            _try_penalty(module, self.model, bound_penalty)
         self.objective = _Objective(self.model, bound_penalty, self.settings.alpha0)
         self.objective_without_penalty = _Objective(self.model, None, None)
         self.scale_of = _Scale(self.model)
@@ -249,18 +265,20 @@ class Trainer:
         """Clips each seed's gradient, freezes seeds that are not finite, and steps.
 
         A frozen seed's gradient and first moment are zero, so that Adam leaves its parameters exactly where they are. In
-        the initial phase the prior is not trained.
+        the initial phase the prior is not trained: its gradient is zero. (Adam's step count runs on, so the prior's first
+        updates after the phase are a few times the learning rate, for some tens of steps.)
         """
-        norm = sum(gradient.flatten(1).square().sum(1) for gradient in gradients).sqrt()
+        shares = [on if name.startswith("prior.") else self.alive for name in self.params]  # 1 where trained, (S,)
+        squares = [g.flatten(1).square().sum(1) * share for g, share in zip(gradients, shares, strict=True)]
+        norm = sum(squares).sqrt()
         was_alive = self.alive
         self.alive = was_alive & torch.isfinite(loss) & torch.isfinite(norm)
         self.frozen_step = torch.where(was_alive & ~self.alive, self.step_count, self.frozen_step)
         factor = torch.where(self.alive, (self.settings.clip / (norm + 1e-12)).clamp(max=1.0), 0.0)
-        for (name, parameter), gradient in zip(self.params.items(), gradients, strict=True):
+        for parameter, gradient, share in zip(self.params.values(), gradients, shares, strict=True):
             seed_shape = (-1,) + (1,) * (parameter.dim() - 1)
-            seed_factor = factor * on if name.startswith("prior.") else factor
             # into a buffer laid out as the parameter is: fused Adam reads both in memory order, whatever their strides
-            torch.mul(gradient, seed_factor.view(seed_shape), out=parameter.grad).nan_to_num_(0.0, 0.0, 0.0)
+            torch.mul(gradient, (factor * share).view(seed_shape), out=parameter.grad).nan_to_num_(0.0, 0.0, 0.0)
             if "exp_avg" in (state := self.optimiser.state[parameter]):
                 state["exp_avg"].mul_(self.alive.view(seed_shape))
         self.optimiser.step()
@@ -319,8 +337,9 @@ def train(
             initial = trainer.bound.initial.tolist()
             terms, scale = trainer.run_block(min(BLOCK, settings.steps - trainer.step_count))
             average = scale if average is None else torch.lerp(average, scale, 0.1)
+            alive = trainer.alive.tolist()
             for s, still_initial in enumerate(trainer.bound.initial.tolist()):
-                if initial[s] and not still_initial:
+                if initial[s] and not still_initial and alive[s]:
                     phase_end[s] = trainer.step_count
             rows = _history_rows(trainer, terms, scale, initial)
             history.append(rows)
@@ -348,7 +367,7 @@ def train(
                 "seed": seed,
                 "frozen_step": None if step < 0 else step,
                 "initial_phase_end": end,
-                "error": error,
+                "error": error if math.isfinite(error) else None,
                 "beta": beta,
                 "scale": c2 if math.isfinite(c2) else None,
             }

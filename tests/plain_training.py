@@ -47,10 +47,10 @@ class PlainTraining:
             loss = loss + self.beta * value
         self.optimiser.zero_grad()
         loss.backward()
-        self.gradient_norms.append(clip_grad_norm_(self.model.parameters(), self.s["clip"]).item())
         if initial:
             for parameter in self.model.prior.parameters():
                 parameter.grad.zero_()  # not None: the suite's Adam counts its steps from the start for all parameters
+        self.gradient_norms.append(clip_grad_norm_(self.model.parameters(), self.s["clip"]).item())
         left = (self.s["steps"] - self.steps_done) / (self.s["decay_fraction"] * self.s["steps"])
         self.optimiser.param_groups[0]["lr"] = self.s["learning_rate"] * min(1.0, left)
         self.optimiser.step()

@@ -81,6 +81,8 @@ def test_seeds_together_equal_seeds_alone_beside_one_that_turns_nan(module, opti
     assert together.frozen_step.tolist() == [23 if seed == 99 else -1 for seed in seeds]
     assert_same(state_of(together, seeds.index(99)), before)
     assert all(value.isfinite().all() for value in before.values())
+    assert together.bound.error.isfinite().all()
+    assert together.bound.beta.isfinite().all()
     for index, seed in enumerate(seeds):
         if seed == 99:
             continue
@@ -327,6 +329,7 @@ def test_frozen_seed_is_reported_and_has_no_further_history(tiny, monkeypatch):
     monkeypatch.setattr(Trainer, "__init__", poisoned)
     outcome = train(vae, tiny, HYPERPARAMETERS | {"steps": 150}, [4, 9])
     assert [s["frozen_step"] for s in outcome.seeds] == [None, 70]
+    assert all(math.isfinite(s[name]) for s in outcome.seeds for name in ("error", "beta"))
     assert outcome.history.groupby("seed")["step"].apply(list).to_dict() == {4: [50, 100, 150], 9: [50]}
     assert outcome.history.notna().all(axis=None)
 

@@ -28,12 +28,16 @@ def mixup_points(codes: Tensor) -> Tensor:
 
 
 def normalised_magnification_factor(log_mf: Tensor) -> Tensor:
-    """MF / mean(MF) from log MF, without overflow: (N,) -> (N,); all zero where no MF is positive."""
-    finite = torch.isfinite(log_mf)
-    if not finite.any():
-        return torch.zeros_like(log_mf)
-    scaled = torch.exp(log_mf - log_mf[finite].max())
+    """MF / mean(MF) from log MF, without overflow: (N,) -> (N,)."""
+    scaled = torch.exp(log_mf - log_mf.max())
     return scaled / scaled.mean()
+
+
+def _mf_std(log_mf: Tensor) -> float:
+    """Standard deviation of the normalised MF; inf where MF vanishes everywhere, for such a decoder is not flat."""
+    if not torch.isfinite(log_mf).any():
+        return float("inf")
+    return normalised_magnification_factor(log_mf).std(correction=0).item()
 
 
 def _at(model, points: Tensor, suffix: str) -> tuple[dict[str, float], dict[str, Tensor], Tensor]:
@@ -43,7 +47,7 @@ def _at(model, points: Tensor, suffix: str) -> tuple[dict[str, float], dict[str,
         # without interpolation: between two infinite values that would be NaN
         "condition_number_median": condition.quantile(0.5, interpolation="nearest").item(),
         "condition_number_q90": condition.quantile(0.9, interpolation="nearest").item(),
-        "mf_std": normalised_magnification_factor(log_mf).std(correction=0).item(),
+        "mf_std": _mf_std(log_mf),
     }
     arrays = {"condition_number": condition, "log_magnification_factor": log_mf}
     return {k + suffix: v for k, v in values.items()}, {k + suffix: v for k, v in arrays.items()}, metric

@@ -72,6 +72,7 @@ def ratio(times: dict, one: str, other: str, factor: float = 1.0) -> float:
 
 @pytest.mark.parametrize("n_seeds", [1, 5])
 def test_flat_penalty_in_two_dimensions(n_seeds):
+    """With one seed a good part of a step is overhead, the same for both; with five the arithmetic shows (alone: 2.1)."""
     print(f"\nn = 2, 256-128-128, {n_seeds} seeds")
     data = dataset(256)
     steps = {
