@@ -147,7 +147,7 @@ def format_cell(mean: float, low: float, high: float) -> str:
     if half <= 1e-6 * abs(mean):
         half = 0.0
     largest = max(abs(mean), half)
-    exponent = math.floor(math.log10(largest)) if largest else 0
+    exponent = int(f"{largest:.2e}".split("e")[1])  # after rounding: 9.9999·10⁻⁶ is 10⁻⁵
     shift = exponent if not -3 <= exponent < 5 else 0
     power = f"·10{_superscript(shift)}" if shift else ""
     mean, half = mean / 10.0**shift, half / 10.0**shift

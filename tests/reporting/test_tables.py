@@ -142,6 +142,7 @@ def test_markdown_escapes_the_column_separator():
         (90.0, None, "90"),
         (12345.0, None, "12300"),
         (5e-7, None, "5·10⁻⁷"),
+        (9.99999975e-06, None, "1·10⁻⁵"),  # 10⁻⁵ in float32
         (0.0, None, "0"),
         (0.5, 0.0, "0.5"),
         (math.inf, None, "∞"),
