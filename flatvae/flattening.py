@@ -18,9 +18,8 @@ from torch.func import jvp, vjp
 from flatvae.geometry import Decoder, jacobian_columns, metric_from_columns
 from flatvae.geometry import scale as metric_scale
 
-_STEP = (
-    5e-3  # finite differences step by this times the codes' spread: in float32 the relative error of J is then ~2e-3
-)
+# finite differences step by this times the codes' spread: in float32 the relative error of J is then about 2e-3
+_STEP = 5e-3
 
 
 def mixup(z: Tensor, uniform: Tensor, alpha0: float) -> Tensor:

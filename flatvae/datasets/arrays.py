@@ -34,7 +34,8 @@ def load(
     Args:
         root: not used; a relative path is taken from the working directory.
         path: of the .npz file. Pickled objects in it are refused, never run.
-        likelihood: "gaussian" for any values, "bernoulli" for values in [0, 1].
+        likelihood: "gaussian" for any values, "bernoulli" for values in [0, 1], of which validation and test are
+            binarised once, 1 with the value as probability (0 and 1 stay what they are).
         validation: where the file has no ``validation``, the part of the training rows, in (0, 1), that is held out
             for it, at random.
         seed: of that split.
@@ -52,6 +53,10 @@ def load(
     values |= {key: _labels(source, arrays, key) for key in _LABELS if key in arrays}
     if "validation" not in values:
         values |= _held_out(source, values, validation, seed)
+    if likelihood == "bernoulli":  # as MNIST: training values are binarised afresh for each batch, the others once
+        noise = torch.Generator().manual_seed(seed)
+        for part in ("validation", "test"):
+            values[part] = (torch.rand(values[part].shape, generator=noise) < values[part]).float()
     shape = _checked_shape(trailing if shape is None else shape, values["train"].shape[1])
     return Dataset(name="arrays", likelihood=likelihood, shape=shape, **values)
 

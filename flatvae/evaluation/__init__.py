@@ -9,7 +9,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from flatvae.checkpoint import finite_seeds, load
+from flatvae.checkpoint import finite_seeds, load, metadata
+from flatvae.errors import InputError
 
 SEED = 20_02_04_881  # of every random choice in an evaluation: the same points and pairs for every method and seed
 _CHUNK = 2048
@@ -41,20 +42,45 @@ def frame(task: str, seed: int, result: Result) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["distance", "task", "metric", "seed", "value"])
 
 
-def evaluate_seeds(task: str, path: str | Path, dataset) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+def _check(path: str | Path, dataset, builder: str | None) -> None:
+    """Refuses a checkpoint of another method or of other data."""
+    content = metadata(path)
+    if builder is not None and content["builder"] != f"{builder}:build":
+        raise InputError(
+            f"checkpoint {path} is of {content['builder']} and not of {builder}; delete it and train again"
+        )
+    for key, value in dataset.description().items():
+        if key != "sizes" and content["dataset"][key] != value:
+            raise InputError(
+                f"checkpoint {path} was trained on data with {key} {content['dataset'][key]}, and these have {value}; "
+                "delete it and train again"
+            )
+
+
+def evaluate_seeds(
+    task: str, path: str | Path, dataset, builder: str | None = None
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """One task for every seed of a checkpoint that stayed finite.
 
     Args:
         task: name of a module of this package.
         path: the checkpoint.
         dataset: the ``Dataset`` it was trained on.
+        builder: module of the method that it must be of.
 
     Returns:
-        rows as ``frame`` has them; and arrays: ``seeds`` (S,), those of the seeds stacked (S, …), the shared ones as they are.
+        rows as ``frame`` has them; and arrays: ``seeds`` (S,), those of the seeds stacked (S, …), the shared ones as they
+        are. Where no seed stayed finite there are no rows, and ``seeds`` is empty and alone.
+
+    Raises:
+        InputError: the checkpoint is of another method or of other data.
     """
+    _check(path, dataset, builder)
     evaluate = importlib.import_module(f"flatvae.evaluation.{task}").evaluate
     seeds = finite_seeds(path)
     results = [evaluate(load(path, seed), dataset) for seed in seeds]
+    if not results:
+        return frame(task, 0, Result([], {}, {})), {"seeds": np.array([], dtype=int)}
     rows = pd.concat([frame(task, seed, r) for seed, r in zip(seeds, results, strict=True)], ignore_index=True)
     stacked = {name: np.stack([r.arrays[name] for r in results]) for name in results[0].arrays}
     return rows, {"seeds": np.array(seeds), **stacked, **results[0].shared}

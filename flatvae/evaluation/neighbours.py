@@ -9,10 +9,13 @@ The same on raw observations is the control ``data``, which no method takes part
 """
 
 import numpy as np
+import torch
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
-from flatvae.evaluation import Result, encode
+from flatvae.errors import InputError
+from flatvae.evaluation import Result, encode, generator
+from flatvae.likelihoods import likelihood
 
 QUERIES = 2000
 _VOTERS = 5
@@ -59,19 +62,41 @@ def _metrics(dataset, train: np.ndarray, test: np.ndarray) -> dict[str, float]:
     return values
 
 
-def _rows(x: Tensor) -> np.ndarray:
-    return x.double().numpy()
+def _gallery(dataset, observe) -> Tensor:
+    """The training set as the model met it: grey values that stand for Bernoulli observations are binarised once."""
+    return observe(dataset.train, torch.rand(dataset.train.shape, generator=generator()))
+
+
+def _check(dataset) -> None:
+    rows = min(len(dataset.train), len(dataset.test))
+    if rows <= _NEAREST:
+        raise InputError(
+            f"neighbours: {dataset.name} has {rows} rows in its train or test part, and {_NEAREST + 1} are needed; "
+            "give it more, or leave neighbours out of run.tasks"
+        )
 
 
 def evaluate(model, dataset) -> Result:
-    """Neighbours by Euclidean distance between posterior means."""
-    needs_train = dataset.train_labels is not None
-    train = _rows(encode(model, dataset.train)) if needs_train else None
-    values = _metrics(dataset, train, _rows(encode(model, dataset.test[:QUERIES])))
+    """Neighbours by Euclidean distance between posterior means.
+
+    Raises:
+        InputError: fewer than 11 training or test data.
+    """
+    _check(dataset)
+    train = None
+    if dataset.train_labels is not None:
+        train = encode(model, _gallery(dataset, model.likelihood.observe)).double().numpy()
+    values = _metrics(dataset, train, encode(model, dataset.test[:QUERIES]).double().numpy())
     return Result([("euclidean", k, v) for k, v in values.items()], {}, {})
 
 
 def control(dataset) -> Result:
-    """Neighbours by Euclidean distance between raw observations."""
-    values = _metrics(dataset, dataset.train.numpy(), dataset.test[:QUERIES].numpy())
+    """Neighbours by Euclidean distance between raw observations.
+
+    Raises:
+        InputError: fewer than 11 training or test data.
+    """
+    _check(dataset)
+    gallery = _gallery(dataset, likelihood(dataset.likelihood).observe)
+    values = _metrics(dataset, gallery.numpy(), dataset.test[:QUERIES].numpy())
     return Result([("data", k, v) for k, v in values.items()], {}, {})

@@ -467,7 +467,7 @@ _CURVES = (
     ("error", "reconstruction error $C$"),
     ("kl", "KL [nats]"),
     ("beta", r"$\beta = 1/\lambda$"),
-    ("penalty", "flat penalty $R$"),
+    ("penalty", "weighted penalty"),
     ("scale", "scale $c^2$"),
 )
 

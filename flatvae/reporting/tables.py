@@ -111,7 +111,13 @@ def _trained(metrics: pd.DataFrame) -> list[tuple[str, str]]:
 
 def _bound_met(metrics: pd.DataFrame) -> dict[tuple[str, str], tuple[int, int]]:
     """(dataset, method) -> (seeds that met the bound, seeds that have a say)."""
-    rows = metrics[(metrics["task"] == "reconstruction") & (metrics["metric"] == "bound_met")]
+    of_bound = metrics[metrics["metric"] == "bound_met"]
+    training = of_bound[of_bound["task"] == "training"]  # always there in a run of the workflow, whatever its tasks
+    frozen = metrics[(metrics["metric"] == "frozen") & (metrics["value"] == 1)]
+    lost = set(zip(frozen["dataset"], frozen["method"], frozen["seed"], strict=True))
+    rows = training if len(training) else of_bound
+    keys = zip(rows["dataset"], rows["method"], rows["seed"], strict=True)
+    rows = rows[pd.Series([key not in lost for key in keys], index=rows.index, dtype=bool)]
     return {key: (int((group["value"] == 1).sum()), len(group)) for key, group in _pairs(rows)}
 
 
@@ -313,6 +319,15 @@ def _latex_heading(name: str) -> str:
         return escape_latex(name)
     middle = min(breaks, key=lambda i: abs(i - len(name) / 2))
     return rf"\shortstack[r]{{{escape_latex(name[:middle])}\\{escape_latex(name[middle:])}}}"
+
+
+def write_note(note: str, stem: str | PathLike) -> None:
+    """A table without rows: stem.csv with its heading, stem.md and stem.tex with a sentence that says why."""
+    stem = Path(stem)
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    stem.with_suffix(".csv").write_text(",".join([*KEYS, "n"]) + "\n", encoding="utf-8")
+    stem.with_suffix(".md").write_text(note + "\n", encoding="utf-8")
+    stem.with_suffix(".tex").write_text(escape_latex(note) + "\n", encoding="utf-8")
 
 
 def write(table: pd.DataFrame, stem: str | PathLike) -> None:

@@ -21,7 +21,7 @@ rule table:
     output:
         csv=report(
             f"{OUT}/tables/{{task}}.csv",
-            caption="../report/table_{task}.rst",
+            caption="../report/table.rst",
             category="Tables",
             labels={"task": "{task}"},
         ),
@@ -57,5 +57,8 @@ rule run_json:
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        device=config["device"],
+        seeds=config["seeds"],
     script:
         "../scripts/run_json.py"

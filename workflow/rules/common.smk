@@ -5,7 +5,7 @@ SCRIPTS = str(Path(workflow.current_basedir).parent / "scripts")
 sys.path.insert(0, SCRIPTS)
 
 import plan
-from configuration import candidates, check, dataset_options, loader, specification
+from configuration import candidates, check, dataset_options, loader, specification, wants_gpu
 from fingerprint import fingerprint, has_penalty
 
 from snakemake.exceptions import WorkflowError
@@ -19,7 +19,7 @@ try:
 except ValueError as error:
     raise WorkflowError(str(error)) from None
 
-OUT = config["results_dir"]
+OUT = config["results_dir"].rstrip("/")
 DATASETS = config["run"]["datasets"]
 METHODS = config["run"]["methods"]
 TASKS = config["run"]["tasks"]
@@ -58,7 +58,17 @@ def without(wildcards):
 
 
 def gpu(wildcards):
-    return int(config["device"] == "cuda")
+    return int(wants_gpu(config))
+
+
+def search_inputs(wildcards):
+    """The search of every method that runs: without candidates of its own, a method would be at a disadvantage."""
+    for method in METHODS:
+        if method not in config.get("search", {}).get("candidates", {}):
+            raise WorkflowError(
+                f"config: search.candidates lacks {method}; give it as many as the others, or leave it out of run"
+            )
+    return [f"{OUT}/search/{wildcards.dataset}/{method}.csv" for method in METHODS]
 
 
 def metric_files():

@@ -17,6 +17,7 @@ rule evaluate:
         runtime=4 * 60,
     params:
         data=data_params,
+        builder=lambda wildcards: specification(config, wildcards.dataset, wildcards.method)["builder"],
         code=lambda wildcards: fingerprint(
             f"flatvae.evaluation.{wildcards.task}", *method_modules(wildcards), without=without(wildcards)
         ),

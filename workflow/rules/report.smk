@@ -6,7 +6,7 @@ rule figure:
         pdf=f"{OUT}/figures/{{dataset}}_{{figure}}.pdf",
         png=report(
             f"{OUT}/figures/{{dataset}}_{{figure}}.png",
-            caption="../report/figure_{figure}.rst",
+            caption="../report/figure.rst",
             category="Figures",
             subcategory="{dataset}",
             labels={"figure": "{figure}"},

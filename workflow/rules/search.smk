@@ -1,7 +1,4 @@
 # The hyperparameter search, run on request: snakemake --cores all search
-SEARCH_METHODS = [m for m in METHODS if m in config.get("search", {}).get("candidates", {})]
-
-
 rule search_candidates:
     input:
         f"{OUT}/{{dataset}}/data.json",
@@ -30,7 +27,7 @@ rule search_candidates:
 
 rule search_table:
     input:
-        expand(f"{OUT}/search/{{{{dataset}}}}/{{method}}.csv", method=SEARCH_METHODS),
+        search_inputs,
     output:
         f"{OUT}/search/{{dataset}}.csv",
     log:

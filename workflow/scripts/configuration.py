@@ -3,6 +3,9 @@
 Nothing here imports torch: the config is checked before anything is loaded, let alone trained.
 """
 
+import math
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import jsonschema
@@ -58,6 +61,11 @@ def specification(config: dict, dataset: str, method: str) -> dict:
     return {"builder": module, "hyperparameters": {k: v for k, v in chosen.items() if k in names}}
 
 
+def wants_gpu(config: dict) -> bool:
+    """Whether training jobs take a GPU: asked for, or ``auto`` where there is one."""
+    return config["device"] == "cuda" or (config["device"] == "auto" and shutil.which("nvidia-smi") is not None)
+
+
 def candidates(config: dict, dataset: str, method: str) -> dict:
     """The search's candidates of a method on a data set: what is tried, laid over what stands in the config."""
     base = specification(config, dataset, method)
@@ -82,6 +90,10 @@ def _readable(error: jsonschema.ValidationError) -> str:
     """«config: methods.flat_vae.eta is -1; it must be ≥ 0»."""
     where = ".".join(str(part) for part in error.absolute_path) or "the config"
     rule, wanted = error.validator, error.validator_value
+    if rule == "type" and isinstance(error.instance, str) and _is_number(error.instance):
+        return f"config: {where} is the text {error.instance!r}; write a number, as 1.0e+4, in a file for --configfile"
+    if "propertyNames" in error.absolute_schema_path:
+        return f"config: {where} has the name {error.instance!r}; {error.schema['description']}"
     if rule == "additionalProperties":
         unknown = sorted(set(error.instance) - set(error.schema.get("properties", {})))
         known = ", ".join(sorted(error.schema.get("properties", {})))
@@ -104,12 +116,36 @@ def _readable(error: jsonschema.ValidationError) -> str:
     return f"config: {where} is {error.instance!r}; it must be {must.get(rule, error.message)}"
 
 
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def _leaves(value, path: str = "") -> Iterator[tuple[str, object]]:
+    """(path, value) of everything in the config that is neither a dictionary nor a list."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
+    if items is None:
+        yield path, value
+        return
+    for key, inner in items:
+        yield from _leaves(inner, f"{path}.{key}" if path else str(key))
+
+
+def _check_finite(config: dict) -> None:
+    for path, value in _leaves(config):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"config: {path} is {value}; it must be a finite number")
+
+
 def _check_schema(config: dict, schema: Path) -> None:
     try:
         validate(config, str(schema))
     except WorkflowError:
         errors = jsonschema.Draft202012Validator(yaml.safe_load(schema.read_text())).iter_errors(config)
-        raise ValueError(_readable(jsonschema.exceptions.best_match(errors))) from None
+        error = jsonschema.exceptions.best_match(errors)
+        raise ValueError(_readable(error)) from None
 
 
 def _one_of(what: str, name: str, known) -> None:
@@ -147,6 +183,10 @@ def _check_method(config: dict, method: str) -> None:
         f"datasets.{d}.methods.{method}": of.get("methods", {}).get(method, {}) for d, of in config["datasets"].items()
     }
     for place, chosen in places.items():
+        if "bound" in chosen:
+            raise ValueError(
+                f"config: {place} sets bound; methods are compared under one bound, so set it in the data set's training"
+            )
         for name in set(chosen) - {"builder"}:
             _one_of(f"{place}: the hyperparameter", name, accepted(module))
 
@@ -173,6 +213,7 @@ def check(config: dict, schema: Path) -> None:
         ValueError: one sentence that names the culprit and the mend.
     """
     _check_schema(config, schema)
+    _check_finite(config)
     run = config["run"]
     for kind, known in (("datasets", config["datasets"]), ("methods", config["methods"])):
         for name in run[kind]:

@@ -11,6 +11,8 @@ with job(snakemake):
     torch.set_num_threads(snakemake.threads)
     data = snakemake.params.data
     dataset = datasets.load(data["loader"], data["root"], **data["options"])
-    rows, arrays = evaluation.evaluate_seeds(snakemake.wildcards.task, snakemake.input.model, dataset)
+    rows, arrays = evaluation.evaluate_seeds(
+        snakemake.wildcards.task, snakemake.input.model, dataset, snakemake.params.builder
+    )
     rows.to_csv(snakemake.output.metrics, index=False)
     np.savez_compressed(snakemake.output.arrays, **arrays)

@@ -15,9 +15,13 @@ with job(snakemake):
     paths = dict(zip(snakemake.params.methods, snakemake.input.arrays, strict=True))
     if kind == "training_curves":
         histories = {method: pd.read_csv(path) for method, path in paths.items()}
+        histories = {method: rows for method, rows in histories.items() if len(rows)}
         figure = figures.training_curves(histories, snakemake.params.bound, title)
     else:
         arrays = {method: dict(np.load(path)) for method, path in paths.items()}
+        arrays = {
+            method: a for method, a in arrays.items() if len(a["seeds"])
+        }  # others lost every seed: the tables say so
         shape = tuple(json.loads(Path(snakemake.input.data).read_text())["shape"])
         draw = {
             "flatness": lambda: figures.flatness(arrays, title),

@@ -39,9 +39,19 @@ def imports(module: str) -> set[str]:
     for node in ast.walk(tree(module)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            origin = _origin(module, node)
+            names |= {origin} | {f"{origin}.{alias.name}" for alias in node.names}
     return {n for n in names if n.split(".")[0] in PACKAGES and n not in PACKAGES and source(n)}
+
+
+def _origin(module: str, node: ast.ImportFrom) -> str:
+    """Absolute name of the module that a ``from … import`` names, dots before it resolved."""
+    if not node.level:
+        return node.module
+    package = module.split(".") if source(module).name == "__init__.py" else module.split(".")[:-1]
+    package = package[: len(package) - node.level + 1]
+    return ".".join([*package, *([node.module] if node.module else [])])
 
 
 def closure(modules: Iterable[str], without: Iterable[str] = ()) -> list[str]:
