@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from baselines import vae, vhp_vae
 from flatvae import flat_vae
 from flatvae.errors import InputError
-from flatvae.training import Trainer, accepted_hyperparameters, build_seeded, split_hyperparameters, train
+from flatvae.training import Settings, Trainer, accepted_hyperparameters, build_seeded, split_hyperparameters, train
 
 D64 = torch.float64
 BUILD = {"latent_dim": 2, "hidden": [8, 7], "prior_hidden": [6], "n_prior_samples": 3}
@@ -334,7 +334,7 @@ def test_frozen_seed_is_reported_and_has_no_further_history(tiny, monkeypatch):
     assert outcome.history.notna().all(axis=None)
 
 
-def test_every_seed_non_finite_is_the_user_s_to_mend(tiny, monkeypatch):
+def test_every_seed_non_finite_ends_the_training_and_keeps_what_there_is(tiny, monkeypatch, capsys):
     start = Trainer.__init__
 
     def poisoned(self, *args, **kwargs):
@@ -342,8 +342,19 @@ def test_every_seed_non_finite_is_the_user_s_to_mend(tiny, monkeypatch):
         self.data = torch.full_like(self.data, math.nan)
 
     monkeypatch.setattr(Trainer, "__init__", poisoned)
-    with pytest.raises(InputError, match=r"pendulum/vae: every seed became non-finite by step 50"):
-        train(vae, tiny, HYPERPARAMETERS | {"steps": 100}, [0, 1], label="pendulum/vae")
+    trained = train(vae, tiny, HYPERPARAMETERS | {"steps": 100}, [0, 1], label="pendulum/vae")
+    assert "warning: pendulum/vae: every seed became non-finite by step 50" in capsys.readouterr().out
+    assert [s["frozen_step"] for s in trained.seeds] == [0, 0]
+    assert all(torch.isfinite(value).all() for value in trained.state.values())
+    assert trained.history.empty
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("bound", math.nan), ("learning_rate", math.inf), ("steps", 0), ("batch_size", 1)]
+)
+def test_settings_out_of_range_are_named(name, value):
+    with pytest.raises(InputError, match=f"training: {name} is {value}; it must be"):
+        Settings(**({"bound": 1.0, "steps": 10} | {name: value}))
 
 
 def test_unknown_estimator_is_named(tiny):

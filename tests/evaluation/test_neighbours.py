@@ -9,7 +9,9 @@ import torch
 from torch import nn
 
 from flatvae.datasets import Dataset
+from flatvae.errors import InputError
 from flatvae.evaluation import neighbours
+from flatvae.likelihoods import likelihood
 
 
 class HandMade(nn.Module):
@@ -19,6 +21,7 @@ class HandMade(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(1), requires_grad=False)
         self.encoder = encoder
+        self.likelihood = likelihood("gaussian")
 
     def encode(self, x):
         return self.encoder(x)
@@ -179,3 +182,24 @@ def test_control_is_the_identity_as_an_encoder():
 def test_nothing_known_gives_nothing():
     bare = dataclasses.replace(circle(50), factors=None, factor_period=None)
     assert neighbours.evaluate(HandMade(lambda x: x), bare).metrics == []
+
+
+def test_a_grey_gallery_of_bernoulli_data_is_binarised():
+    """Queries are binary, so the gallery must be: else the distances compare grey with black and white."""
+    source = torch.Generator().manual_seed(3)
+    grey = torch.rand(40, 6, generator=source)
+    binary = (torch.rand(40, 6, generator=source) < 0.5).float()
+    labels = torch.randint(2, (40,), generator=source)
+    dataset = Dataset("hand", grey, binary, binary, "bernoulli", (6,), labels, labels, labels)
+    seen = []
+    model = HandMade(lambda x: seen.append(x) or x)
+    model.likelihood = likelihood("bernoulli")
+    neighbours.evaluate(model, dataset)
+    assert set(torch.cat(seen).unique().tolist()) == {0.0, 1.0}
+    control = values_of(neighbours.control(dataset), "data")
+    assert control == values_of(neighbours.evaluate(model, dataset), "euclidean")
+
+
+def test_too_few_rows_are_named():
+    with pytest.raises(InputError, match="hand has 10 rows in its train or test part, and 11 are needed"):
+        neighbours.control(labelled(10))

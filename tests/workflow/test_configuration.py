@@ -93,6 +93,11 @@ MISTAKES = [
     ({"methods": {"mine": {}}}, "config: methods.mine.builder is 'baselines.mine', which is no module of this project; write baselines/mine.py"),
     ({"methods": {"mine": {"builder": "flatvae.geometry"}}}, "flatvae/geometry.py has no function build(dataset, *, …)"),
     ({"methods": {"mine": {"builder": "os.path"}}}, "config: methods.mine.builder is 'os.path'; it must be of the form"),
+    ({"methods": {"vae": {"bound": 2.0}}}, "config: methods.vae sets bound; methods are compared under one bound"),
+    ({"training": {"learning_rate": float("nan")}}, "config: training.learning_rate is nan; it must be a finite number"),
+    ({"methods": {"flat_vae": {"eta": "1e4"}}}, "config: methods.flat_vae.eta is the text '1e4'; write a number, as 1.0e+4"),
+    ({"datasets": {"my data": {"loader": "digits", "training": {}}}}, "config: datasets has the name 'my data'; a name has letters"),
+    ({"datasets": {"search": {"loader": "digits", "training": {}}}}, "config: datasets has the name 'search'; a name has letters"),
     ({"training": {"activation": "relu"}}, "config: training.activation is 'relu'; it must be one of"),
     ({"search": {"seeds": 1, "candidates": {"vae": [{}], "vhp_vae": [{}, {}]}}}, "config: search.candidates has more for one method"),
 ]  # fmt: skip
@@ -126,3 +131,12 @@ def test_the_more_special_setting_wins():
     vae = configuration.specification(config, "pendulum", "vae")["hyperparameters"]
     assert vae["learning_rate"] == 1.0
     assert not {"eta", "estimator", "n_prior_samples", "alpha0"} & set(vae)  # nothing that it does not read
+
+
+@pytest.mark.parametrize(
+    ("device", "driver", "wanted"),
+    [("cuda", None, True), ("cpu", "x", False), ("auto", "x", True), ("auto", None, False)],
+)
+def test_auto_asks_for_a_gpu_where_there_is_one(device, driver, wanted, monkeypatch):
+    monkeypatch.setattr(configuration.shutil, "which", lambda name: driver)
+    assert configuration.wants_gpu({"device": device}) == wanted

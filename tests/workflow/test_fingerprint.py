@@ -45,3 +45,19 @@ def test_only_code_counts(tmp_path, monkeypatch):
     assert of('"""Prose."""\n\n\ndef f(x):\n    """More."""\n    # why\n    return x + 1\n') == plain
     assert of("def f(x):\n    return x + 2\n") != plain
     fingerprint.tree.cache_clear()
+
+
+def test_relative_imports_are_followed(tmp_path, monkeypatch):
+    package = tmp_path / "baselines"
+    package.mkdir()
+    for name, text in {
+        "__init__": "",
+        "one": "from .two import f\nfrom . import three\n",
+        "two": "f = 1\n",
+        "three": "",
+    }.items():
+        (package / f"{name}.py").write_text(text)
+    monkeypatch.setattr(fingerprint, "ROOT", tmp_path)
+    fingerprint.tree.cache_clear()
+    assert fingerprint.closure(["baselines.one"]) == ["baselines.one", "baselines.three", "baselines.two"]
+    fingerprint.tree.cache_clear()

@@ -96,9 +96,9 @@ def test_stored_models_reproduce_the_stored_arrays(smoke):
 
 
 def test_the_plan_is_printed_before_training(smoke):
-    plan = smoke.first_run.index("flatvae: 4 trainings to run, 2 seeds each")
+    plan = smoke.first_run.index("flatvae: 4 trainings to run")
     assert plan < smoke.first_run.index("rule train")
-    assert re.search(r"pendulum/flat_vae: 100 steps, about \d+\.\d min", smoke.first_run)
+    assert re.search(r"pendulum/flat_vae: 100 steps × 2 seeds, about \d+\.\d min", smoke.first_run)
 
 
 def test_logs_hold_the_progress_of_training(smoke):
@@ -178,20 +178,22 @@ def test_a_bad_config_is_one_sentence_before_anything_runs(smoke, tmp_path, chan
     assert "Traceback" not in run.stdout
 
 
+SMALL = {"bound": 3.0, "steps": 50, "latent_dim": 2, "hidden": [8]}
+
+
 def test_bad_arrays_stop_their_own_data_set_and_nothing_else(smoke, tmp_path):
     bad, good = tmp_path / "bad.npz", tmp_path / "good.npz"
     values = np.random.default_rng(0).normal(size=(200, 6)).astype(np.float32)
     np.savez(good, train=values, test=values[:50] + 1)
     values[3, 2] = np.nan
     np.savez(bad, train=values, test=values[10:60])
-    small = {"bound": 3.0, "steps": 50, "latent_dim": 2, "hidden": [8]}
     change = {
         "results_dir": "results/own",
         "seeds": 1,
         "run": {"datasets": ["mine", "broken"], "methods": ["vae"], "tasks": ["reconstruction"]},
         "datasets": {
-            "mine": {"loader": "arrays", "options": {"path": str(good)}, "training": small},
-            "broken": {"loader": "arrays", "options": {"path": str(bad)}, "training": small},
+            "mine": {"loader": "arrays", "options": {"path": str(good)}, "training": SMALL},
+            "broken": {"loader": "arrays", "options": {"path": str(bad)}, "training": SMALL},
         },
     }
     run = smoke.smoke(overlays=(overlay(tmp_path, change),))
@@ -201,6 +203,38 @@ def test_bad_arrays_stop_their_own_data_set_and_nothing_else(smoke, tmp_path):
     assert (results / "mine" / "vae" / "reconstruction.csv").is_file()
     assert not (results / "metrics.csv").exists()
     assert "Traceback" in (results / "broken" / "logs" / "data.log").read_text()
+
+
+def test_own_data_without_labels_beside_a_method_that_loses_every_seed(smoke, tmp_path):
+    """The neighbours table says that there is nothing; the lost method is in the others with n = 0; nothing fails."""
+    values = np.random.default_rng(0).normal(size=(200, 6)).astype(np.float32)
+    np.savez(tmp_path / "mine.npz", train=values, test=values[:50] + 1)
+    change = {
+        "results_dir": "results/lost",
+        "run": {"datasets": ["mine"], "methods": ["vae", "vhp_vae"]},
+        "datasets": {"mine": {"loader": "arrays", "options": {"path": str(tmp_path / "mine.npz")}, "training": SMALL}},
+        "methods": {"vhp_vae": {"learning_rate": 1e30}},
+    }
+    run = smoke.smoke(overlays=(overlay(tmp_path, change),))
+    assert run.returncode == 0, run.stdout[-3000:]
+    results = smoke.folder / "results" / "lost"
+    assert "every seed became non-finite" in (results / "mine" / "vhp_vae" / "logs" / "train.log").read_text()
+    flatness = (results / "tables" / "flatness.md").read_text()
+    assert re.search(r"\| vhp_vae ‡ *\| +0 \|", flatness)
+    assert "No data set and method of this run has numbers" in (results / "tables" / "neighbours.md").read_text()
+    assert (results / "figures" / "mine_latent_map.png").is_file()
+
+
+def test_a_checkpoint_of_another_method_is_refused(smoke, tmp_path):
+    change = overlay(tmp_path, {"results_dir": "results/swapped", "run": {"methods": ["vae"], "tasks": ["flatness"]}})
+    results = smoke.folder / "results"
+    shutil.copytree(results / "smoke" / "pendulum" / "vhp_vae", results / "swapped" / "pendulum" / "vae")
+    (results / "swapped" / "pendulum" / "vae" / "flatness.csv").unlink()
+    shutil.copy(results / "smoke" / "pendulum" / "data.json", results / "swapped" / "pendulum" / "data.json")
+    target = "results/swapped/pendulum/vae/flatness.csv"
+    run = smoke.smoke(target, "--rerun-triggers", "mtime", overlays=(change,))
+    assert run.returncode != 0
+    assert re.search(r"flatvae: checkpoint .* is of baselines.vhp_vae:build and not of baselines.vae", run.stdout)
 
 
 def test_a_missing_mnist_is_said_in_one_sentence(smoke, tmp_path):
