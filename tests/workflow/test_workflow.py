@@ -127,7 +127,7 @@ def test_editing_the_flat_penalty_retrains_the_flat_methods_alone(smoke):
 
 
 def test_editing_a_comment_reruns_nothing(smoke):
-    with edited(smoke.folder / "flatvae" / "flattening.py", '"""Latent mixup', '# a comment\n"""Prose: latent mixup'):
+    with edited(smoke.folder / "flatvae" / "flattening.py", '"""Latent mixup and the', '# a comment\n"""Prose: latent mixup and the'):
         assert not planned(smoke)
 
 
@@ -230,7 +230,7 @@ def test_a_checkpoint_of_another_method_is_refused(smoke, tmp_path):
     results = smoke.folder / "results"
     shutil.copytree(results / "smoke" / "pendulum" / "vhp_vae", results / "swapped" / "pendulum" / "vae")
     (results / "swapped" / "pendulum" / "vae" / "flatness.csv").unlink()
-    shutil.copy(results / "smoke" / "pendulum" / "data.json", results / "swapped" / "pendulum" / "data.json")
+    shutil.copy2(results / "smoke" / "pendulum" / "data.json", results / "swapped" / "pendulum" / "data.json")
     target = "results/swapped/pendulum/vae/flatness.csv"
     run = smoke.smoke(target, "--rerun-triggers", "mtime", overlays=(change,))
     assert run.returncode != 0
