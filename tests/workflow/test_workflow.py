@@ -127,7 +127,11 @@ def test_editing_the_flat_penalty_retrains_the_flat_methods_alone(smoke):
 
 
 def test_editing_a_comment_reruns_nothing(smoke):
-    with edited(smoke.folder / "flatvae" / "flattening.py", '"""Latent mixup and the', '# a comment\n"""Prose: latent mixup and the'):
+    with edited(
+        smoke.folder / "flatvae" / "flattening.py",
+        '"""Latent mixup and the',
+        '# a comment\n"""Prose: latent mixup and the',
+    ):
         assert not planned(smoke)
 
 
