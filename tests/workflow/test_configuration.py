@@ -116,20 +116,20 @@ def test_the_more_special_setting_wins():
     config = merge(
         DEFAULT,
         {
-            "training": {"learning_rate": 1.0},
+            "training": {"batch_size": 7},
             "datasets": {"pendulum": {"training": {"clip": 2.0}, "methods": {"flat_vae": {"eta": 7.0}}}},
-            "methods": {"flat_vae": {"learning_rate": 3.0, "eta": 5.0}},
+            "methods": {"flat_vae": {"batch_size": 9, "eta": 5.0}},
         },
     )
     flat = configuration.specification(config, "pendulum", "flat_vae")
     assert flat["builder"] == "flatvae.flat_vae"
-    assert {k: flat["hyperparameters"][k] for k in ("learning_rate", "clip", "eta")} == {
-        "learning_rate": 3.0,
+    assert {k: flat["hyperparameters"][k] for k in ("batch_size", "clip", "eta")} == {
+        "batch_size": 9,
         "clip": 2.0,
         "eta": 7.0,
     }
     vae = configuration.specification(config, "pendulum", "vae")["hyperparameters"]
-    assert vae["learning_rate"] == 1.0
+    assert vae["batch_size"] == 7
     assert not {"eta", "estimator", "n_prior_samples", "alpha0"} & set(vae)  # nothing that it does not read
 
 
