@@ -176,3 +176,16 @@ def test_damaged_and_foreign_members_are_refused(tmp_path, saved):
         file.writestr("train.npy", "text")
         file.writestr("test", "text")
     assert "is not an array" in refused(tmp_path / "foreign.npz")
+
+
+def test_bernoulli_values_are_binarised_once_where_they_are_not_trained_on(saved):
+    """As MNIST: grey training values stay, for a fresh draw each batch; 0 and 1 stay what they are everywhere."""
+    grey = np.random.default_rng(0).random((400, 20)).astype(np.float32)
+    grey[:, 0], grey[:, 1] = 0.0, 1.0
+    path = saved(train=grey, test=grey)
+    dataset = datasets.load("arrays", path=path, likelihood="bernoulli")
+    assert set(dataset.test.unique().tolist()) == set(dataset.validation.unique().tolist()) == {0.0, 1.0}
+    assert len(dataset.train.unique()) > 1000
+    assert torch.equal(dataset.test[:, :2], torch.tensor([0.0, 1.0]).expand(400, 2))
+    assert abs(dataset.test[:, 2:].mean() - grey[:, 2:].mean()) < 5 * 0.5 / np.sqrt(400 * 18)
+    assert torch.equal(dataset.test, datasets.load("arrays", path=path, likelihood="bernoulli").test)

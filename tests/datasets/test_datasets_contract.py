@@ -38,7 +38,8 @@ def small(request, tmp_path):
     if request.param == "arrays":
         options["path"] = tmp_path / "data.npz"
         draw = np.random.default_rng(0).random
-        np.savez(options["path"], train=draw((30, 2, 3)), test=draw((7, 2, 3)), train_labels=np.arange(30))
+        # wide enough that no two rows are the same by chance once they are binarised
+        np.savez(options["path"], train=draw((30, 6, 9)), test=draw((7, 6, 9)), train_labels=np.arange(30))
     return lambda seed=0: datasets.load(request.param, seed=seed, **options)
 
 
