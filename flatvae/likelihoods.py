@@ -1,5 +1,7 @@
 """Likelihoods p(x|z): what a decoder network's output means, and the reconstruction term C(x, z) that it implies."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
@@ -20,6 +22,11 @@ class Gaussian(nn.Module):
         """C = ‖x − f(z)‖², in squared units of the data: (..., D) -> (...)."""
         return (x - output).square().sum(-1)
 
+    def log_density(self, x: Tensor, output: Tensor, variance: float) -> Tensor:
+        """log p(x|z) = −C / 2s² − ½ D log 2πs², s² the variance, in nats and float64: (..., D) -> (...)."""
+        constant = 0.5 * x.shape[-1] * math.log(2 * math.pi * variance)
+        return -self.reconstruction_error(x, output).double() / (2 * variance) - constant
+
     def observe(self, x: Tensor, uniform: Tensor) -> Tensor:
         """A training observation of a stored datum: the datum itself."""
         return x
@@ -37,6 +44,10 @@ class Bernoulli(nn.Module):
     def reconstruction_error(self, x: Tensor, output: Tensor) -> Tensor:
         """C = Σ_d log(1 + e^{o_d}) − x_d o_d = −log p(x|z), in nats: (..., D) -> (...)."""
         return (softplus(output) - x * output).sum(-1)
+
+    def log_density(self, x: Tensor, output: Tensor, variance: float) -> Tensor:
+        """log p(x|z) = −C, in nats and float64: (..., D) -> (...); a variance is the Gaussian's alone."""
+        return -self.reconstruction_error(x, output).double()
 
     def observe(self, x: Tensor, uniform: Tensor) -> Tensor:
         """A training observation of a stored datum: grey values in [0, 1] binarised afresh, 1 with probability x."""

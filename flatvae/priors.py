@@ -1,7 +1,7 @@
 """Priors p(z) over the latent space.
 
-A prior is a module with ``noise_size``, the count of standard normal numbers that one latent point needs, and
-``log_density(z, noise)``. Noise is an argument, never drawn inside, so that seeds can be trained together.
+A prior is a module with ``noise_size``, the count of standard normal numbers that the density of one latent point needs,
+``log_density(z, noise)`` and ``sample(noise)``. Noise is an argument, never drawn inside, so that seeds can be trained together.
 """
 
 import math
@@ -22,6 +22,10 @@ class StandardNormal(nn.Module):
         """log N(z; 0, I) in nats: (B, n) -> (B,); needs no noise, (B, 0)."""
         zero = torch.zeros_like(z)
         return gaussian_log_density(z, zero, zero)
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """Samples of p(z) from standard normal noise (N, 2n), of which the second half is not needed: (N, n)."""
+        return noise.chunk(2, dim=-1)[0]
 
 
 class HierarchicalPrior(nn.Module):
@@ -57,3 +61,8 @@ class HierarchicalPrior(nn.Module):
             zeta, torch.zeros_like(mean), torch.zeros_like(mean)
         )
         return torch.logsumexp(log_joint - log_q, dim=0) - math.log(noise.shape[0])
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """Samples of p(z) from standard normal noise, one half for ζ and one for z given ζ: (N, 2n) -> (N, n)."""
+        zeta, own = noise.chunk(2, dim=-1)
+        return gaussian_sample(*self.conditional(zeta), own)

@@ -1,6 +1,12 @@
-"""Evaluations, one file per task: ``evaluate(model, dataset) -> Result`` for one trained model (one seed)."""
+"""Evaluations, one file per task: ``evaluate(model, dataset) -> Result`` for one trained model (one seed).
+
+A task that compares latent points by other distances than the Euclidean has the argument ``distances``: by their names,
+objects with ``between`` and ``nearest`` as ``baselines.geodesic.GeodesicDistance`` has them, made for the model at hand.
+"""
 
 import importlib
+import inspect
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,6 +42,13 @@ def encode(model, x: Tensor) -> Tensor:
         return torch.cat([model.encode(rows.to(dtype)) for rows in x.split(_CHUNK)])
 
 
+def random_pairs(rows: int, count: int) -> tuple[Tensor, Tensor]:
+    """Row numbers of ``count`` random pairs of different rows, the same in every call: (count,), (count,)."""
+    source = generator()
+    first = torch.randint(rows, (count,), generator=source)
+    return first, (first + torch.randint(1, max(2, rows), (count,), generator=source)) % rows
+
+
 def frame(task: str, seed: int, result: Result) -> pd.DataFrame:
     """A result's metrics as rows with the columns distance, task, metric, seed, value."""
     rows = [(distance, task, metric, seed, value) for distance, metric, value in result.metrics]
@@ -58,7 +71,11 @@ def _check(path: str | Path, dataset, builder: str | None) -> None:
 
 
 def evaluate_seeds(
-    task: str, path: str | Path, dataset, builder: str | None = None
+    task: str,
+    path: str | Path,
+    dataset,
+    builder: str | None = None,
+    distances: Mapping[str, Callable] | None = None,
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """One task for every seed of a checkpoint that stayed finite.
 
@@ -67,6 +84,8 @@ def evaluate_seeds(
         path: the checkpoint.
         dataset: the ``Dataset`` it was trained on.
         builder: module of the method that it must be of.
+        distances: by name, functions (model, dataset) -> distance object; made for each seed's model where the task asks
+            for distances.
 
     Returns:
         rows as ``frame`` has them; and arrays: ``seeds`` (S,), those of the seeds stacked (S, …), the shared ones as they
@@ -77,8 +96,12 @@ def evaluate_seeds(
     """
     _check(path, dataset, builder)
     evaluate = importlib.import_module(f"flatvae.evaluation.{task}").evaluate
-    seeds = finite_seeds(path)
-    results = [evaluate(load(path, seed), dataset) for seed in seeds]
+    takes_distances = "distances" in inspect.signature(evaluate).parameters
+    seeds, results = finite_seeds(path), []
+    for seed in seeds:
+        model = load(path, seed)
+        made = {name: make(model, dataset) for name, make in (distances or {}).items()} if takes_distances else {}
+        results.append(evaluate(model, dataset, distances=made) if takes_distances else evaluate(model, dataset))
     if not results:
         return frame(task, 0, Result([], {}, {})), {"seeds": np.array([], dtype=int)}
     rows = pd.concat([frame(task, seed, r) for seed, r in zip(seeds, results, strict=True)], ignore_index=True)

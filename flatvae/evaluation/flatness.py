@@ -53,7 +53,7 @@ def _at(model, points: Tensor, suffix: str) -> tuple[dict[str, float], dict[str,
     return {k + suffix: v for k, v in values.items()}, {k + suffix: v for k, v in arrays.items()}, metric
 
 
-def _map(model, codes: Tensor) -> dict[str, Tensor]:
+def magnification_map(model, codes: Tensor) -> dict[str, Tensor]:
     """log MF on a grid over the codes' box, for n = 2: map_x (G,), map_y (G,), map_log_mf (G, G) indexed [y, x]."""
     low, high = codes.amin(0), codes.amax(0)
     margin = _MARGIN * (high - low)
@@ -83,6 +83,6 @@ def evaluate(model, dataset) -> Result:
     values |= mixed_values | {"scale": geometry.scale(metric).item()}
     arrays |= mixed_arrays
     if codes.shape[-1] == 2:
-        arrays |= {"codes": codes} | _map(model, codes)
+        arrays |= {"codes": codes} | magnification_map(model, codes)
     arrays = {k: v.numpy().astype(np.float32) for k, v in arrays.items()}
     return Result([("", k, v) for k, v in values.items()], arrays, _colour(dataset))

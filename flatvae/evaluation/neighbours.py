@@ -1,4 +1,4 @@
-"""Task ``neighbours``: what Euclidean nearest neighbours in latent space are worth.
+"""Task ``neighbours``: what nearest neighbours in latent space are worth, by Euclidean and by other distances.
 
 Queries are the first 2,000 test data. With labels, the gallery is the training set: ``knn_accuracy`` (majority of 5
 neighbours) and ``precision_at_10`` (share of the 10 nearest that carry the query's label). With a true generating factor, the
@@ -51,15 +51,31 @@ def factor_recall(neighbours: np.ndarray, factors: np.ndarray, period: float | N
     return {"true_neighbour_recall_at_10": float(hits.mean())}
 
 
-def _metrics(dataset, train: np.ndarray, test: np.ndarray) -> dict[str, float]:
+def _metrics(dataset, nearest, train, test) -> dict[str, float]:
+    """What the neighbours are worth that ``nearest(gallery, queries or None)`` finds among points of train and test."""
     values = {}
     if dataset.train_labels is not None and dataset.test_labels is not None:
         labels = dataset.train_labels.numpy(), dataset.test_labels[:QUERIES].numpy()
-        values |= label_metrics(_nearest(train, test), *labels)
+        values |= label_metrics(nearest(train, test), *labels)
     if dataset.factors is not None:
         factors = dataset.factors[:QUERIES].double().numpy()
-        values |= factor_recall(_nearest(test, None), factors, dataset.factor_period)
+        values |= factor_recall(nearest(test, None), factors, dataset.factor_period)
     return values
+
+
+def _nearest_by(distance):
+    """As ``_nearest``, by a distance object and between latent codes."""
+
+    def nearest(gallery: Tensor, queries: Tensor | None) -> np.ndarray:
+        if queries is not None:
+            return distance.nearest(queries, gallery, _NEAREST)[0].numpy()
+        found = distance.nearest(gallery, gallery, _NEAREST + 1)[0]
+        # itself goes, wherever it stands among points at no distance; where it is not among them, the last goes
+        own = found == torch.arange(len(gallery))[:, None]
+        own[:, -1] |= ~own.any(1)
+        return found[~own].view(len(gallery), _NEAREST).numpy()
+
+    return nearest
 
 
 def _gallery(dataset, observe) -> Tensor:
@@ -76,8 +92,8 @@ def _check(dataset) -> None:
         )
 
 
-def evaluate(model, dataset) -> Result:
-    """Neighbours by Euclidean distance between posterior means.
+def evaluate(model, dataset, *, distances) -> Result:
+    """Neighbours among posterior means by Euclidean distance and by each of ``distances``.
 
     Raises:
         InputError: fewer than 11 training or test data.
@@ -85,9 +101,13 @@ def evaluate(model, dataset) -> Result:
     _check(dataset)
     train = None
     if dataset.train_labels is not None:
-        train = encode(model, _gallery(dataset, model.likelihood.observe)).double().numpy()
-    values = _metrics(dataset, train, encode(model, dataset.test[:QUERIES]).double().numpy())
-    return Result([("euclidean", k, v) for k, v in values.items()], {}, {})
+        train = encode(model, _gallery(dataset, model.likelihood.observe))
+    test = encode(model, dataset.test[:QUERIES])
+    exact = (None if train is None else train.double().numpy()), test.double().numpy()
+    found = {"euclidean": _metrics(dataset, _nearest, *exact)}
+    for name, distance in distances.items():
+        found[name] = _metrics(dataset, _nearest_by(distance), train, test)
+    return Result([(name, k, v) for name, values in found.items() for k, v in values.items()], {}, {})
 
 
 def control(dataset) -> Result:
@@ -98,5 +118,5 @@ def control(dataset) -> Result:
     """
     _check(dataset)
     gallery = _gallery(dataset, likelihood(dataset.likelihood).observe)
-    values = _metrics(dataset, gallery.numpy(), dataset.test[:QUERIES].numpy())
+    values = _metrics(dataset, _nearest, gallery.numpy(), dataset.test[:QUERIES].numpy())
     return Result([("data", k, v) for k, v in values.items()], {}, {})

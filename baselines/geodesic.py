@@ -1,0 +1,435 @@
+"""Geodesic distances of a decoder's geometry: a graph gives the start, refinement the distance.
+
+The length of a latent curve γ is that of its decoded image, L(γ) = ∫ √(γ̇ᵀ G(γ) γ̇) dt, and the distance of two latent points
+is the least length of a curve that joins them (graph: Chen et al. 2019, arXiv 1812.08284; curves: Arvanitidis et al. 2018).
+
+Graph: the nodes' k nearest neighbours in latent space, made symmetric, edges weighted by the decoded length of the straight
+segment, shortest paths by Dijkstra. A graph's paths keep to its edges, and with small k come out several percent too long.
+So every path is refined, from two starts, the straight line and the graph's path, and the shorter result counts, or the
+straight line itself where nothing is shorter: **no distance is ever longer than the straight line's length.**
+
+Refinement minimises the energy E = K Σ_k ‖f(γ_{k+1}) − f(γ_k)‖² over curves
+
+    γ(t) = (1 − t) a + t b + Σ_m √2 sin(mπt) / (mπ) · A u_m,      A = Ḡ^(−1/2), Ḡ the mean metric on the straight line,
+
+in which E of a constant metric is |f(b) − f(a)|² + Σ_m |u_m|²: coordinates with the Hessian of the flat case, so that
+limited-memory BFGS needs tens of steps, whatever K and the anisotropy. All pairs of a batch go together on the device.
+
+Limits: a local minimum that neither start leads to is missed; curves with more detail than the modes resolve are
+approximated from above. Cost: two passes of the decoder (forward, backward) for segments − 1 points per start and iteration.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.sparse import coo_array, csr_array
+from scipy.sparse.csgraph import connected_components, dijkstra
+from sklearn.neighbors import NearestNeighbors
+from torch import Tensor
+
+from flatvae import geometry
+from flatvae.errors import InputError
+from flatvae.evaluation import SEED, encode, generator
+
+_EDGE_SEGMENTS = 4  # of a graph edge, for its length
+_FINE = 4  # segments for the final length, per segment of the refinement
+_BATCH = 1 << 12  # latent points decoded at once: what is held is this, times the widest layer, a few times over
+_SOURCES = 64  # rows of Dijkstra's output held at once
+_HISTORY = 8  # pairs of steps and gradient changes that L-BFGS keeps
+_LOOK = 5  # iterations between two looks at which curves have settled
+_SETTLED = 1e-5  # relative decrease of the energy over _LOOK iterations below which a curve has
+
+
+class Geodesics(NamedTuple):
+    """Shortest curves found between P pairs of latent points.
+
+    Attributes:
+        length: decoded length of the shortest curve (P,); never above ``straight_length``.
+        straight_length: that of the straight latent line (P,).
+        graph_length: that of the graph's path, unrefined (P,); may exceed the straight line's.
+        curve: the shortest curve's points at equal parameter steps (P, T, n), the pair's points first and last.
+    """
+
+    length: Tensor
+    straight_length: Tensor
+    graph_length: Tensor
+    curve: Tensor
+
+
+class GeodesicDistance:
+    """Geodesic distance between latent points of one decoder.
+
+    Args:
+        decoder: f, (N, n) -> (N, D), each row by itself.
+        nodes: latent points (M, n) for the graph: encodings, samples of the prior, a cover of their box.
+        n_neighbours: k; every node is joined with its k nearest, and with those that have it among theirs.
+        iterations: of the refinement at most; 0 leaves straight lines and smoothed paths of the graph.
+        modes: sine modes a refined curve has.
+        segments: of a curve in the refinement's energy; at least twice the modes keep it honest.
+
+    Attributes:
+        graph: the weighted graph, (M', M') with M' ≤ M distinct nodes.
+        joined: straight edges that were added to join the parts of a disconnected graph.
+
+    Raises:
+        InputError: nodes that are not finite, or not more than k of them distinct.
+    """
+
+    def __init__(
+        self,
+        decoder: geometry.Decoder,
+        nodes: Tensor,
+        n_neighbours: int = 40,
+        *,
+        iterations: int = 200,
+        modes: int = 8,
+        segments: int = 16,
+    ):
+        _check_points(nodes, "nodes")
+        self.decoder = decoder
+        self.nodes = nodes.detach().unique(dim=0)  # twins would have one another as neighbours and nothing else
+        if not 1 <= n_neighbours < len(self.nodes):
+            raise InputError(
+                f"geodesic: n_neighbours is {n_neighbours} with {len(self.nodes)} distinct nodes; it must be at least 1 and "
+                "less than the nodes"
+            )
+        self.n_neighbours = n_neighbours
+        self.iterations = iterations
+        self.segments = segments
+        self._position = _numpy(self.nodes)
+        self._search = NearestNeighbors(n_neighbors=n_neighbours).fit(self._position)
+        self.graph, self.joined = self._build_graph()
+        time = torch.linspace(0, 1, segments + 1, dtype=nodes.dtype, device=nodes.device)
+        fine = torch.linspace(0, 1, _FINE * segments + 1, dtype=nodes.dtype, device=nodes.device)
+        self._time, self._basis = time, _sine_basis(time, modes)  # (K + 1,), (K + 1, M)
+        self._fine_time, self._fine_basis = fine, _sine_basis(fine, modes)
+
+    # ------------------------------------------------------------------------------------------------------ distances
+
+    def between(self, a: Tensor, b: Tensor) -> Geodesics:
+        """Geodesics from each row of a to the same row of b: (P, n), (P, n)."""
+        _check_points(a, "a")
+        _check_points(b, "b")
+        if a.shape != b.shape:
+            raise InputError(f"geodesic: a is {tuple(a.shape)} and b {tuple(b.shape)}; rows are paired, so make them alike")
+        rows = max(1, _BATCH // (2 * (self.segments - 1)))
+        parts = [self._batch(x, y) for x, y in zip(a.split(rows), b.split(rows), strict=True)]
+        return Geodesics(*map(torch.cat, zip(*parts, strict=True)))
+
+    def pairwise(self, a: Tensor, b: Tensor) -> Tensor:
+        """Geodesic distance of every row of a to every row of b: (A, n), (B, n) -> (A, B)."""
+        left = a.repeat_interleave(len(b), dim=0)  # (A · B, n)
+        return self.between(left, b.repeat(len(a), 1)).length.view(len(a), len(b))
+
+    def path(self, a: Tensor, b: Tensor) -> Tensor:
+        """The shortest curve found from a to b: (n,), (n,) -> (T, n)."""
+        return self.between(a[None], b[None]).curve[0]
+
+    def nearest(self, queries: Tensor, gallery: Tensor, k: int, candidates: int = 30) -> tuple[Tensor, Tensor]:
+        """The k nearest gallery points by geodesic distance, nearest first: indices (Q, k), distances (Q, k).
+
+        Filter and refine: the chord ‖f(q) − f(g)‖ is a lower bound of the distance, so the candidates are the points
+        with the shortest chords; between neighbours the straight line's length is an upper bound that is close, and it
+        ranks them. The result is exact where the k-th length found is below the chord of the last candidate and
+        the metric is constant over the neighbourhood. Cost: Q · G chords and Q · candidates · segments decoder passes.
+
+        Raises:
+            InputError: points that are not finite, or fewer than k in the gallery.
+        """
+        _check_points(queries, "queries")
+        _check_points(gallery, "gallery")
+        if k > len(gallery):
+            raise InputError(f"geodesic: {k} neighbours are asked of a gallery of {len(gallery)}; ask for fewer")
+        images = self._decode(gallery).cpu().numpy(), self._decode(queries).cpu().numpy()
+        search = NearestNeighbors(n_neighbors=min(max(k, candidates), len(gallery)), algorithm="brute").fit(images[0])
+        found = torch.as_tensor(search.kneighbors(images[1], return_distance=False))
+        found = found.to(queries.device)
+        length = self._straight(queries.repeat_interleave(found.shape[1], dim=0), gallery[found.flatten()])
+        length, order = length.view(found.shape).sort(dim=1, stable=True)
+        return found.gather(1, order[:, :k]), length[:, :k]
+
+    @torch.no_grad()
+    def _decode(self, points: Tensor) -> Tensor:
+        """Decoded points in batches: (N, n) -> (N, D)."""
+        return torch.cat([self.decoder(rows) for rows in points.split(_BATCH)])
+
+    @torch.no_grad()
+    def _straight(self, a: Tensor, b: Tensor) -> Tensor:
+        """Decoded lengths of straight edges: (E, n), (E, n) -> (E,)."""
+        time = torch.linspace(0, 1, _EDGE_SEGMENTS + 1, dtype=a.dtype, device=a.device)[:, None]
+        rows = _BATCH // len(time)
+        pairs = zip(a.split(rows), b.split(rows), strict=True)
+        length = torch.cat(
+            [geometry.curve_length(self.decoder, torch.lerp(x[:, None], y[:, None], time)) for x, y in pairs]
+        )
+        if not torch.isfinite(length).all():
+            raise InputError("geodesic: the decoder's output is not finite on an edge between latent points; check the model")
+        return length
+
+    # ---------------------------------------------------------------------------------------------------------- graph
+
+    def _build_graph(self) -> tuple[csr_array, int]:
+        """The symmetric neighbour graph of the nodes, its parts joined, and how many edges that took."""
+        neighbours = self._search.kneighbors(return_distance=False)  # (M, k)
+        ends = np.stack([np.repeat(np.arange(len(neighbours)), self.n_neighbours), neighbours.ravel()], axis=1)
+        ends = np.unique(np.sort(ends, axis=1), axis=0)  # (E, 2), each edge once
+        extra = _joining_edges(self._position, ends)
+        ends = np.concatenate([ends, extra])
+        weight = _numpy(self._straight(self.nodes[ends[:, 0]], self.nodes[ends[:, 1]]))
+        return _directed(np.concatenate([ends, ends[:, ::-1]]), np.tile(weight, 2), len(self.nodes)), len(extra)
+
+    def _attach(self, points: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Edges of query points to their k nearest nodes: nodes (P, k) and decoded lengths (P, k)."""
+        near = self._search.kneighbors(_numpy(points), return_distance=False)
+        lengths = self._straight(points.repeat_interleave(near.shape[1], dim=0), self.nodes[near.ravel()])
+        return near, _numpy(lengths).reshape(near.shape)
+
+    def _graph_paths(self, a: Tensor, b: Tensor) -> tuple[np.ndarray, list[np.ndarray], list[np.ndarray]]:
+        """Shortest paths of the graph: lengths (P,), and of each path its points (·, n) and its length up to each (·,).
+
+        Only the way out of a and into b is open, so that no path leads through another pair's points.
+        """
+        nodes, pairs = len(self.nodes), len(a)
+        from_a, to_b = self._attach(a), self._attach(b)
+        start = nodes + np.repeat(np.arange(pairs), self.n_neighbours)
+        edges = [(start, from_a[0].ravel(), from_a[1]), (to_b[0].ravel(), start + pairs, to_b[1])]
+        own = self.graph.tocoo()
+        ends = np.concatenate([np.stack([own.row, own.col], 1)] + [np.stack([i, j], 1) for i, j, _ in edges])
+        weight = np.concatenate([own.data] + [w.ravel() for _, _, w in edges])
+        graph = _directed(ends, weight, nodes + 2 * pairs)
+        position = np.concatenate([self._position, _numpy(a), _numpy(b)])
+        length, points, travelled = np.empty(pairs), [], []
+        for rows in np.split(np.arange(pairs), range(_SOURCES, pairs, _SOURCES)):
+            distance, before = dijkstra(graph, indices=nodes + rows, return_predecessors=True)
+            for row, way, previous in zip(rows, distance, before, strict=True):
+                path = _trace(previous, nodes + row, nodes + pairs + row)
+                length[row] = way[path[-1]]
+                points.append(position[path])
+                travelled.append(way[path])
+        return length, points, travelled
+
+    # ----------------------------------------------------------------------------------------------------- refinement
+
+    def _batch(self, a: Tensor, b: Tensor) -> Geodesics:
+        """Geodesics of one batch of pairs, all refined together from both starts."""
+        graph_length, points, travelled = self._graph_paths(a, b)
+        root = self._inverse_root(a, b)  # (P, n, n)
+        deviation = torch.as_tensor(_resample(points, travelled, _numpy(self._time))).to(a) - self._line(a, b, self._time)
+        pulled = torch.linalg.solve(root, deviation.mT).mT  # (P, K + 1, n)
+        modes = torch.linalg.pinv(self._basis) @ pulled  # (P, M, n)
+        start = torch.cat([torch.zeros_like(modes), modes])
+        ends = torch.cat([a, a]), torch.cat([b, b]), torch.cat([root, root])
+        refined = minimise(lambda u, rows: self._energy(u, *(e[rows] for e in ends)), start, self.iterations)
+        candidates = torch.cat([torch.zeros_like(modes), refined]).unflatten(0, (3, len(a)))  # straight, two refined
+        curves = torch.stack([self._curve(u, a, b, root, self._fine_time, self._fine_basis) for u in candidates])
+        with torch.no_grad():
+            lengths = torch.stack([geometry.curve_length(self.decoder, curve) for curve in curves])  # (3, P)
+        same = (a == b).all(1)
+        lengths[:, same] = 0.0  # not the rounding of the decoder's matrix products
+        best = lengths.nan_to_num(torch.inf).argmin(0)  # the first of equals, the straight line
+        pair = torch.arange(len(a), device=a.device)
+        graph = torch.as_tensor(graph_length).to(a).masked_fill(same, 0.0)
+        return Geodesics(lengths[best, pair], lengths[0], graph, curves[best, pair])
+
+    def _line(self, a: Tensor, b: Tensor, time: Tensor) -> Tensor:
+        """Straight lines: (P, n), (P, n), (T,) -> (P, T, n)."""
+        return torch.lerp(a[:, None], b[:, None], time[:, None])
+
+    def _curve(self, u: Tensor, a: Tensor, b: Tensor, root: Tensor, time: Tensor, basis: Tensor) -> Tensor:
+        """γ of the module's formula: modes (P, M, n) -> points (P, T, n)."""
+        return self._line(a, b, time) + basis @ (u @ root)
+
+    def _inverse_root(self, a: Tensor, b: Tensor) -> Tensor:
+        """A = Ḡ^(−1/2) of each pair, Ḡ the mean metric at three points of the straight line: (P, n, n).
+
+        Directions that Ḡ all but ignores are held to a thousandth of its mean eigenvalue; where it vanishes A is the identity.
+        """
+        time = torch.tensor([0.25, 0.5, 0.75], dtype=a.dtype, device=a.device)
+        points = self._line(a, b, time).flatten(0, 1)
+        with torch.no_grad():
+            metric = geometry.pullback_metric(self.decoder, points).unflatten(0, (len(a), -1)).mean(1)
+        values, vectors = torch.linalg.eigh(metric)
+        floor = 1e-3 * values.mean(-1, keepdim=True)
+        values = torch.where(floor > 0, values.clamp(min=floor), 1.0)
+        return vectors * values.rsqrt()[:, None] @ vectors.mT
+
+    def _energy(self, u: Tensor, a: Tensor, b: Tensor, root: Tensor) -> Tensor:
+        """½ E of curves given by their modes: (R, M, n) -> (R,)."""
+        curve = self._curve(u, a, b, root, self._time, self._basis)
+        decoded = self.decoder(curve.flatten(0, 1)).unflatten(0, curve.shape[:2])  # (R, K + 1, D)
+        return 0.5 * self.segments * decoded.diff(dim=1).square().sum((1, 2))
+
+
+def minimise(energy, start: Tensor, iterations: int) -> Tensor:
+    """Limited-memory BFGS (Nocedal 1980) for many problems at once, each with its own history and step.
+
+    A step that does not lower its problem's energy enough (Armijo) is not taken, and a shorter one is tried next;
+    problems that have settled leave the batch. The start's own scale is trusted: the first step is the whole gradient.
+
+    Args:
+        energy: (u (R, …), rows (R,)) -> (R,); ``rows`` says which problems these are.
+        start: (P, …).
+        iterations: evaluations of energy and gradient at most.
+
+    Returns:
+        (P, …): the best found; its energy is never above the start's.
+    """
+    result = start.clone()
+    rows = torch.arange(len(start), device=start.device)
+    u = start.flatten(1)
+
+    def evaluate(u: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.enable_grad():
+            u = u.detach().requires_grad_()
+            value = energy(u.view(-1, *start.shape[1:]), rows)
+            (gradient,) = torch.autograd.grad(value.sum(), u)
+        return value.detach(), gradient
+
+    if iterations < 1 or not len(start):
+        return result
+    value, gradient = evaluate(u)
+    step, seen = torch.ones_like(value), value
+    history = []  # of (s, y, 1 / sᵀy); 0 in the last where there is nothing to learn
+    for iteration in range(1, iterations):
+        direction = _lbfgs_direction(gradient, history)
+        slope = (direction * gradient).sum(1)
+        s = step[:, None] * direction
+        new_value, new_gradient = evaluate(u + s)
+        taken = new_value <= value + 1e-4 * step * slope
+        y = new_gradient - gradient
+        sy = (s * y).sum(1)
+        learnt = taken & (sy > 1e-8 * s.norm(dim=1) * y.norm(dim=1))
+        if learnt.any():
+            inverse = torch.where(learnt, 1 / sy.where(learnt, 1.0), 0.0)
+            history = [*history[1 - _HISTORY :], (s, y.where(learnt[:, None], 0.0), inverse)]
+        u, gradient = (torch.where(taken[:, None], n, o) for n, o in ((u + s, u), (new_gradient, gradient)))
+        value = torch.where(taken, new_value, value)
+        step = torch.where(taken, 1.0, 0.25 * step)
+        if iteration % _LOOK == 0:
+            moving = seen - value > _SETTLED * seen
+            moving |= step < 1  # its last step was refused: it is searching
+            moving &= step > 1e-6
+            result[rows[~moving]] = u[~moving].view(-1, *start.shape[1:])
+            rows, u, value, gradient, step = (x[moving] for x in (rows, u, value, gradient, step))
+            history = [tuple(x[moving] for x in entry) for entry in history]
+            seen = value
+            if not len(rows):
+                return result
+    result[rows] = u.view(-1, *start.shape[1:])
+    return result
+
+
+def _lbfgs_direction(gradient: Tensor, history: list[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
+    """−H ∇ by the two-loop recursion over the history, oldest first: (R, d) -> (R, d)."""
+    q, alphas = gradient, []
+    for s, y, inverse in reversed(history):
+        alpha = inverse * (s * q).sum(1)
+        alphas.append(alpha)
+        q = q - alpha[:, None] * y
+    for (s, y, inverse), alpha in zip(history, reversed(alphas), strict=True):
+        q = q + (alpha - inverse * (y * q).sum(1))[:, None] * s
+    return -q
+
+
+def _sine_basis(time: Tensor, modes: int) -> Tensor:
+    """√2 sin(mπt) / (mπ), m = 1 … M, whose derivatives are orthonormal on [0, 1]: (T,) -> (T, M)."""
+    frequency = math.pi * torch.arange(1, modes + 1, dtype=time.dtype, device=time.device)
+    return math.sqrt(2) * torch.sin(time[:, None] * frequency) / frequency
+
+
+def _numpy(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().double().cpu().numpy()
+
+
+def _check_points(points: Tensor, what: str) -> None:
+    if points.ndim != 2 or not len(points):
+        raise InputError(f"geodesic: {what} is of shape {tuple(points.shape)}; it must be (N, n) with N ≥ 1")
+    if not torch.isfinite(points).all():
+        raise InputError(f"geodesic: {what} holds NaN or infinite values; check the encoder that made them")
+
+
+def _directed(ends: np.ndarray, weight: np.ndarray, nodes: int) -> csr_array:
+    """A graph of directed edges (E, 2); an edge of weight 0 stays an edge."""
+    return csr_array(coo_array((weight, (ends[:, 0], ends[:, 1])), shape=(nodes, nodes)))
+
+
+def _joining_edges(position: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Edges (·, 2) that make a graph connected: each part is joined with the node nearest to it, until one is left."""
+    joined = np.empty((0, 2), dtype=ends.dtype)
+    while True:
+        every = np.concatenate([ends, joined])
+        count, part = connected_components(_directed(every, np.ones(len(every)), len(position)), directed=False)
+        if count == 1:
+            return joined
+        # the largest part is where the others are joined to: it need not look for a neighbour itself
+        for label in np.argsort(np.bincount(part))[:-1]:
+            inside, outside = np.flatnonzero(part == label), np.flatnonzero(part != label)
+            distance, near = NearestNeighbors(n_neighbors=1).fit(position[outside]).kneighbors(position[inside])
+            closest = distance[:, 0].argmin()
+            edge = sorted((inside[closest], outside[near[closest, 0]]))
+            joined = np.unique(np.concatenate([joined, [edge]]), axis=0)
+
+
+def _trace(previous: np.ndarray, start: int, end: int) -> list[int]:
+    """Node numbers from start to end, read backwards from Dijkstra's predecessors."""
+    path = [end]
+    while path[-1] != start:
+        path.append(int(previous[path[-1]]))
+    return path[::-1]
+
+
+def _resample(points: list[np.ndarray], travelled: list[np.ndarray], time: np.ndarray) -> np.ndarray:
+    """Polylines (·, n) at equal steps of the length travelled on each: (P, T, n); at equal steps of the nodes where it is 0."""
+    resampled = []
+    for polyline, way in zip(points, travelled, strict=True):
+        share = way / way[-1] if way[-1] > 0 else np.linspace(0, 1, len(way))
+        resampled.append(np.stack([np.interp(time, share, coordinate) for coordinate in polyline.T], axis=1))
+    return np.stack(resampled)
+
+
+# ------------------------------------------------------------------------------------------------------------- nodes
+
+
+def prior_samples(model, count: int) -> Tensor:
+    """Samples of the model's prior, with the evaluations' common seed: (count, n)."""
+    noise = torch.randn(count, 2 * model.latent_dim, generator=generator())
+    with torch.no_grad():
+        return model.prior.sample(noise.to(next(model.parameters())))
+
+
+def box_cover(codes: Tensor, count: int) -> Tensor:
+    """An even cover of the codes' box by scrambled Sobol points: (N, n) -> (count, n)."""
+    unit = torch.quasirandom.SobolEngine(codes.shape[1], scramble=True, seed=SEED).draw(count).to(codes)
+    return torch.lerp(codes.amin(0), codes.amax(0), unit)
+
+
+def distance(
+    model,
+    dataset,
+    *,
+    code_nodes: int = 2000,
+    prior_nodes: int = 0,
+    cover_nodes: int = 0,
+    n_neighbours: int = 40,
+    iterations: int = 200,
+) -> GeodesicDistance:
+    """The geodesic distance of a trained model, its graph made of the encodings of training data and what else is asked.
+
+    Args:
+        model: a trained model.
+        dataset: the data it was trained on.
+        code_nodes: encodings of training data, drawn with the evaluations' common seed; all of them where there are fewer.
+        prior_nodes: samples of the prior.
+        cover_nodes: points that cover the box of the encodings evenly.
+        n_neighbours, iterations: see ``GeodesicDistance``.
+    """
+    chosen = torch.randperm(len(dataset.train), generator=generator())[:code_nodes]
+    codes = encode(model, dataset.train[chosen])
+    nodes = [codes]
+    if prior_nodes:
+        nodes.append(prior_samples(model, prior_nodes))
+    if cover_nodes:
+        nodes.append(box_cover(codes, cover_nodes))
+    return GeodesicDistance(model.decode, torch.cat(nodes), n_neighbours, iterations=iterations)

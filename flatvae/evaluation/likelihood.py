@@ -1,0 +1,108 @@
+"""Task ``likelihood``: −log p(x) of test data by importance sampling, in nats.
+
+With z_s ~ q(z|x), s = 1 … S (Burda et al., ICLR 2016, eq. 8):
+
+    log p(x) ≈ log (1/S) Σ_s w_s,   w_s = p(x|z_s) p(z_s) / q(z_s|x)
+
+A Gaussian likelihood has the variance s² = κ²/D, fixed per data set so that methods compare: log p(x|z) = −C/2s² − ½ D log 2πs²;
+a Bernoulli likelihood has log p(x|z) = −C. The density of the hierarchical prior is itself estimated, with K samples ζ ~ q(ζ|z)
+(Klushyn et al., NeurIPS 2019, eq. 8).
+
+Bias: for finite K the nested log p̂(z) is a stochastic lower bound of log p(z), as log p̂(x) is of log p(x) for finite S, so
+``nll`` is too high on average. But p̂(z) itself is unbiased, hence p̂(x) too, for every K: what K leaves is more variance of the
+weights, which the standard error and the effective samples see, and ``nll`` converges as S grows whatever K is. To first order
+a datum's bias is v/2, v the variance below; the standard error does not contain it, and over many data may be the smaller.
+
+Metrics: ``nll`` = mean of −log p̂(x) over the data; ``nll_standard_error`` = √(Σ_i v_i) / N, by the delta method with
+v = Var(w) / (S w̄²) for each datum. It is the Monte-Carlo error of the estimate on these data, not the spread between data.
+``nll_effective_samples`` = median over data of (Σ w)² / Σ w², from 1 to S: near 1, neither ``nll`` nor its error can be trusted.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flatvae.evaluation import Result, generator
+from flatvae.networks import gaussian_log_density, gaussian_sample
+
+_DATA = 500  # the first of the test part; N
+_SAMPLES = 500  # S
+_PRIOR_SAMPLES = 16  # K
+_CHUNK = 512  # samples that pass the networks together; they stay in the processor's cache
+
+
+class Estimate(NamedTuple):
+    """Importance sampling's log p(x), one entry a datum, float64."""
+
+    log_density: Tensor  # (N,), nats
+    variance: Tensor  # of log_density by the delta method, (N,), nats²
+    effective_samples: Tensor  # (N,), from 1 to S; 0 where every weight is zero
+
+
+def _log_weights(model, x: Tensor, posterior: tuple[Tensor, Tensor], noise: Tensor, variance: float) -> Tensor:
+    """log p(x|z) p(z) / q(z|x) of one datum (1, D) at z = μ + σ ε, ε the first n columns of the noise: (S,), float64."""
+    mean, log_variance = posterior
+    posterior_noise, prior_noise = noise.tensor_split([model.latent_dim], dim=-1)
+    z = gaussian_sample(mean, log_variance, posterior_noise)
+    # with z = μ + σ ε, log q(z|x) needs ε and σ alone
+    zero = torch.zeros_like(log_variance, dtype=torch.float64)
+    log_q = gaussian_log_density(posterior_noise.double(), zero, zero) - 0.5 * log_variance.double().sum()
+    log_joint = model.likelihood.log_density(x, model.decoder(z), variance) + model.prior.log_density(z, prior_noise)
+    log_weights = log_joint - log_q
+    # where the networks overflow (∞ − ∞, 0 · ∞) the sample explains nothing: it has no weight, and NaN goes no further
+    return log_weights.masked_fill(log_weights.isnan(), -torch.inf)
+
+
+def _summary(log_weights: Tensor) -> Estimate:
+    """The estimate from the log weights of one datum (S,)."""
+    n_samples = len(log_weights)
+    total = log_weights.logsumexp(0)
+    if total == -torch.inf:  # p̂(x) = 0 is what was found, and nothing is known of its error
+        return Estimate(total, torch.full_like(total, torch.inf), torch.zeros_like(total))
+    share = torch.exp(log_weights - total)  # w / Σ w
+    variance = (share - 1 / n_samples).square().sum() * n_samples / (n_samples - 1)
+    return Estimate(total - np.log(n_samples), variance, 1 / share.square().sum())
+
+
+@torch.no_grad()
+def log_marginal(
+    model, x: Tensor, variance: float, n_samples: int, n_prior_samples: int, source: torch.Generator
+) -> Estimate:
+    """log p(x) by importance sampling with z ~ q(z|x), see above.
+
+    Cost: N · S passes of the decoder and, with the hierarchical prior, N · S · K of p(z|ζ). Memory: the noise of one datum,
+    S · (1 + K) · n numbers, and the activations of at most 128 samples; N and S do not enter them.
+
+    Args:
+        model: a LatentVariableModel; computes in its own precision, weights are summed in float64.
+        x: observations (N, D).
+        variance: s² of a Gaussian likelihood; a Bernoulli likelihood has none and passes it over.
+        n_samples: S ≥ 2.
+        n_prior_samples: K; a prior that needs no noise is exact, and passes it over.
+        source: of all noise, drawn datum by datum: an estimate depends neither on the data after it nor on the chunk.
+    """
+    dtype = next(model.parameters()).dtype
+    width = model.latent_dim * (1 + (n_prior_samples if model.prior.noise_size else 0))
+    estimates = []
+    for row in x.to(dtype).split(1):
+        posterior = model.encoder(row)
+        noise = torch.randn(n_samples, width, generator=source).to(dtype)
+        parts = [_log_weights(model, row, posterior, part, variance) for part in noise.split(_CHUNK)]
+        estimates.append(_summary(torch.cat(parts)))
+    return Estimate(*map(torch.stack, zip(*estimates, strict=True)))
+
+
+def evaluate(model, dataset) -> Result:
+    """−log p(x) of the first 500 test data (all, where there are fewer); S = 500, K = 16. Arrays: nll, effective_samples (N,)."""
+    x = dataset.test[:_DATA]
+    variance = model.config["training"]["bound"] / x.shape[-1]
+    estimate = log_marginal(model, x, variance, _SAMPLES, _PRIOR_SAMPLES, generator())
+    values = {
+        "nll": -estimate.log_density.mean().item(),
+        "nll_standard_error": estimate.variance.sum().sqrt().item() / len(x),
+        "nll_effective_samples": float(np.median(estimate.effective_samples.numpy())),
+    }
+    arrays = {"nll": -estimate.log_density.numpy(), "effective_samples": estimate.effective_samples.numpy()}
+    return Result([("", name, value) for name, value in values.items()], arrays, {})

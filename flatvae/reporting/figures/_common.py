@@ -1,0 +1,143 @@
+"""What all figures share: styles, ticks, limits, checks, and how a figure is made and saved."""
+
+import math
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+from flatvae.errors import InputError
+
+Arrays = Mapping[str, np.ndarray]
+
+# Okabe and Ito (2008), safe for colour-blind readers, with greys in place of their yellow, which is lost on white
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#888888")
+LINES = (
+    "-",
+    (0, (5, 1.5)),
+    (0, (1, 1)),
+    (0, (5, 1, 1, 1)),
+    (0, (8, 2)),
+    (0, (3, 1, 1, 1, 1, 1)),
+    (0, (2, 2)),
+    (0, (1, 3)),
+)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+
+RC = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "figure.titlesize": 10,
+    "axes.linewidth": 0.6,
+    "pdf.fonttype": 42,  # text in the PDF stays text
+    "image.cmap": "gray",
+}
+
+
+class Style(NamedTuple):
+    """How a method looks; line or marker alone tells it apart in grey."""
+
+    colour: str
+    line: object
+    marker: str
+
+
+def method_style(index: int) -> Style:
+    """Colour, line style and marker of the method at this place; after eight the colours return with other lines."""
+    row, column = divmod(index, len(COLOURS))
+    return Style(COLOURS[column], LINES[(column + row) % len(LINES)], MARKERS[(column + row) % len(MARKERS)])
+
+
+# the two ways between latent points, in every figure that has both
+GEODESIC = Style("#000000", "-", "o")
+STRAIGHT = Style("#D55E00", (0, (2.5, 1.5)), "o")
+
+
+def save(figure: Figure, stem: str | PathLike) -> None:
+    """Write stem.pdf and stem.png (150 dpi), without date or program version: the same figure gives the same bytes.
+
+    The layout is made once and then kept, so that both files, and those of a later call, agree.
+    """
+    with mpl.rc_context(RC):
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        figure.savefig(f"{stem}.pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None}, dpi=150)
+        figure.savefig(f"{stem}.png", metadata={"Software": None}, dpi=150)
+
+
+def new_figure(width: float, height: float, title: str, layout: str = "constrained") -> Figure:
+    """A figure of this size in inches with an Agg canvas and a title."""
+    figure = Figure(figsize=(width, height), layout=layout)
+    FigureCanvasAgg(figure)
+    figure.suptitle(title)
+    return figure
+
+
+def check(methods: Mapping, needed: Sequence[str], what: str) -> None:
+    """Raise InputError on no methods and on a method that lacks an array (or a column)."""
+    if not methods:
+        raise InputError(f"{what}: there are no methods to draw; pass at least one")
+    for method, arrays in methods.items():
+        for name in needed:
+            if name not in arrays:
+                raise InputError(f"{what}: method {method} lacks '{name}'; pass {', '.join(needed)}")
+
+
+def seeds_of(arrays: Arrays, name: str) -> list[int]:
+    """The seeds that the first dimension of this array stands for."""
+    return [int(seed) for seed in arrays.get("seeds", range(len(arrays[name])))]
+
+
+def log_ticks(axis, low: float, high: float) -> None:
+    """Plain numbers as ticks of a log axis, also over less than a decade, where matplotlib's own would be crowded."""
+    decades = math.log10(high / low)
+    if decades < 0.7:
+        ticks = MaxNLocator(4).tick_values(low, high)
+    else:
+        steps = (1, 2, 5) if decades < 1.6 else (1,)
+        stride = max(1, math.ceil(decades / 6))
+        powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        ticks = [step * 10.0**power for power in powers if power % stride == 0 for step in steps]
+    axis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _tick_label(value)))
+
+
+def _tick_label(value: float) -> str:
+    if 1e-3 <= value < 1e5:
+        return f"{value:.6g}"
+    exponent = math.floor(math.log10(value) + 1e-9)
+    factor = value / 10.0**exponent
+    return f"$10^{{{exponent}}}$" if math.isclose(factor, 1) else rf"${factor:.3g}\cdot10^{{{exponent}}}$"
+
+
+def about(values: np.ndarray) -> tuple[float, float]:
+    """Limits of a log axis for the values that it can hold, with a margin; about 1 where it can hold none."""
+    values = values[np.isfinite(values) & (values > 0)]
+    if not len(values):
+        return 0.5, 2.0
+    margin = max((values.max() / values.min()) ** 0.05, 1.005)
+    return values.min() / margin, values.max() * margin
+
+
+def log_axis(axes: Axes) -> None:
+    """Make y a log axis about what the lines hold; where they hold nothing > 0, say so."""
+    values = np.concatenate([np.ravel(line.get_ydata()) for line in axes.lines] + [np.empty(0)]).astype(float)
+    if not (values > 0).any():
+        say(axes, "none")
+        axes.set_yticks([])
+        return
+    low, high = about(values)
+    axes.set(yscale="log", ylim=(low, high))
+    log_ticks(axes.yaxis, low, high)
+
+
+def say(axes: Axes, text: str) -> None:
+    """Write in the middle of a panel why it is empty."""
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center")

@@ -1,0 +1,208 @@
+"""Distributions over points or pairs, a bar of quantiles for each seed: flatness, distances, interpolation."""
+
+import math
+from collections.abc import Callable, Mapping
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from scipy.special import logsumexp
+
+from flatvae.reporting.figures._common import RC, Arrays, about, check, log_ticks, method_style, new_figure
+
+_Tests = Mapping[str, Callable[[np.ndarray], np.ndarray]]
+_NOT_ON_LOG: _Tests = {"∞": np.isinf, "0": lambda values: values == 0}
+_ABOVE_ONE: _Tests = {"> 1": lambda values: values > 1}
+
+
+def flatness(methods: Mapping[str, Arrays], title: str) -> Figure:
+    """Condition number and normalised magnification factor of every seed; both are 1 on a flat manifold.
+
+    `methods`: {method: arrays} with condition_number, condition_number_mixup, log_magnification_factor and
+    log_magnification_factor_mixup, each (S, N). Left test codes, right mixup points; upper row k(G) = λ_max/λ_min, lower
+    row MF / mean MF, the mean being the seed's own. A seed is a thin line from the 5 % to the 95 % quantile, a thick one
+    between the quartiles and a dot at the median. What a log axis cannot hold (k = ∞, MF = 0) is drawn as an
+    arrow at the edge where it reaches a quantile, and counted in the panel; seeds with NaN are counted too.
+    Raises InputError on no methods and on a missing array.
+    """
+    needed = [f"{name}{part}" for name in ("condition_number", "log_magnification_factor") for part in ("", "_mixup")]
+    check(methods, needed, "figure flatness")
+    with mpl.rc_context(RC):
+        figure, axes = _panels(methods, "condition_number", 2, 2, title)
+        for column, (part, where) in enumerate((("", "test codes"), ("_mixup", "mixup points"))):
+            numbers = {m: np.asarray(a[f"condition_number{part}"], float) for m, a in methods.items()}
+            factors = {m: normalised_factor(a[f"log_magnification_factor{part}"]) for m, a in methods.items()}
+            _on_log_axis(axes[0, column], numbers, reference=1)
+            _on_log_axis(axes[1, column], factors, reference=1)
+            axes[0, column].set(title=where, xlabel=r"condition number $k(G)$")
+            axes[1, column].set(xlabel="MF / mean MF")
+        _explain(figure, reference="flat")
+    return figure
+
+
+def normalised_factor(log_factor: np.ndarray) -> np.ndarray:
+    """MF / mean MF of every seed from log MF (S, N), as the stable exp(l − log mean exp l); 0 where all MF are 0."""
+    log_factor = np.asarray(log_factor, float)
+    with np.errstate(invalid="ignore"):
+        log_mean = logsumexp(log_factor, axis=-1, keepdims=True) - math.log(log_factor.shape[-1])
+    return np.exp(log_factor - np.where(np.isneginf(log_mean), 0.0, log_mean))
+
+
+def distances(methods: Mapping[str, Arrays], title: str) -> Figure:
+    """How far straight latent lines are from geodesics, over the pairs of every seed, drawn as in `flatness`.
+
+        geodesic length / straight line's length          1 where the straight line is the geodesic
+        |c · d_E − d_g| / d_g                             0 where Euclidean and geodesic distance agree but for a factor
+        length on the graph / length after refinement     1 where the graph's path is the geodesic
+
+    `methods`: {method: arrays} with length_ratio, euclidean, geodesic_length, graph_length, each (S, P), and
+    euclidean_scale (S,), the factor c. All lengths are in units of the observations; 0 / 0, of a pair at one point, is no
+    difference. The first axis is linear and ends at 1; pairs beyond it are counted. Raises InputError on no methods and
+    on a missing array.
+    """
+    needed = ("length_ratio", "euclidean", "euclidean_scale", "geodesic_length", "graph_length")
+    check(methods, needed, "figure distances")
+    with mpl.rc_context(RC):
+        figure, axes = _panels(methods, "length_ratio", 1, 3, title)
+        _on_axis_to_one(axes[0, 0], {m: _rounded_to_one(a["length_ratio"]) for m, a in methods.items()})
+        _on_log_axis(axes[0, 1], {m: _relative_error(a) for m, a in methods.items()}, reference=None)
+        _on_log_axis(axes[0, 2], {m: _graph_ratio(a) for m, a in methods.items()}, reference=1)
+        axes[0, 0].set(xlabel="length:\ngeodesic / straight line")
+        axes[0, 1].set(xlabel="relative distance error\n$|c\\,d_E - d_g|\\,/\\,d_g$")
+        axes[0, 2].set(xlabel="length:\ngraph / refined geodesic")
+        _explain(figure, reference="no difference")
+    return figure
+
+
+def interpolation(methods: Mapping[str, Arrays], title: str) -> Figure:
+    """How smoothly straight latent lines decode, over the pairs of every seed, drawn as in `flatness`.
+
+    `methods`: {method: arrays} with second_difference and velocity_cv, each (S, P): the mean norm of the decoded curve's
+    second difference over the curve's length, and the coefficient of variation of its step lengths. Neither has a unit;
+    both are 0 on a straight decoded line at constant speed. Raises InputError on no methods and on a missing array.
+    """
+    check(methods, ("second_difference", "velocity_cv"), "figure interpolation")
+    with mpl.rc_context(RC):
+        figure, axes = _panels(methods, "second_difference", 1, 2, title)
+        for panel, name in zip(axes[0], ("second_difference", "velocity_cv"), strict=True):
+            _on_log_axis(panel, {m: np.asarray(a[name], float) for m, a in methods.items()}, reference=None)
+        axes[0, 0].set(xlabel="second difference / curve length")
+        axes[0, 1].set(xlabel="step length: standard deviation / mean")
+        _explain(figure)
+    return figure
+
+
+def _rounded_to_one(ratio: np.ndarray) -> np.ndarray:
+    """Ratios with those that differ from 1 by no more than single precision can tell set to 1."""
+    ratio = np.asarray(ratio, float)
+    return np.where(np.abs(ratio - 1) < 1e-6, 1.0, ratio)
+
+
+def _relative_error(arrays: Arrays) -> np.ndarray:
+    """|c · d_E − d_g| / d_g of every pair (S, P)."""
+    scale = np.asarray(arrays["euclidean_scale"], float)[:, None]
+    geodesic = np.asarray(arrays["geodesic_length"], float)
+    return _quotient(np.abs(scale * np.asarray(arrays["euclidean"], float) - geodesic), geodesic, 0.0)
+
+
+def _graph_ratio(arrays: Arrays) -> np.ndarray:
+    graph, geodesic = (np.asarray(arrays[name], float) for name in ("graph_length", "geodesic_length"))
+    return _quotient(graph, geodesic, 1.0)
+
+
+def _quotient(numerator: np.ndarray, denominator: np.ndarray, zero_by_zero: float) -> np.ndarray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        quotient = numerator / denominator
+    return np.where((numerator == 0) & (denominator == 0), zero_by_zero, quotient)
+
+
+def _panels(methods: Mapping[str, Arrays], name: str, rows: int, columns: int, title: str) -> tuple[Figure, np.ndarray]:
+    """A figure of panels (rows, columns) with room for a line of every seed; `name` is an array with the seeds first."""
+    seeds = max(len(arrays[name]) for arrays in methods.values())
+    figure = new_figure(7.2, 0.5 + 0.7 * rows + rows * len(methods) * max(0.34, 0.065 * seeds + 0.1), title)
+    return figure, figure.subplots(rows, columns, sharey=True, squeeze=False)
+
+
+def _on_log_axis(axes: Axes, values: Mapping[str, np.ndarray], reference: float | None) -> None:
+    """Bars of {method: (S, P)} on a log axis about all that is drawn and about the reference, a dotted line."""
+    low, high = about(np.append(_drawn(values), [] if reference is None else reference))
+    axes.set(xscale="log", xlim=(low, high))
+    _bars(axes, values, _NOT_ON_LOG)
+    log_ticks(axes.xaxis, low, high)
+    if reference is not None:
+        axes.axvline(reference, color="black", linewidth=0.8, linestyle=":", zorder=1)
+
+
+def _on_axis_to_one(axes: Axes, values: Mapping[str, np.ndarray]) -> None:
+    """Bars of {method: (S, P)} on a linear axis that ends at 1."""
+    drawn = _drawn(values)
+    low = min(drawn[np.isfinite(drawn)], default=1.0)
+    axes.set(xlim=(min(low - 0.05 * (1 - low), 0.99), 1))
+    _bars(axes, values, _ABOVE_ONE)
+    axes.locator_params(axis="x", nbins=4)
+
+
+def _drawn(values: Mapping[str, np.ndarray]) -> np.ndarray:
+    """What the bars show of all methods: quantiles and medians, flat."""
+    shown = [(np.median(points), *_quantiles(points)) for seeds in values.values() for points in seeds]
+    return np.ravel(shown)
+
+
+def _bars(axes: Axes, values: Mapping[str, np.ndarray], outside: _Tests) -> None:
+    """A bar for each seed of {method: (S, P)} within the x limits, and in words how many points are outside."""
+    axes.set(ylim=(len(values) - 0.5, -0.5))
+    axes.set_yticks(range(len(values)), list(values))
+    axes.tick_params(axis="y", length=0)
+    for slot, (method, seeds) in enumerate(values.items()):
+        width = 0.6 / len(seeds)
+        for seed, points in enumerate(seeds):
+            _seed_bar(axes, points, slot - 0.2 + (seed + 0.5) * width, method_style(slot).colour, f"{method} {seed}")
+        place = {"transform": axes.get_yaxis_transform(), "ha": "right", "va": "top", "fontsize": 6}
+        axes.text(0.99, slot - 0.48, _counts(seeds, outside), **place)
+        axes.axhline(slot - 0.5, color="0.85", linewidth=0.5)
+
+
+def _quantiles(points: np.ndarray) -> np.ndarray:
+    """5, 25, 75, 95 % as values that occur, for interpolation between a number and ∞ gives NaN."""
+    return np.quantile(points, [0.05, 0.25, 0.75, 0.95], method="inverted_cdf")
+
+
+def _seed_bar(axes: Axes, points: np.ndarray, y: float, colour: str, label: str) -> None:
+    if np.isnan(points).any():
+        return
+    low, high = axes.get_xlim()
+    quantiles, median = _quantiles(points), float(np.median(points))
+    q05, q25, q75, q95 = np.clip(quantiles, low, high)
+    axes.plot([q05, q95], [y, y], color=colour, linewidth=0.7, solid_capstyle="butt")
+    axes.plot([q25, q75], [y, y], color=colour, linewidth=2.4, solid_capstyle="butt")
+    marker = ">" if median > high else "<" if median < low else "o"
+    look = {"markersize": 3, "markeredgecolor": colour, "clip_on": False}
+    axes.plot([np.clip(median, low, high)], [y], marker, color="white", label=label, **look)
+    if quantiles[-1] > high:
+        axes.plot([high], [y], ">", color=colour, **look)
+    if quantiles[0] < low:
+        axes.plot([low], [y], "<", color=colour, **look)
+
+
+def _counts(seeds: np.ndarray, outside: _Tests) -> str:
+    """How many of (S, P) values the axis does not show, in words; empty where it shows all."""
+    lost = np.isnan(seeds).any(axis=-1)
+    kept = seeds[~lost]
+    counts = {name: test(kept).sum() for name, test in outside.items()}
+    notes = [f"{name}: {count:,} of {kept.size:,}" for name, count in counts.items() if count]
+    return "; ".join(notes + [f"{lost.sum()} of {len(seeds)} seeds not finite"] * bool(lost.any()))
+
+
+def _explain(figure: Figure, reference: str = "") -> None:
+    handles = [
+        Line2D([], [], color="0.3", linewidth=0.7, label="5–95 %"),
+        Line2D([], [], color="0.3", linewidth=2.4, label="25–75 %"),
+        Line2D(
+            [], [], color="white", marker="o", markeredgecolor="0.3", markersize=3, label="median (one line per seed)"
+        ),
+    ]
+    if reference:
+        handles.append(Line2D([], [], color="black", linewidth=0.8, linestyle=":", label=reference))
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)

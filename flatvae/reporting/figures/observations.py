@@ -1,0 +1,140 @@
+"""Observations as images, or as curves where they are none: reconstructions, and what other figures show of decoders."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure, FigureBase
+
+from flatvae.errors import InputError
+from flatvae.reporting.figures._common import RC, Arrays, check, method_style, new_figure, seeds_of
+
+MAX_SAMPLES = 10
+
+
+def reconstructions(methods: Mapping[str, Arrays], shape: Sequence[int], title: str) -> Figure:
+    """Up to ten test observations and their reconstructions by every seed of every method.
+
+    `methods`: {method: arrays} with originals (M, D) and reconstructions (S, M, D). `shape` (H, W), (C, H, W) or
+    (H, W, C) with C of 1 or 3: images, the originals in the first row, then a row for each seed of each method, all on the
+    originals' scale. Any other shape: curves over the dimension, originals thick and grey, a thin line for each seed.
+    Raises InputError on no methods, a missing array, and a shape that is not of D numbers.
+    """
+    check(methods, ("originals", "reconstructions"), "figure reconstructions")
+    originals = np.asarray(next(iter(methods.values()))["originals"], float)[:MAX_SAMPLES]
+    check_shape(shape, originals.shape[1], "figure reconstructions")
+    with mpl.rc_context(RC):
+        if not is_image(shape):
+            return _reconstructed_curves(methods, originals, title)
+        return _reconstructed_images(methods, originals, shape, title)
+
+
+def _reconstructed_images(
+    methods: Mapping[str, Arrays], originals: np.ndarray, shape: Sequence[int], title: str
+) -> Figure:
+    blocks = {"original": originals[None]} | {
+        method: np.asarray(arrays["reconstructions"], float)[:, :MAX_SAMPLES] for method, arrays in methods.items()
+    }
+    rows = [len(block) for block in blocks.values()]
+    limits = Normalize(originals.min(), originals.max())
+    height, width = _mosaic(originals[None], shape, limits).shape[:2]
+    row_height = float(np.clip(9 / sum(rows), 0.25, 0.58))
+    figure = new_figure(
+        width / height * row_height + 0.7, row_height * sum(rows) + 0.25 * len(rows) + 0.4, title, "compressed"
+    )
+    axes = figure.subplots(len(blocks), 1, squeeze=False, height_ratios=rows)[:, 0]
+    for panel, (name, block) in zip(axes, blocks.items(), strict=True):
+        labels = [f"seed {seed}" for seed in seeds_of(methods[name], "reconstructions")] if name in methods else [""]
+        draw_images(panel, block, labels, shape, limits)
+        panel.set_title(name, loc="left", pad=4)
+    return figure
+
+
+def _reconstructed_curves(methods: Mapping[str, Arrays], originals: np.ndarray, title: str) -> Figure:
+    rows = [
+        CurveRow(method, method_style(index).colour, originals, arrays["reconstructions"])
+        for index, (method, arrays) in enumerate(methods.items())
+    ]
+    figure = new_figure(max(3.0, 1.1 * len(originals)), 0.8 + 1.15 * len(methods), title)
+    draw_curves(figure, rows, "grey: original; one line per seed")
+    return figure
+
+
+def check_shape(shape: Sequence[int], dimension: int, what: str) -> None:
+    """Raise InputError on a shape that is not of D numbers."""
+    if math.prod(shape) != dimension:
+        raise InputError(f"{what}: shape {tuple(shape)} is not of D = {dimension}; pass the data's own")
+
+
+def is_image(shape: Sequence[int]) -> bool:
+    """Whether observations of this shape are drawn as images."""
+    return _image_axes(shape) is not None
+
+
+def _image_axes(shape: Sequence[int]) -> tuple[int, ...] | None:
+    """How to bring an image of this shape to (H, W) or (H, W, C); None where it is no image."""
+    if len(shape) == 2:
+        return (0, 1)
+    if len(shape) == 3 and shape[0] in (1, 3):
+        return (1, 2, 0)
+    if len(shape) == 3 and shape[2] in (1, 3):
+        return (0, 1, 2)
+    return None
+
+
+def image_size(shape: Sequence[int]) -> tuple[int, int]:
+    """Height and width of an image of this shape, in pixels."""
+    rows, columns, *_ = _image_axes(shape)
+    return shape[rows], shape[columns]
+
+
+def draw_images(panel: Axes, block: np.ndarray, labels: Sequence[str], shape: Sequence[int], limits: Normalize) -> None:
+    """Images (R, M, D) in R rows, each with its label, and M columns; the limits become black and white."""
+    height = image_size(shape)[0] + 1  # with its gap
+    panel.imshow(_mosaic(block, shape, limits), vmin=0, vmax=1, interpolation="nearest")
+    panel.set_yticks((np.arange(len(block)) + 0.5) * height - 1, labels, fontsize=6)
+    panel.set_xticks([])
+    panel.tick_params(length=0)
+    panel.spines[:].set_visible(False)
+
+
+def _mosaic(block: np.ndarray, shape: Sequence[int], limits: Normalize) -> np.ndarray:
+    """(R, M, D) -> one picture of R rows and M columns, scaled to 0 … 1, with a white gap of one pixel after each."""
+    images = np.clip(np.asarray(limits(block)).reshape(*block.shape[:2], *shape), 0, 1)
+    images = images.transpose(0, 1, *(2 + axis for axis in _image_axes(shape)))
+    if images.ndim == 5 and images.shape[-1] == 1:
+        images = images[..., 0]
+    gap = [(0, 0), (0, 0), (0, 1), (0, 1)] + [(0, 0)] * (images.ndim - 4)
+    images = np.pad(images, gap, constant_values=1.0)
+    rows, columns, height, width, *channels = images.shape
+    return images.swapaxes(1, 2).reshape(rows * height, columns * width, *channels)
+
+
+class CurveRow(NamedTuple):
+    """A row of panels, one for each of M observations: a reference (M, D) under lines (L, M, D)."""
+
+    label: str
+    colour: str
+    reference: np.ndarray
+    lines: np.ndarray
+
+
+def draw_curves(figure: FigureBase, rows: Sequence[CurveRow], note: str) -> np.ndarray:
+    """Observations as curves over their dimension: the reference thick and grey, the lines thin and in colour.
+
+    Returns the panels (R, M).
+    """
+    axes = figure.subplots(len(rows), len(rows[0].reference), sharex=True, sharey=True, squeeze=False)
+    for row, panels in zip(rows, axes, strict=True):
+        panels[0].set_ylabel(f"{row.label}\nvalue", fontsize=7)
+        for sample, panel in enumerate(panels):
+            panel.plot(row.reference[sample], color="0.65", linewidth=2.2)
+            for line in row.lines:
+                panel.plot(line[sample], color=row.colour, linewidth=0.7)
+            panel.tick_params(labelsize=6, length=2)
+    figure.supxlabel(f"dimension of the observation ({note})", fontsize=8)
+    return axes

@@ -1,0 +1,72 @@
+"""How training went."""
+
+from collections.abc import Mapping
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from flatvae.reporting.figures._common import RC, Style, check, log_axis, method_style, new_figure
+
+_CURVES = (
+    ("error", "reconstruction error $C$"),
+    ("kl", "KL [nats]"),
+    ("beta", r"$\beta = 1/\lambda$"),
+    ("penalty", "weighted penalty"),
+    ("scale", "scale $c^2$"),
+)
+
+
+def training_curves(methods: Mapping[str, pd.DataFrame], bound: float, title: str) -> Figure:
+    """How error, KL, β, penalty and scale went in training: a thin line for each seed.
+
+    `methods`: {method: frame} with columns seed, step, error, kl, beta, penalty, scale, initial. The error stands
+    against `bound` = κ² (dashed), in its own units (squared error, or nats). All but KL have log axes; of the penalty only
+    what is > 0 is drawn. A marker stands at the first step after the initial phase. Raises InputError on no methods and
+    on a missing column.
+    """
+    check(methods, ("seed", "step", *(name for name, _ in _CURVES), "initial"), "figure training_curves")
+    with mpl.rc_context(RC):
+        figure = new_figure(7.2, 4.4, title)
+        axes = figure.subplots(2, 3, sharex=True).flat
+        for panel, (name, label) in zip(axes, _CURVES, strict=False):
+            panel.set(ylabel=label, xlabel="training step")
+            panel.tick_params(labelbottom=True)
+            for index, (method, frame) in enumerate(methods.items()):
+                for _, seed in frame.groupby("seed", sort=False):
+                    _training_curve(panel, seed, name, method_style(index), method)
+            if name == "error":
+                panel.axhline(bound, color="black", linewidth=0.9, linestyle="--", zorder=3)
+            if name != "kl":
+                log_axis(panel)
+        _explain_curves(axes[5], methods)
+    return figure
+
+
+def _training_curve(axes: Axes, seed: pd.DataFrame, name: str, style: Style, label: str) -> None:
+    values = seed[name].to_numpy(float)
+    if name != "kl":
+        values = np.where(values > 0, values, np.nan)
+    if np.isnan(values).all():
+        return
+    steps, initial = seed["step"].to_numpy(), seed["initial"].to_numpy().astype(bool)
+    axes.plot(steps, values, color=style.colour, linestyle=style.line, linewidth=0.8, label=label)
+    if initial.any() and not initial.all():
+        end = int(np.argmin(initial))
+        look = {"color": style.colour, "markersize": 3.5, "markeredgecolor": "white", "markeredgewidth": 0.4}
+        axes.plot(steps[end], values[end], style.marker, **look)
+
+
+def _explain_curves(axes: Axes, methods: Mapping[str, pd.DataFrame]) -> None:
+    axes.axis("off")
+    styles = {method: method_style(index) for index, method in enumerate(methods)}
+    handles = [
+        Line2D([], [], color=s.colour, linestyle=s.line, marker=s.marker, markersize=3.5, linewidth=0.9, label=method)
+        for method, s in styles.items()
+    ]
+    handles.append(Line2D([], [], color="black", linewidth=0.9, linestyle="--", label=r"bound $\kappa^2$"))
+    note = "one line per seed;\nmarker: initial phase ends"
+    axes.legend(handles=handles, loc="center", frameon=False, title=note, handlelength=4)
