@@ -113,7 +113,9 @@ class GeodesicDistance:
         _check_points(a, "a")
         _check_points(b, "b")
         if a.shape != b.shape:
-            raise InputError(f"geodesic: a is {tuple(a.shape)} and b {tuple(b.shape)}; rows are paired, so make them alike")
+            raise InputError(
+                f"geodesic: a is {tuple(a.shape)} and b {tuple(b.shape)}; rows are paired, so make them alike"
+            )
         rows = max(1, _BATCH // (2 * (self.segments - 1)))
         parts = [self._batch(x, y) for x, y in zip(a.split(rows), b.split(rows), strict=True)]
         return Geodesics(*map(torch.cat, zip(*parts, strict=True)))
@@ -127,28 +129,28 @@ class GeodesicDistance:
         """The shortest curve found from a to b: (n,), (n,) -> (T, n)."""
         return self.between(a[None], b[None]).curve[0]
 
-    def nearest(self, queries: Tensor, gallery: Tensor, k: int, candidates: int = 30) -> tuple[Tensor, Tensor]:
-        """The k nearest gallery points by geodesic distance, nearest first: indices (Q, k), distances (Q, k).
+    def index(self, gallery: Tensor) -> "NeighbourIndex":
+        """What a search among these latent points (G, n) needs to have at hand."""
+        return NeighbourIndex(self, gallery)
 
-        Filter and refine: the chord ‖f(q) − f(g)‖ is a lower bound of the distance, so the candidates are the points
-        with the shortest chords; between neighbours the straight line's length is an upper bound that is close, and it
-        ranks them. The result is exact where the k-th length found is below the chord of the last candidate and
-        the metric is constant over the neighbourhood. Cost: Q · G chords and Q · candidates · segments decoder passes.
+    def nearest(self, queries: Tensor, gallery: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """The k nearest gallery points by geodesic distance: see ``NeighbourIndex``."""
+        return self.index(gallery).nearest(queries, k)
 
-        Raises:
-            InputError: points that are not finite, or fewer than k in the gallery.
+    def nearest_nodes(self, queries: Tensor, k: int) -> np.ndarray:
+        """The k nearest of the graph's nodes by the graph's distance alone, nearest first: (Q, n) -> (Q, k).
+
+        Dijkstra from every query to all nodes; what a search among data costs where they are the nodes.
         """
-        _check_points(queries, "queries")
-        _check_points(gallery, "gallery")
-        if k > len(gallery):
-            raise InputError(f"geodesic: {k} neighbours are asked of a gallery of {len(gallery)}; ask for fewer")
-        images = self._decode(gallery).cpu().numpy(), self._decode(queries).cpu().numpy()
-        search = NearestNeighbors(n_neighbors=min(max(k, candidates), len(gallery)), algorithm="brute").fit(images[0])
-        found = torch.as_tensor(search.kneighbors(images[1], return_distance=False))
-        found = found.to(queries.device)
-        length = self._straight(queries.repeat_interleave(found.shape[1], dim=0), gallery[found.flatten()])
-        length, order = length.view(found.shape).sort(dim=1, stable=True)
-        return found.gather(1, order[:, :k]), length[:, :k]
+        near, weight = self._attach(queries)
+        start = len(self.nodes) + np.repeat(np.arange(len(queries)), self.n_neighbours)
+        graph = self._with_edges(np.stack([start, near.ravel()], axis=1), weight.ravel(), len(queries))
+        found = []
+        for rows in np.split(np.arange(len(queries)), range(_SOURCES, len(queries), _SOURCES)):
+            length = dijkstra(graph, indices=len(self.nodes) + rows)[:, : len(self.nodes)]
+            nearest = np.argpartition(length, k - 1, axis=1)[:, :k]
+            found.append(np.take_along_axis(nearest, np.take_along_axis(length, nearest, 1).argsort(1), 1))
+        return np.concatenate(found)
 
     @torch.no_grad()
     def _decode(self, points: Tensor) -> Tensor:
@@ -165,7 +167,9 @@ class GeodesicDistance:
             [geometry.curve_length(self.decoder, torch.lerp(x[:, None], y[:, None], time)) for x, y in pairs]
         )
         if not torch.isfinite(length).all():
-            raise InputError("geodesic: the decoder's output is not finite on an edge between latent points; check the model")
+            raise InputError(
+                "geodesic: the decoder's output is not finite on an edge between latent points; check the model"
+            )
         return length
 
     # ---------------------------------------------------------------------------------------------------------- graph
@@ -186,6 +190,12 @@ class GeodesicDistance:
         lengths = self._straight(points.repeat_interleave(near.shape[1], dim=0), self.nodes[near.ravel()])
         return near, _numpy(lengths).reshape(near.shape)
 
+    def _with_edges(self, ends: np.ndarray, weight: np.ndarray, points: int) -> csr_array:
+        """The graph with so many further points and these directed edges (E, 2) of theirs."""
+        own = self.graph.tocoo()
+        ends = np.concatenate([np.stack([own.row, own.col], axis=1), ends])
+        return _directed(ends, np.concatenate([own.data, weight]), len(self.nodes) + points)
+
     def _graph_paths(self, a: Tensor, b: Tensor) -> tuple[np.ndarray, list[np.ndarray], list[np.ndarray]]:
         """Shortest paths of the graph: lengths (P,), and of each path its points (·, n) and its length up to each (·,).
 
@@ -195,10 +205,8 @@ class GeodesicDistance:
         from_a, to_b = self._attach(a), self._attach(b)
         start = nodes + np.repeat(np.arange(pairs), self.n_neighbours)
         edges = [(start, from_a[0].ravel(), from_a[1]), (to_b[0].ravel(), start + pairs, to_b[1])]
-        own = self.graph.tocoo()
-        ends = np.concatenate([np.stack([own.row, own.col], 1)] + [np.stack([i, j], 1) for i, j, _ in edges])
-        weight = np.concatenate([own.data] + [w.ravel() for _, _, w in edges])
-        graph = _directed(ends, weight, nodes + 2 * pairs)
+        ends = np.concatenate([np.stack([i, j], axis=1) for i, j, _ in edges])
+        graph = self._with_edges(ends, np.concatenate([w.ravel() for _, _, w in edges]), 2 * pairs)
         position = np.concatenate([self._position, _numpy(a), _numpy(b)])
         length, points, travelled = np.empty(pairs), [], []
         for rows in np.split(np.arange(pairs), range(_SOURCES, pairs, _SOURCES)):
@@ -216,7 +224,9 @@ class GeodesicDistance:
         """Geodesics of one batch of pairs, all refined together from both starts."""
         graph_length, points, travelled = self._graph_paths(a, b)
         root = self._inverse_root(a, b)  # (P, n, n)
-        deviation = torch.as_tensor(_resample(points, travelled, _numpy(self._time))).to(a) - self._line(a, b, self._time)
+        deviation = torch.as_tensor(_resample(points, travelled, _numpy(self._time))).to(a) - self._line(
+            a, b, self._time
+        )
         pulled = torch.linalg.solve(root, deviation.mT).mT  # (P, K + 1, n)
         modes = torch.linalg.pinv(self._basis) @ pulled  # (P, M, n)
         start = torch.cat([torch.zeros_like(modes), modes])
@@ -260,6 +270,43 @@ class GeodesicDistance:
         curve = self._curve(u, a, b, root, self._time, self._basis)
         decoded = self.decoder(curve.flatten(0, 1)).unflatten(0, curve.shape[:2])  # (R, K + 1, D)
         return 0.5 * self.segments * decoded.diff(dim=1).square().sum((1, 2))
+
+
+class NeighbourIndex:
+    """Search for the nearest of G latent points by geodesic distance: filter by a lower bound, rank by an upper one.
+
+    The chord ‖f(q) − f(g)‖ is never above the distance, so the candidates are the points with the shortest chords; the
+    decoded length of the straight line is never below it, close to it between neighbours, and ranks them. The result
+    is exact where the k-th length found is below the last candidate's chord and straight lines between neighbours are
+    geodesics. Cost of a query: G chords in R^D, and decoder passes for 5 points on each candidate's line.
+
+    Args:
+        distance: the geodesic distance.
+        gallery: latent points (G, n).
+        candidates: how many are ranked, at least.
+    """
+
+    def __init__(self, distance: GeodesicDistance, gallery: Tensor, candidates: int = 30):
+        _check_points(gallery, "gallery")
+        self.distance = distance
+        self.gallery = gallery
+        self.candidates = candidates
+        self._search = NearestNeighbors(algorithm="brute").fit(distance._decode(gallery).cpu().numpy())
+
+    def nearest(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """The k nearest, nearest first: (Q, n) -> indices (Q, k) and lengths of the straight lines to them (Q, k).
+
+        Raises:
+            InputError: queries that are not finite, or fewer than k points in the gallery.
+        """
+        _check_points(queries, "queries")
+        if k > len(self.gallery):
+            raise InputError(f"geodesic: {k} neighbours are asked of a gallery of {len(self.gallery)}; ask for fewer")
+        images, count = self.distance._decode(queries).cpu().numpy(), min(max(k, self.candidates), len(self.gallery))
+        found = torch.as_tensor(self._search.kneighbors(images, count, return_distance=False)).to(queries.device)
+        pairs = queries.repeat_interleave(count, dim=0), self.gallery[found.flatten()]
+        length, order = self.distance._straight(*pairs).view(found.shape).sort(dim=1, stable=True)
+        return found.gather(1, order[:, :k]), length[:, :k]
 
 
 def minimise(energy, start: Tensor, iterations: int) -> Tensor:

@@ -220,6 +220,7 @@ def _pattern(path: Path, body: list[_Row], skeleton: Skeleton) -> list[tuple[byt
     if not body:
         raise InputError(f"{path} holds no frame; it must hold at least one.")
     dofs = {name.encode("latin-1"): given for name, given in zip(skeleton.joints, skeleton.dofs, strict=True) if given}
+    _check_number(path, *body[0])
     first = {}
     for line, text in body[1:]:
         name = text.split()[0]
@@ -228,12 +229,19 @@ def _pattern(path: Path, body: list[_Row], skeleton: Skeleton) -> list[tuple[byt
         if name not in dofs:
             raise _wrong(path, line, f"{_shown(name)} is no bone that moves in the skeleton", "must go with it")
         if name in first:
-            raise _wrong(path, line, f"the frame gives {_shown(name)} twice", "must give each bone once")
+            raise _wrong(
+                path, line, f"the frame gives {_shown(name)} twice", "must give each bone once, after its number"
+            )
         first[name] = dofs[name]
     for name in dofs:
         if name not in first:
             raise _wrong(path, body[0][0], f"the frame lacks bone {_shown(name)}", "must give every bone that moves")
     return [(b"", ()), *first.items()]
+
+
+def _check_number(path: Path, line: int, text: bytes) -> None:
+    if not text.isdigit() or len(text) > _DIGITS:
+        raise _wrong(path, line, f"{_shown(text)} stands here", "must be the number of a frame, alone")
 
 
 def _checked_words(path: Path, body: list[_Row], pattern: list[tuple[bytes, tuple[str, ...]]]) -> list[bytes]:
@@ -245,8 +253,7 @@ def _checked_words(path: Path, body: list[_Row], pattern: list[tuple[bytes, tupl
     for (line, text), (name, dofs) in zip(body, cycle(pattern), strict=False):
         words = text.split()
         if not name:
-            if len(words) > 1 or not text.isdigit() or len(text) > _DIGITS:
-                raise _wrong(path, line, f"{_shown(words[0])} begins the line", "must be the number of a frame alone")
+            _check_number(path, line, text)
         elif words[0] != name:
             raise _wrong(
                 path, line, f"{_shown(words[0])} stands here", f"must be {_shown(name)}, as in the first frame"

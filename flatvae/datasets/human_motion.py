@@ -206,7 +206,9 @@ def skeleton(root: Path | None = None, subject: str = "35") -> Skeleton:
     Raises InputError where the file is damaged or cannot be had.
     """
     file = f"{subject}/{subject}.asf"
-    path = data_root(root) / FOLDER / file
+    folder = data_root(root) / FOLDER
+    _check_can_be_had(folder, [file])
+    path = folder / file
     if not path.exists():
         _download(path, file, read_skeleton)
     return read_skeleton(path)
@@ -281,9 +283,9 @@ def _scaling(rows: _Rows) -> Scaling:
 def _chosen(trials: dict | None) -> dict[str, list[str]]:
     """Files of each motion, checked."""
     trials = dict.fromkeys(TRIALS) if trials is None else trials
+    if not isinstance(trials, dict) or not trials:
+        raise _wrong(f"option trials is {trials!r}", "must give the files of one or more motions, or be left out")
     chosen = {motion: _files(motion, files) for motion, files in trials.items()}
-    if not chosen:
-        raise _wrong("option trials names no motion", "must name one or more, or be left out")
     files = [file for of_motion in chosen.values() for file in of_motion]
     twice = next((file for file in files if files.count(file) > 1), None)
     if twice:
@@ -363,6 +365,8 @@ def _skeletons(folder: Path, files: list[str]) -> dict[str, Skeleton]:
     _check_can_be_had(folder, [*files, *(f"{subject}/{subject}.asf" for subject in subjects)])
     skeletons = {subject: skeleton(folder.parent, subject) for subject in subjects}
     first = next(iter(skeletons))
+    if not _used(skeletons[first]):
+        raise _wrong(f"the skeleton of subject {first} has no joint that is observed", "must have one")
     for subject, other in skeletons.items():
         if other.channels != skeletons[first].channels:
             raise _wrong(
@@ -418,7 +422,7 @@ def _download(path: Path, file: str, check: Callable[[Path], object]) -> None:
             os.replace(shutil.copyfile(copy, Path(scratch) / "copy"), path)
     except OSError as error:
         mend = "make the folder writable or put the file there yourself"
-        raise InputError(f"dataset human_motion: {path} cannot be written ({_line(error)}); {mend}.") from error
+        raise InputError(f"dataset human_motion: {path} cannot be written ({_line(error)[:120]}); {mend}.") from error
 
 
 def _from_site(scratch: Path, path: Path, file: str, check: Callable[[Path], object]) -> Path:
@@ -431,7 +435,8 @@ def _from_site(scratch: Path, path: Path, file: str, check: Callable[[Path], obj
             reason = error
             time.sleep(_PAUSE * (attempt + 1 < _ATTEMPTS))
     found = f"{file} is missing and {SITE} did not give it"
-    raise InputError(f"dataset human_motion: {found}; put it into {path.parent} ({_line(reason)}).")
+    said = _line(reason).replace(f"{scratch}{os.sep}", "")[:200].rstrip(".")
+    raise InputError(f"dataset human_motion: {found}; put it into {path.parent} ({said}).")
 
 
 def _subject(file: str) -> str:
@@ -444,8 +449,8 @@ def _used(skeleton: Skeleton) -> list[int]:
 
 
 def _line(error: Exception) -> str:
-    """An error's text on one line, cut to a bearable length."""
-    return " ".join((str(error) or type(error).__name__).split())[:200]
+    """An error's text on one line."""
+    return " ".join((str(error) or type(error).__name__).split())
 
 
 def _listed(names) -> str:

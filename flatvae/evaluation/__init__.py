@@ -42,6 +42,11 @@ def encode(model, x: Tensor) -> Tensor:
         return torch.cat([model.encode(rows.to(dtype)) for rows in x.split(_CHUNK)])
 
 
+def spread(rows: int, count: int) -> Tensor:
+    """Numbers of at most ``count`` rows, evenly spread: the first ones of a part may all be of one kind."""
+    return torch.linspace(0, rows - 1, min(count, rows), dtype=torch.float64).round().long()
+
+
 def random_pairs(rows: int, count: int) -> tuple[Tensor, Tensor]:
     """Row numbers of ``count`` random pairs of different rows, the same in every call: (count,), (count,)."""
     source = generator()

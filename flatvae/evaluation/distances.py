@@ -18,13 +18,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flatvae.evaluation import Result, encode, random_pairs
+from flatvae.evaluation import Result, encode, random_pairs, spread
 from flatvae.evaluation.flatness import magnification_map
 
 PAIRS = 100
 _DRAWN = 6  # pairs whose geodesics a figure shows
 _FRAMES = 8
-_CODES = 2000
+_CODES = 2000  # that a figure shows
 _GRID = 24  # points per side of a distance map
 _CLASSES = 6  # labels up to which every class gets a centre
 
@@ -70,11 +70,11 @@ def _frames(model, curves: Tensor) -> np.ndarray:
 
 def _groups(dataset) -> list[Tensor]:
     """Row numbers of test data that a centre is to stand for: every class, quarters of the factor, or quarters of the rows."""
-    rows = torch.arange(min(_CODES, len(dataset.test)))
+    rows = torch.arange(len(dataset.test))
     if dataset.test_labels is not None and 2 <= len(dataset.test_labels.unique()) <= _CLASSES:
-        return [rows[dataset.test_labels[rows] == label] for label in dataset.test_labels[rows].unique()]
+        return [rows[dataset.test_labels == label] for label in dataset.test_labels.unique()]
     if dataset.factors is not None:
-        rows = rows[dataset.factors[rows].argsort()]
+        rows = dataset.factors.argsort()
     return [part for part in rows.tensor_split(4) if len(part)]
 
 
@@ -88,7 +88,7 @@ def _maps(model, dataset, codes: Tensor, distance) -> dict[str, np.ndarray]:
     means = [codes[group].mean(0) for group in _groups(dataset)]
     centres = torch.stack([codes[(codes - mean).norm(dim=1).argmin()] for mean in means])  # (K, 2), of real data
     maps = distance.pairwise(centres, grid).view(len(centres), _GRID, _GRID)
-    arrays = {"codes": codes, "centres": centres, "distance_x": x, "distance_y": y, "geodesic_map": maps, **exact}
+    arrays = {"codes": codes[spread(len(codes), _CODES)], "centres": centres, "distance_x": x, "distance_y": y, "geodesic_map": maps, **exact}
     return {name: value.numpy().astype(np.float32) for name, value in arrays.items()}
 
 
@@ -115,5 +115,5 @@ def evaluate(model, dataset, *, distances) -> Result:
             "frames_straight": _frames(model, straight),
         }
         if codes.shape[1] == 2:
-            arrays |= _maps(model, dataset, codes[:_CODES], distance)
+            arrays |= _maps(model, dataset, codes, distance)
     return Result(metrics, arrays, {})

@@ -1,6 +1,6 @@
 """Task ``neighbours``: what nearest neighbours in latent space are worth, by Euclidean and by other distances.
 
-Queries are the first 2,000 test data. With labels, the gallery is the training set: ``knn_accuracy`` (majority of 5
+Queries are 2,000 test data, evenly spread over the part. With labels, the gallery is the training set: ``knn_accuracy`` (majority of 5
 neighbours) and ``precision_at_10`` (share of the 10 nearest that carry the query's label). With a true generating factor, the
 gallery is the queries' own set without the query: ``true_neighbour_recall_at_10``, the share of the 10 nearest by the factor
 (circular where it has a period) that are among the 10 nearest by distance.
@@ -14,7 +14,7 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from flatvae.errors import InputError
-from flatvae.evaluation import Result, encode, generator
+from flatvae.evaluation import Result, encode, generator, spread
 from flatvae.likelihoods import likelihood
 
 QUERIES = 2000
@@ -51,14 +51,18 @@ def factor_recall(neighbours: np.ndarray, factors: np.ndarray, period: float | N
     return {"true_neighbour_recall_at_10": float(hits.mean())}
 
 
+def _queries(dataset) -> Tensor:
+    return spread(len(dataset.test), QUERIES)
+
+
 def _metrics(dataset, nearest, train, test) -> dict[str, float]:
     """What the neighbours are worth that ``nearest(gallery, queries or None)`` finds among points of train and test."""
-    values = {}
+    values, asked = {}, _queries(dataset)
     if dataset.train_labels is not None and dataset.test_labels is not None:
-        labels = dataset.train_labels.numpy(), dataset.test_labels[:QUERIES].numpy()
+        labels = dataset.train_labels.numpy(), dataset.test_labels[asked].numpy()
         values |= label_metrics(nearest(train, test), *labels)
     if dataset.factors is not None:
-        factors = dataset.factors[:QUERIES].double().numpy()
+        factors = dataset.factors[asked].double().numpy()
         values |= factor_recall(nearest(test, None), factors, dataset.factor_period)
     return values
 
@@ -102,7 +106,7 @@ def evaluate(model, dataset, *, distances) -> Result:
     train = None
     if dataset.train_labels is not None:
         train = encode(model, _gallery(dataset, model.likelihood.observe))
-    test = encode(model, dataset.test[:QUERIES])
+    test = encode(model, dataset.test[_queries(dataset)])
     exact = (None if train is None else train.double().numpy()), test.double().numpy()
     found = {"euclidean": _metrics(dataset, _nearest, *exact)}
     for name, distance in distances.items():
@@ -118,5 +122,5 @@ def control(dataset) -> Result:
     """
     _check(dataset)
     gallery = _gallery(dataset, likelihood(dataset.likelihood).observe)
-    values = _metrics(dataset, _nearest, gallery.numpy(), dataset.test[:QUERIES].numpy())
+    values = _metrics(dataset, _nearest, gallery.numpy(), dataset.test[_queries(dataset)].numpy())
     return Result([("data", k, v) for k, v in values.items()], {}, {})

@@ -189,7 +189,7 @@ def test_ten_times_the_samples_give_the_same(name):
     model = LatentVariableModel(encoder, random_network(MLP(2, (8,), 5), 0.7), prior, likelihood(name), 2)
     x = (normal(20, 5) > 0).to(D64)
     few, more = (nll(task.log_marginal(model, x, 1.5, 600 * f, 3 * f, source(f))) for f in (1, 10))
-    assert more[1] < 0.5 * few[1] < 0.01
+    assert more[1] < 0.5 * few[1] < 0.02
     assert few[0] == pytest.approx(more[0], abs=4 * math.hypot(few[1], more[1]))
 
 
@@ -203,7 +203,7 @@ def test_bernoulli_model_agrees_with_quadrature():
     exact = torch.trapezoid(density * Normal(0.0, 1.0).log_prob(z).exp(), z, dim=0).log()
     estimate = task.log_marginal(model, x, 0.3, 20_000, 1, source())
     value, error = nll(estimate)
-    assert error < 3e-3
+    assert error < 0.01
     assert value == pytest.approx(-exact.mean().item(), abs=4 * error)
     assert ((estimate.log_density - exact).abs() < 4.5 * estimate.variance.sqrt()).all()
 
@@ -220,13 +220,14 @@ def test_chunks_change_nothing(mixing, monkeypatch):
         torch.testing.assert_close(one, other[:3], rtol=1e-10, atol=1e-10)
 
 
-def test_only_the_first_data_are_used(monkeypatch):
-    model, x = linear_model(), observations(12)
-    everything = task.evaluate(model, dataset(x)).arrays
+def test_the_data_used_are_spread_over_the_part(monkeypatch):
+    model, x = linear_model(), observations(13)
     monkeypatch.setattr(task, "_DATA", 5)
-    for name, values in task.evaluate(model, dataset(x)).arrays.items():
-        assert values.tolist() == pytest.approx(everything[name][:5].tolist())
-    assert everything["nll"].shape == (12,)
+    found = task.evaluate(model, dataset(x)).arrays
+    chosen = task.evaluate(model, dataset(x[[0, 3, 6, 9, 12]])).arrays
+    for name, values in found.items():
+        assert values.tolist() == pytest.approx(chosen[name].tolist())
+    assert found["nll"].shape == (5,)
 
 
 def test_metrics_summarise_the_arrays():

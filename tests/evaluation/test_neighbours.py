@@ -83,7 +83,7 @@ def brute_recall(found, factors, period: float | None) -> float:
 def test_label_metrics_equal_a_loop():
     dataset = labelled()
     encoder = lambda x: x[:, :2] * torch.tensor([1.0, 0.5])  # noqa: E731
-    values = values_of(neighbours.evaluate(HandMade(encoder), dataset), "euclidean")
+    values = values_of(neighbours.evaluate(HandMade(encoder), dataset, distances={}), "euclidean")
     found = brute_neighbours(encoder(dataset.train).double(), encoder(dataset.test).double().tolist(), skip_self=False)
     expected = brute_labels(found, dataset.train_labels.tolist(), dataset.test_labels.tolist())
     assert values == pytest.approx(expected, abs=1e-12)
@@ -125,7 +125,7 @@ def test_factor_recall_equals_a_loop(period):
     dataset = circle(120, period or 1.0)
     dataset = dataclasses.replace(dataset, factor_period=period)
     encoder = lambda x: torch.atan2(x[:, 1:], x[:, :1]) + 0.3 * x[:, :1]  # noqa: E731, cut open at ±π
-    values = values_of(neighbours.evaluate(HandMade(encoder), dataset), "euclidean")
+    values = values_of(neighbours.evaluate(HandMade(encoder), dataset, distances={}), "euclidean")
     codes = encoder(dataset.test).double()
     expected = brute_recall(brute_neighbours(codes, codes.tolist(), True), dataset.factors.tolist(), period)
     assert values["true_neighbour_recall_at_10"] == pytest.approx(expected, abs=1e-12)
@@ -145,10 +145,10 @@ def test_neighbours_across_the_seam_of_the_circle_count():
 
 def test_perfect_embedding_and_chance():
     dataset = circle(400)
-    perfect = neighbours.evaluate(HandMade(lambda x: 3 * x), dataset)
+    perfect = neighbours.evaluate(HandMade(lambda x: 3 * x), dataset, distances={})
     assert values_of(perfect, "euclidean")["true_neighbour_recall_at_10"] == pytest.approx(1, abs=2e-3)
     noise = torch.randn(400, 2, generator=torch.Generator().manual_seed(0))
-    random = neighbours.evaluate(HandMade(lambda x: noise[: len(x)]), dataset)
+    random = neighbours.evaluate(HandMade(lambda x: noise[: len(x)]), dataset, distances={})
     chance = 10 / 399
     assert values_of(random, "euclidean")["true_neighbour_recall_at_10"] == pytest.approx(chance, abs=0.01)
 
@@ -161,19 +161,20 @@ def test_a_point_is_not_its_own_neighbour_even_among_its_doubles():
     assert all(len(set(row)) == 10 for row in found.tolist())
 
 
-def test_queries_are_the_first_test_data(monkeypatch):
+def test_queries_are_spread_over_the_test_data(monkeypatch):
     monkeypatch.setattr(neighbours, "QUERIES", 50)
     dataset = circle(200)
-    values = values_of(neighbours.evaluate(HandMade(lambda x: x[:, :1]), dataset), "euclidean")
-    codes = dataset.test[:50, :1].double()
-    expected = brute_recall(brute_neighbours(codes, codes.tolist(), True), dataset.factors[:50].tolist(), 2 * math.pi)
+    values = values_of(neighbours.evaluate(HandMade(lambda x: x[:, :1]), dataset, distances={}), "euclidean")
+    asked = [round(i * 199 / 49) for i in range(50)]
+    codes = dataset.test[asked, :1].double()
+    expected = brute_recall(brute_neighbours(codes, codes.tolist(), True), dataset.factors[asked].tolist(), 2 * math.pi)
     assert values["true_neighbour_recall_at_10"] == pytest.approx(expected, abs=1e-12)
 
 
 def test_control_is_the_identity_as_an_encoder():
     both = dataclasses.replace(labelled(), factors=torch.linspace(0, 1, 60))
     control = values_of(neighbours.control(both), "data")
-    identity = values_of(neighbours.evaluate(HandMade(lambda x: x), both), "euclidean")
+    identity = values_of(neighbours.evaluate(HandMade(lambda x: x), both, distances={}), "euclidean")
     assert control == identity
     assert set(control) == {"knn_accuracy", "precision_at_10", "true_neighbour_recall_at_10"}
     assert neighbours.control(both) == neighbours.control(both)
@@ -181,7 +182,7 @@ def test_control_is_the_identity_as_an_encoder():
 
 def test_nothing_known_gives_nothing():
     bare = dataclasses.replace(circle(50), factors=None, factor_period=None)
-    assert neighbours.evaluate(HandMade(lambda x: x), bare).metrics == []
+    assert neighbours.evaluate(HandMade(lambda x: x), bare, distances={}).metrics == []
 
 
 def test_a_grey_gallery_of_bernoulli_data_is_binarised():
@@ -194,12 +195,40 @@ def test_a_grey_gallery_of_bernoulli_data_is_binarised():
     seen = []
     model = HandMade(lambda x: seen.append(x) or x)
     model.likelihood = likelihood("bernoulli")
-    neighbours.evaluate(model, dataset)
+    neighbours.evaluate(model, dataset, distances={})
     assert set(torch.cat(seen).unique().tolist()) == {0.0, 1.0}
     control = values_of(neighbours.control(dataset), "data")
-    assert control == values_of(neighbours.evaluate(model, dataset), "euclidean")
+    assert control == values_of(neighbours.evaluate(model, dataset, distances={}), "euclidean")
 
 
 def test_too_few_rows_are_named():
     with pytest.raises(InputError, match="hand has 10 rows in its train or test part, and 11 are needed"):
         neighbours.control(labelled(10))
+
+
+@pytest.mark.parametrize("queries", ["other", "own"])
+def test_geodesic_neighbours_of_a_flat_decoder_are_the_euclidean_ones(queries):
+    from baselines.geodesic import GeodesicDistance
+
+    dataset = labelled() if queries == "other" else circle()
+    encoder = lambda x: x[:, :2]  # noqa: E731
+    nodes = encoder(dataset.train)
+    distance = GeodesicDistance(lambda z: 2 * z @ torch.eye(2, 5), nodes, 8)
+    metrics = neighbours.evaluate(HandMade(encoder), dataset, distances={"geodesic": distance}).metrics
+    by_distance = {}
+    for name, metric, value in metrics:
+        by_distance.setdefault(name, {})[metric] = value
+    assert by_distance["geodesic"] == pytest.approx(by_distance["euclidean"], abs=0.01)
+    assert 0.3 < next(iter(by_distance["geodesic"].values())) <= 1
+
+
+def test_geodesic_neighbours_follow_the_decoder_and_not_the_codes():
+    """Codes squeezed in one direction, which the decoder undoes: geodesic neighbours are those of the circle itself."""
+    from baselines.geodesic import GeodesicDistance
+
+    dataset, squeeze = circle(), torch.tensor([1.0, 1e-3])
+    distance = GeodesicDistance(lambda z: z / squeeze, dataset.train * squeeze, 8)
+    metrics = neighbours.evaluate(HandMade(lambda x: x * squeeze), dataset, distances={"geodesic": distance}).metrics
+    values = {name: value for name, metric, value in metrics}
+    assert values["geodesic"] > 0.98
+    assert values["euclidean"] < 0.7

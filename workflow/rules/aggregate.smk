@@ -15,9 +15,26 @@ rule metrics:
         "../scripts/metrics.py"
 
 
+rule efficiency_csv:
+    input:
+        expand(f"{OUT}/{{dataset}}/efficiency.csv", dataset=DATASETS),
+    output:
+        f"{OUT}/efficiency.csv",
+    log:
+        f"{OUT}/logs/efficiency.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    script:
+        "../scripts/metrics.py"
+
+
 rule table:
     input:
-        f"{OUT}/metrics.csv",
+        table_inputs,
     output:
         csv=report(
             f"{OUT}/tables/{{task}}.csv",
@@ -42,6 +59,28 @@ rule table:
         code=fingerprint("flatvae.reporting.tables"),
     script:
         "../scripts/table.py"
+
+
+rule claims:
+    input:
+        number_files(),
+    output:
+        csv=report(f"{OUT}/claims.csv", caption="../report/claims.rst", category="Claims"),
+        md=f"{OUT}/claims.md",
+    log:
+        f"{OUT}/logs/claims.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        claims=config.get("claims", {}),
+        datasets=DATASETS,
+        code=fingerprint("flatvae.reporting.claims"),
+    script:
+        "../scripts/claims.py"
 
 
 rule run_json:

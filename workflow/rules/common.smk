@@ -5,7 +5,17 @@ SCRIPTS = str(Path(workflow.current_basedir).parent / "scripts")
 sys.path.insert(0, SCRIPTS)
 
 import plan
-from configuration import candidates, check, dataset_options, loader, specification, wants_gpu
+from configuration import (
+    candidates,
+    check,
+    dataset_options,
+    distances,
+    loader,
+    specification,
+    sweep_values,
+    takes_distances,
+    wants_gpu,
+)
 from fingerprint import fingerprint, has_penalty
 
 from snakemake.exceptions import WorkflowError
@@ -23,13 +33,27 @@ OUT = config["results_dir"].rstrip("/")
 DATASETS = config["run"]["datasets"]
 METHODS = config["run"]["methods"]
 TASKS = config["run"]["tasks"]
+EVALUATIONS = [task for task in TASKS if task != "efficiency"]  # efficiency is measured by a rule of its own
+SWEEPS = config.get("sweeps", {})
+
+FIGURE_TASK = {
+    "flatness": "flatness",
+    "latent_map": "flatness",
+    "reconstructions": "reconstruction",
+    "equidistance": "distances",
+    "geodesics": "distances",
+    "distances": "distances",
+    "interpolation": "interpolation",
+}
+ONLY_2D = ("latent_map", "equidistance")
 
 
 wildcard_constraints:
     dataset="|".join(config["datasets"]),
     method="|".join(config["methods"]),
     task="|".join(TASKS),
-    figure="flatness|latent_map|reconstructions|training_curves",
+    figure="|".join(["training_curves", *FIGURE_TASK]),
+    number_figure="|".join(["efficiency", *(f"sweep_{sweep}" for sweep in SWEEPS)]),
 
 
 def data_params(wildcards):
@@ -57,6 +81,33 @@ def without(wildcards):
     return [] if has_penalty(builder) else ["flatvae.flattening"]
 
 
+def evaluation_distances(wildcards):
+    """The distances that a task is handed, with their options."""
+    return distances(config) if takes_distances(wildcards.task) else {}
+
+
+def evaluation_code(wildcards):
+    entries = [f"flatvae.evaluation.{wildcards.task}", *method_modules(wildcards)]
+    made = [distance["builder"] for distance in evaluation_distances(wildcards).values()]
+    return fingerprint(*entries, *made, without=without(wildcards))
+
+
+def efficiency_code(wildcards):
+    builders = [specification(config, wildcards.dataset, method)["builder"] for method in METHODS]
+    made = [distance["builder"] for distance in distances(config).values()]
+    return fingerprint("flatvae.evaluation.efficiency", "flatvae.training", *builders, *made)
+
+
+def efficiency_params(wildcards):
+    return {
+        "trainings": {method: specification(config, wildcards.dataset, method) for method in METHODS},
+        "n_seeds": config["seeds"],
+        "device": config["device"],
+        "distance": distances(config).get("geodesic"),
+        **config["efficiency"],
+    }
+
+
 def gpu(wildcards):
     return int(wants_gpu(config))
 
@@ -76,7 +127,7 @@ def metric_files():
         f"{OUT}/{{dataset}}/{{method}}/{{task}}.csv",
         dataset=DATASETS,
         method=METHODS,
-        task=["training", *TASKS],
+        task=["training", *EVALUATIONS],
     )
     if "neighbours" in TASKS:
         files += expand(f"{OUT}/{{dataset}}/control_neighbours.csv", dataset=DATASETS)
@@ -87,23 +138,53 @@ def table_files():
     return expand(f"{OUT}/tables/{{task}}.{{kind}}", task=TASKS, kind=["csv", "md", "tex"])
 
 
-FIGURE_TASK = {"flatness": "flatness", "latent_map": "flatness", "reconstructions": "reconstruction"}
+def number_files():
+    """The tidy files that tables, figures and claims are made from."""
+    return [f"{OUT}/metrics.csv"] + [f"{OUT}/efficiency.csv"] * ("efficiency" in TASKS)
+
+
+def table_inputs(wildcards):
+    return number_files() if wildcards.task == "efficiency" else [f"{OUT}/metrics.csv"]
+
+
+def left_out(dataset):
+    """Figures that cannot be drawn of a data set, with the reason."""
+    sizes = {
+        method: specification(config, dataset, method)["hyperparameters"].get("latent_dim")
+        for method in METHODS
+    }
+    higher = [f"{method} has latent_dim {n}" for method, n in sizes.items() if n != 2]
+    if not higher:
+        return {}
+    reason = f"it needs a latent space of two dimensions for every method, and {', '.join(higher)}"
+    return {figure: reason for figure in ONLY_2D if FIGURE_TASK[figure] in TASKS}
 
 
 def figures_of(dataset):
-    """Figures that can be drawn of a data set: those whose task is run, and a latent map where every method has n = 2."""
-    two_dimensional = all(
-        specification(config, dataset, method)["hyperparameters"].get("latent_dim") == 2 for method in METHODS
-    )
+    """Figures that can be drawn of a data set: those whose task is run, and maps where every method has n = 2."""
     drawn = [figure for figure, task in FIGURE_TASK.items() if task in TASKS]
-    return ["training_curves"] + [f for f in drawn if f != "latent_map" or two_dimensional]
+    return ["training_curves"] + [figure for figure in drawn if figure not in left_out(dataset)]
+
+
+def sweeps_of(dataset):
+    """Sweeps of which every method runs, and that are not kept to other data sets."""
+    return [
+        sweep
+        for sweep, entry in SWEEPS.items()
+        if dataset in entry.get("datasets", DATASETS)
+        and all(method in METHODS for methods in entry["curves"].values() for method in methods)
+    ]
+
+
+def number_figures_of(dataset):
+    return ["efficiency"] * ("efficiency" in TASKS) + [f"sweep_{sweep}" for sweep in sweeps_of(dataset)]
 
 
 def figure_files():
     return [
         f"{OUT}/figures/{dataset}_{figure}.{kind}"
         for dataset in DATASETS
-        for figure in figures_of(dataset)
+        for figure in figures_of(dataset) + number_figures_of(dataset)
         for kind in ("pdf", "png")
     ]
 
@@ -111,3 +192,18 @@ def figure_files():
 def figure_inputs(wildcards):
     source = {"training_curves": "history.csv"} | {f: f"{task}.npz" for f, task in FIGURE_TASK.items()}
     return [f"{OUT}/{wildcards.dataset}/{method}/{source[wildcards.figure]}" for method in METHODS]
+
+
+def number_figure_params(wildcards):
+    """Of a sweep: its hyperparameter, and for every curve the methods with their values of it."""
+    if wildcards.number_figure == "efficiency":
+        return {}
+    sweep = SWEEPS[wildcards.number_figure.removeprefix("sweep_")]
+    return {
+        "hyperparameter": sweep["hyperparameter"],
+        "curves": sweep_values(config, wildcards.dataset, sweep),
+    }
+
+
+def claims_results():
+    return [f"{OUT}/claims.csv", f"{OUT}/claims.md"] * bool(config.get("claims"))

@@ -18,11 +18,33 @@ rule evaluate:
     params:
         data=data_params,
         builder=lambda wildcards: specification(config, wildcards.dataset, wildcards.method)["builder"],
-        code=lambda wildcards: fingerprint(
-            f"flatvae.evaluation.{wildcards.task}", *method_modules(wildcards), without=without(wildcards)
-        ),
+        distances=evaluation_distances,
+        code=evaluation_code,
     script:
         "../scripts/evaluate.py"
+
+
+# takes every core, so that nothing runs beside what it times
+rule efficiency:
+    input:
+        data=f"{OUT}/{{dataset}}/data.json",
+        models=expand(f"{OUT}/{{{{dataset}}}}/{{method}}/model.safetensors", method=METHODS),
+    output:
+        f"{OUT}/{{dataset}}/efficiency.csv",
+    log:
+        f"{OUT}/{{dataset}}/logs/efficiency.log",
+    conda:
+        "../../environment.yml"
+    threads: lambda wildcards: workflow.cores or 1
+    resources:
+        mem_mb=8000,
+        runtime=4 * 60,
+    params:
+        data=data_params,
+        measured=efficiency_params,
+        code=efficiency_code,
+    script:
+        "../scripts/efficiency.py"
 
 
 rule control:

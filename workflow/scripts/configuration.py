@@ -61,6 +61,31 @@ def specification(config: dict, dataset: str, method: str) -> dict:
     return {"builder": module, "hyperparameters": {k: v for k, v in chosen.items() if k in names}}
 
 
+def distances(config: dict) -> dict[str, dict]:
+    """Every distance but the Euclidean: its module, by default ``baselines.<name>``, and its options."""
+    return {
+        name: {
+            "builder": entry.get("builder", f"baselines.{name}"),
+            "options": {k: v for k, v in entry.items() if k != "builder"},
+        }
+        for name, entry in config.get("distances", {}).items()
+    }
+
+
+def takes_distances(task: str) -> bool:
+    """Whether a task is handed the distances."""
+    return "distances" in (keywords(f"flatvae.evaluation.{task}", "evaluate") or set())
+
+
+def sweep_values(config: dict, dataset: str, sweep: dict) -> dict[str, dict[str, float]]:
+    """Of every curve of a sweep, the value of the swept hyperparameter in each of its methods."""
+    name = sweep["hyperparameter"]
+    return {
+        curve: {method: hyperparameters(config, dataset, method)[name] for method in methods}
+        for curve, methods in sweep["curves"].items()
+    }
+
+
 def wants_gpu(config: dict) -> bool:
     """Whether training jobs take a GPU: asked for, or ``auto`` where there is one."""
     return config["device"] == "cuda" or (config["device"] == "auto" and shutil.which("nvidia-smi") is not None)
@@ -191,6 +216,52 @@ def _check_method(config: dict, method: str) -> None:
             _one_of(f"{place}: the hyperparameter", name, accepted(module))
 
 
+def _check_distances(config: dict) -> None:
+    for name, entry in distances(config).items():
+        module = entry["builder"]
+        known = keywords(module, "distance") if source(module) else None
+        if known is None:
+            raise ValueError(
+                f"config: distances.{name} is to be made by {module}, which has no function distance(model, dataset, *, …); "
+                f"write it in {module.replace('.', '/')}.py or name a module that has it"
+            )
+        for option in entry["options"]:
+            _one_of(f"distances.{name}: the option", option, known)
+    for task in config["run"]["tasks"]:
+        if not distances(config) and (task == "distances" or task == "efficiency"):
+            raise ValueError(f"config: run.tasks has {task}, which needs a distance; add distances: {{geodesic: {{}}}}")
+    if "efficiency" in config["run"]["tasks"]:
+        if "geodesic" not in config["distances"]:
+            raise ValueError("config: the task efficiency times the distance geodesic; add distances: {geodesic: {}}")
+        if "efficiency" not in config:
+            raise ValueError(
+                "config: run.tasks has efficiency, and the config lacks efficiency: {sizes, queries}; add it"
+            )
+
+
+def _check_claims(config: dict) -> None:
+    for name, claim in config.get("claims", {}).items():
+        for side in ("subject", "versus"):
+            method = claim.get(side, {}).get("method")
+            if method:
+                _one_of(f"claims.{name}.{side}: the method", method, config["methods"])
+
+
+def _check_sweeps(config: dict) -> None:
+    for name, sweep in config.get("sweeps", {}).items():
+        for curve, methods in sweep["curves"].items():
+            for method in methods:
+                _one_of(f"sweeps.{name}.curves.{curve}: the method", method, config["methods"])
+                for dataset in sweep.get("datasets", config["run"]["datasets"]):
+                    _one_of(f"sweeps.{name}: the data set", dataset, config["datasets"])
+                    value = hyperparameters(config, dataset, method).get(sweep["hyperparameter"])
+                    if not isinstance(value, int | float) or isinstance(value, bool):
+                        raise ValueError(
+                            f"config: sweeps.{name} is over {sweep['hyperparameter']}, which is {value!r} for {method} on "
+                            f"{dataset}; give it a number there, or take the method out of the sweep"
+                        )
+
+
 def _check_common(config: dict) -> None:
     known = set().union(*(accepted(builder(config, m)) for m in config["methods"]))
     places = {"training": config.get("training", {})} | {
@@ -226,3 +297,6 @@ def check(config: dict, schema: Path) -> None:
         _check_dataset(config, dataset)
     _check_common(config)
     _check_search(config)
+    _check_distances(config)
+    _check_claims(config)
+    _check_sweeps(config)

@@ -27,6 +27,10 @@ with job(snakemake):
             "flatness": lambda: figures.flatness(arrays, title),
             "latent_map": lambda: figures.latent_map(arrays, title),
             "reconstructions": lambda: figures.reconstructions(arrays, shape, title),
+            "equidistance": lambda: figures.equidistance(arrays, title),
+            "geodesics": lambda: figures.geodesics(arrays, shape, title),
+            "distances": lambda: figures.distances(arrays, title),
+            "interpolation": lambda: figures.interpolation(arrays, title),
         }
         figure = draw[kind]()
     figures.save(figure, Path(snakemake.output.png).with_suffix(""))

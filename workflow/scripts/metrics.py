@@ -1,4 +1,4 @@
-"""Gathers the numbers of all jobs into one tidy metrics.csv; dataset and method are read from each file's place."""
+"""Gathers the numbers of all jobs into one tidy file; what a file does not say of dataset and method, its place does."""
 
 from pathlib import Path
 
@@ -11,7 +11,10 @@ with job(snakemake):
 
     frames = []
     for path in map(Path, snakemake.input):
-        *_, dataset, method = (*path.parts[:-1], "") if path.name.startswith("control_") else path.parts[:-1]
-        frames.append(pd.read_csv(path, keep_default_na=False).assign(dataset=dataset, method=method))
+        *_, dataset, method = path.parts[:-1]
+        if path.name.startswith("control_"):
+            dataset, method = method, ""
+        rows = pd.read_csv(path, keep_default_na=False)
+        frames.append(rows if "method" in rows else rows.assign(dataset=dataset, method=method))
     pd.concat(frames)[COLUMNS].to_csv(snakemake.output[0], index=False, float_format="%.9g")
     read_metrics(snakemake.output[0])  # refuses NaN and repeated rows

@@ -6,14 +6,17 @@ Figures are made without pyplot: there is no global state and nothing to close, 
 """
 
 from flatvae.reporting.figures._common import method_style, save
+from flatvae.reporting.figures.costs import efficiency
 from flatvae.reporting.figures.distributions import distances, flatness, interpolation, normalised_factor
 from flatvae.reporting.figures.latent import equidistance, latent_map
 from flatvae.reporting.figures.observations import reconstructions
 from flatvae.reporting.figures.paths import geodesics
+from flatvae.reporting.figures.sweeps import sweep
 from flatvae.reporting.figures.training import training_curves
 
 __all__ = [
     "distances",
+    "efficiency",
     "equidistance",
     "flatness",
     "geodesics",
@@ -23,5 +26,6 @@ __all__ = [
     "normalised_factor",
     "reconstructions",
     "save",
+    "sweep",
     "training_curves",
 ]

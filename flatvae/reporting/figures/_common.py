@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -89,6 +90,13 @@ def check(methods: Mapping, needed: Sequence[str], what: str) -> None:
                 raise InputError(f"{what}: method {method} lacks '{name}'; pass {', '.join(needed)}")
 
 
+def check_columns(frame: pd.DataFrame, needed: Sequence[str], what: str) -> None:
+    """Raise InputError on a frame that lacks a column."""
+    for name in needed:
+        if name not in frame.columns:
+            raise InputError(f"{what}: the frame lacks the column '{name}'; pass {', '.join(needed)}")
+
+
 def seeds_of(arrays: Arrays, name: str) -> list[int]:
     """The seeds that the first dimension of this array stands for."""
     return [int(seed) for seed in arrays.get("seeds", range(len(arrays[name])))]
@@ -98,15 +106,21 @@ def log_ticks(axis, low: float, high: float) -> None:
     """Plain numbers as ticks of a log axis, also over less than a decade, where matplotlib's own would be crowded."""
     decades = math.log10(high / low)
     if decades < 0.7:
-        ticks = MaxNLocator(4).tick_values(low, high)
+        ticks = [tick for tick in MaxNLocator(4).tick_values(low, high) if low <= tick <= high]
     else:
-        steps = (1, 2, 5) if decades < 1.6 else (1,)
-        stride = max(1, math.ceil(decades / 6))
-        powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        ticks = [step * 10.0**power for power in powers if power % stride == 0 for step in steps]
-    axis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
+        ticks = _decade_ticks(low, high, (1, 2, 5) if decades < 1.6 else (1,))
+    if len(ticks) < 2:  # one number alone does not tell the scale
+        ticks = _decade_ticks(low, high, (1, 2, 5))
+    axis.set_major_locator(FixedLocator(ticks))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: _tick_label(value)))
+
+
+def _decade_ticks(low: float, high: float, steps: Sequence[int]) -> list[float]:
+    stride = max(1, math.ceil(math.log10(high / low) / 6))
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [step * 10.0**power for power in powers if power % stride == 0 for step in steps]
+    return [tick for tick in ticks if low <= tick <= high]
 
 
 def _tick_label(value: float) -> str:

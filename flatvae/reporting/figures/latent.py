@@ -47,8 +47,8 @@ _CYCLIC = LinearSegmentedColormap.from_list("phase", ["#0072B2", "#F0E442", "#D5
 _GREYS = LinearSegmentedColormap.from_list("light_greys", ["#707070", "#FAFAFA"])
 _MAX_LABELS = 20
 # geodesic and straight ways on a map: the thin solid line lies on the thick dashed one, so both show where they coincide
-GEODESIC_LINE = {"color": GEODESIC.colour, "linestyle": GEODESIC.line, "linewidth": 0.7, "zorder": 2.4}
-STRAIGHT_LINE = {"color": STRAIGHT.colour, "linestyle": STRAIGHT.line, "linewidth": 1.5, "zorder": 2.2}
+GEODESIC_LINE = {"color": GEODESIC.colour, "linestyle": GEODESIC.line, "linewidth": 0.6, "zorder": 2.4}
+STRAIGHT_LINE = {"color": STRAIGHT.colour, "linestyle": STRAIGHT.line, "linewidth": 1.6, "zorder": 2.2}
 STRAIGHT_LINE["path_effects"] = [withStroke(linewidth=2.2, foreground="white", alpha=0.6)]  # apart from any grey
 _CENTRE = {"linestyle": "", "marker": "o", "markersize": 3, "color": "black", "markeredgecolor": "white", "zorder": 3}
 
@@ -169,7 +169,7 @@ def _level_sets(axes: Axes, arrays: Arrays, row: int) -> None:
     scale = float(arrays["euclidean_scale"][row])
     levels = _levels(x, y, centres, distances)
     for centre, distance in zip(centres, distances, strict=True):
-        if len(levels):
+        if ((distance.min() < levels) & (levels < distance.max())).any():
             sets = axes.contour(x, y, distance, levels, colors=GEODESIC.colour, linestyles=GEODESIC.line)
             sets.set(linewidth=GEODESIC_LINE["linewidth"], zorder=GEODESIC_LINE["zorder"])
         for level in levels if scale > 0 else ():

@@ -154,17 +154,28 @@ def _columns(strips: Mapping[str, list[_Strip]], width: float) -> int:
 
 def _draw_image_strips(figure: FigureBase, strips: Mapping[str, list[_Strip]], shape: Sequence[int]) -> None:
     """A panel for each method, in it two strips for each seed."""
-    frames = np.concatenate([strip.straight for block in strips.values() for strip in block])
-    columns = _columns(strips, figure.get_figure(root=True).get_figwidth())
+    limits = _limits(strips)
+    columns = _columns(strips, figure.figure.get_figwidth())
     axes = figure.subplots(math.ceil(len(strips) / columns), columns, squeeze=False).ravel()
     for panel, (method, block) in zip(axes, strips.items(), strict=False):
         images = np.concatenate([[strip.straight, strip.geodesic] for strip in block])
         labels = [f"seed {strip.seed}, {way}" for strip in block for way in ("straight", "geodesic")]
-        draw_images(panel, images, labels, shape, Normalize(frames.min(), frames.max()))
+        labels = [
+            label if np.isfinite(row).all() else f"{label}:\nnot finite"
+            for label, row in zip(labels, images, strict=True)
+        ]
+        draw_images(panel, images, labels, shape, limits)
         panel.set_title(method, loc="left", pad=4)
     for panel in axes[len(strips) :]:
         panel.axis("off")
     figure.supxlabel("equal steps along the way", fontsize=8)
+
+
+def _limits(strips: Mapping[str, list[_Strip]]) -> Normalize:
+    """One scale for all strips: from the least to the greatest of their values."""
+    values = np.concatenate([np.ravel(way) for block in strips.values() for strip in block for way in strip[1:]])
+    values = values[np.isfinite(values)]
+    return Normalize(values.min(), values.max()) if len(values) else Normalize(0, 1)
 
 
 def _draw_curve_strips(figure: FigureBase, strips: Mapping[str, list[_Strip]], shape: Sequence[int]) -> None:

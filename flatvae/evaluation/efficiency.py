@@ -1,0 +1,142 @@
+"""Task ``efficiency``: what a neighbour search and a training step cost, all measured in one process.
+
+For a gallery of N codes of training data, N growing, and 10 neighbours each of some test codes: ``query_seconds_at_<N>``,
+``build_seconds_at_<N>`` (what is done once for a gallery) and ``amortised_seconds_at_<N>`` = build / queries + query, the
+queries being as many as the data set has test data. By distance ``euclidean`` (a k-d tree on the codes) and ``geodesic``: its own
+search (see ``baselines.geodesic.NeighbourIndex``), and with the prefix ``graph_`` Dijkstra on the graph whose nodes are the
+gallery. The same without ``_at_<N>`` is for the largest N; ``query_ratio`` and ``graph_query_ratio`` are by the Euclidean
+query time of the same model there. ``step_seconds``: a training step of all seeds together, per seed; ``step_ratio``: by that of the
+first method. ``peak_memory_mb``: of the process while a model's searches ran (no value where the system does not tell).
+
+Numbers differ from run to run: they stand in efficiency.csv, never in metrics.csv.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pandas as pd
+from sklearn.neighbors import NearestNeighbors
+from torch import Tensor
+
+from flatvae.checkpoint import finite_seeds, load
+from flatvae.evaluation import encode
+from flatvae.training import seconds_per_step
+
+_NEAREST = 10
+_REPEATS = 3
+_STEPS = 10
+_STATUS = Path("/proc/self/status")
+_CLEAR = Path("/proc/self/clear_refs")
+
+
+def seconds(function: Callable, repeats: int = _REPEATS) -> float:
+    """Median wall time of a call; the first, which warms up, does not count."""
+    function()
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
+
+
+def _reset_peak() -> None:
+    try:
+        _CLEAR.write_text("5")
+    except OSError:  # no Linux, or not allowed: the peak is that of the whole process then
+        return
+
+
+def _peak_memory_mb() -> dict[str, float]:
+    try:
+        (line,) = [line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM")]
+    except (OSError, ValueError):
+        return {}
+    return {"peak_memory_mb": int(line.split()[1]) / 1024}
+
+
+def _search_times(codes: Tensor, asked: Tensor, distance_at: Callable) -> dict[tuple[str, str], tuple[float, float]]:
+    """(distance, prefix) -> seconds to build and seconds per query, among one gallery (N, n)."""
+    distance = distance_at(codes)
+    index, points, queries = distance.index(codes), codes.numpy(), asked.numpy()
+    tree = NearestNeighbors(n_neighbors=_NEAREST).fit(points)
+    timed = {
+        ("euclidean", ""): (lambda: NearestNeighbors().fit(points), lambda: tree.kneighbors(queries)),
+        ("geodesic", ""): (lambda: distance.index(codes), lambda: index.nearest(asked, _NEAREST)),
+        ("geodesic", "graph_"): (lambda: distance_at(codes), lambda: distance.nearest_nodes(asked, _NEAREST)),
+    }
+    return {key: (seconds(build, 1), seconds(query) / len(asked)) for key, (build, query) in timed.items()}
+
+
+def search_times(model, dataset, distance_at: Callable, sizes: list[int], queries: int) -> list[tuple[str, str, float]]:
+    """(distance, metric, value) of one model's searches.
+
+    Args:
+        model: a trained model.
+        dataset: its data.
+        distance_at: nodes (N, n) -> a geodesic distance of the model with these nodes.
+        sizes: of the gallery, growing.
+        queries: test codes that the time is averaged over.
+    """
+    gallery, asked = encode(model, dataset.train[: sizes[-1]]), encode(model, dataset.test[:queries])
+    rows = []
+    for size in sizes:
+        for (name, prefix), (build, query) in _search_times(gallery[:size], asked, distance_at).items():
+            amortised = build / len(dataset.test) + query
+            for what, value in (("query", query), ("build", build), ("amortised", amortised)):
+                rows.append((name, f"{prefix}{what}_seconds_at_{size}", value))
+    last = f"_at_{sizes[-1]}"
+    largest = [(name, metric.removesuffix(last), value) for name, metric, value in rows if metric.endswith(last)]
+    (euclidean,) = [value for name, metric, value in largest if (name, metric) == ("euclidean", "query_seconds")]
+    ratios = [
+        (name, metric.replace("seconds", "ratio"), value / euclidean)
+        for name, metric, value in largest
+        if name == "geodesic" and "query" in metric
+    ]
+    return rows + largest + ratios
+
+
+def measure(
+    paths: Mapping[str, str | Path],
+    dataset,
+    trainings: Mapping[str, Mapping],
+    distance_at: Callable,
+    sizes: list[int],
+    queries: int,
+) -> pd.DataFrame:
+    """All that the task measures on one data set.
+
+    Args:
+        paths: checkpoint of every method.
+        dataset: the data they were trained on.
+        trainings: of every method, the arguments of ``seconds_per_step``: builder, hyperparameters, n_seeds, device.
+        distance_at: (model, nodes) -> a geodesic distance with these nodes.
+        sizes: of the gallery; those above the training set count as it.
+        queries: see ``search_times``.
+
+    Returns:
+        columns method, distance, task, metric, seed, value.
+    """
+    sizes = sorted({min(size, len(dataset.train)) for size in sizes})
+    rows = []
+    for method, path in paths.items():
+        for seed in finite_seeds(path):
+            model = load(path, seed)
+            _reset_peak()
+            found = search_times(model, dataset, lambda nodes, model=model: distance_at(model, nodes), sizes, queries)
+            found += [("", metric, value) for metric, value in _peak_memory_mb().items()]
+            rows += [(method, name, "efficiency", metric, seed, value) for name, metric, value in found]
+            print(f"{dataset.name}/{method} seed {seed}: searches measured", flush=True)
+    steps = {}
+    for _ in range(_REPEATS):  # interleaved, so that a disturbance does not meet one method alone
+        for method, training in trainings.items():
+            value = seconds_per_step(dataset=dataset, steps=_STEPS, **training) / training["n_seeds"]
+            steps.setdefault(method, []).append(value)
+    first = statistics.median(next(iter(steps.values())))
+    for method, values in steps.items():
+        value = statistics.median(values)
+        rows.append((method, "", "efficiency", "step_seconds", 0, value))
+        rows.append((method, "", "efficiency", "step_ratio", 0, value / first))
+    return pd.DataFrame(rows, columns=["method", "distance", "task", "metric", "seed", "value"])
