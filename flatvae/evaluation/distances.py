@@ -88,7 +88,14 @@ def _maps(model, dataset, codes: Tensor, distance) -> dict[str, np.ndarray]:
     means = [codes[group].mean(0) for group in _groups(dataset)]
     centres = torch.stack([codes[(codes - mean).norm(dim=1).argmin()] for mean in means])  # (K, 2), of real data
     maps = distance.pairwise(centres, grid).view(len(centres), _GRID, _GRID)
-    arrays = {"codes": codes[spread(len(codes), _CODES)], "centres": centres, "distance_x": x, "distance_y": y, "geodesic_map": maps, **exact}
+    arrays = {
+        "codes": codes[spread(len(codes), _CODES)],
+        "centres": centres,
+        "distance_x": x,
+        "distance_y": y,
+        "geodesic_map": maps,
+        **exact,
+    }
     return {name: value.numpy().astype(np.float32) for name, value in arrays.items()}
 
 

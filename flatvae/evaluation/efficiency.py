@@ -1,12 +1,13 @@
 """Task ``efficiency``: what a neighbour search and a training step cost, all measured in one process.
 
 For a gallery of N codes of training data, N growing, and 10 neighbours each of some test codes: ``query_seconds_at_<N>``,
-``build_seconds_at_<N>`` (what is done once for a gallery) and ``amortised_seconds_at_<N>`` = build / queries + query, the
-queries being as many as the data set has test data. By distance ``euclidean`` (a k-d tree on the codes) and ``geodesic``: its own
+``build_seconds_at_<N>`` (what is done once for a gallery) and ``amortised_seconds_at_<N>`` = build / queries + query, for as many
+queries as the data set has test data. By distance ``euclidean`` (a k-d tree on the codes) and ``geodesic``: its own
 search (see ``baselines.geodesic.NeighbourIndex``), and with the prefix ``graph_`` Dijkstra on the graph whose nodes are the
 gallery. The same without ``_at_<N>`` is for the largest N; ``query_ratio`` and ``graph_query_ratio`` are by the Euclidean
-query time of the same model there. ``step_seconds``: a training step of all seeds together, per seed; ``step_ratio``: by that of the
-first method. ``peak_memory_mb``: of the process while a model's searches ran (no value where the system does not tell).
+query time of the same model there. ``step_seconds``: a training step of all seeds together, per seed; ``step_ratio``: by
+that of the first method. ``peak_memory_mb``: of the process while a model's searches ran (no value where the system does
+not tell).
 
 Numbers differ from run to run: they stand in efficiency.csv, never in metrics.csv.
 """
@@ -17,11 +18,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pandas as pd
+import torch
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from flatvae.checkpoint import finite_seeds, load
-from flatvae.evaluation import encode
+from flatvae.evaluation import encode, generator, spread
 from flatvae.training import seconds_per_step
 
 _NEAREST = 10
@@ -80,7 +82,13 @@ def search_times(model, dataset, distance_at: Callable, sizes: list[int], querie
         sizes: of the gallery, growing.
         queries: test codes that the time is averaged over.
     """
-    gallery, asked = encode(model, dataset.train[: sizes[-1]]), encode(model, dataset.test[:queries])
+    gallery, asked = (
+        encode(model, part[spread(len(part), count)])
+        for part, count in ((dataset.train, sizes[-1]), (dataset.test, queries))
+    )
+    gallery = gallery[
+        torch.randperm(len(gallery), generator=generator())
+    ]  # so that a smaller gallery is spread as well
     rows = []
     for size in sizes:
         for (name, prefix), (build, query) in _search_times(gallery[:size], asked, distance_at).items():

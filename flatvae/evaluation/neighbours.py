@@ -1,9 +1,9 @@
 """Task ``neighbours``: what nearest neighbours in latent space are worth, by Euclidean and by other distances.
 
-Queries are 2,000 test data, evenly spread over the part. With labels, the gallery is the training set: ``knn_accuracy`` (majority of 5
-neighbours) and ``precision_at_10`` (share of the 10 nearest that carry the query's label). With a true generating factor, the
-gallery is the queries' own set without the query: ``true_neighbour_recall_at_10``, the share of the 10 nearest by the factor
-(circular where it has a period) that are among the 10 nearest by distance.
+Queries are 2,000 test data, evenly spread over the part. With labels, the gallery is the training set: ``knn_accuracy``
+(majority of 5 neighbours) and ``precision_at_10`` (share of the 10 nearest that carry the query's label). With a true
+generating factor, the gallery is the queries' own set without the query: ``true_neighbour_recall_at_10``, the share of
+the 10 nearest by the factor (circular where it has a period) that are among the 10 nearest by distance.
 
 The same on raw observations is the control ``data``, which no method takes part in.
 """

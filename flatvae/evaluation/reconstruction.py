@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from flatvae.constraint import TOLERANCE
-from flatvae.evaluation import Result, generator
+from flatvae.evaluation import Result, generator, spread
 
 _TRAIN = 10_000  # training data that train_error is averaged over: its standard error is far below the 2 % tolerance
 _SHOWN = 10
@@ -35,7 +35,7 @@ def evaluate(model, dataset) -> Result:
     """Errors, KL and multiplier of a trained model; arrays: ten test data and their reconstructions at posterior means."""
     bound = model.config["training"]["bound"]
     (seed,) = [s for s in model.config["seeds"] if s["seed"] == model.config["seed"]]
-    train_error, _ = _terms(model, dataset.train[:_TRAIN], observe=True)
+    train_error, _ = _terms(model, dataset.train[spread(len(dataset.train), _TRAIN)], observe=True)
     test_error, kl = _terms(model, dataset.test, observe=False)
     values = {
         "train_error": train_error,
@@ -45,6 +45,6 @@ def evaluate(model, dataset) -> Result:
         "beta": seed["beta"],
         "kl": kl,
     }
-    shown = dataset.test[:_SHOWN]
+    shown = dataset.test[spread(len(dataset.test), _SHOWN)]
     metrics = [("", name, value) for name, value in values.items()]
     return Result(metrics, {"reconstructions": model.decode(model.encode(shown)).numpy()}, {"originals": shown.numpy()})

@@ -1,5 +1,6 @@
 """Distances and interpolation against decoders whose geodesics are known."""
 
+import itertools
 import math
 
 import numpy as np
@@ -89,7 +90,7 @@ def test_centres_stand_for_every_class_or_for_quarters_of_the_factor():
     factor = torch.linspace(0, 1, 300)
     groups = distances._groups(data(factors=factor))
     assert [len(group) for group in groups] == [75] * 4
-    assert all(a.max() < b.min() for a, b in zip(groups, groups[1:], strict=False))
+    assert all(a.max() < b.min() for a, b in itertools.pairwise(groups))
 
 
 def lengths(*values):

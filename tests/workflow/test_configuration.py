@@ -73,8 +73,8 @@ def test_all_methods_of_a_data_set_have_one_bound_and_one_network(dataset):
 MISTAKES = [
     ({"run": {"datasets": ["pendulm"]}}, "config: run.datasets: the dataset 'pendulm' does not exist; there are "),
     ({"run": {"methods": ["vae", "gan"]}}, "config: run.methods: the method 'gan' does not exist; there are "),
-    ({"run": {"tasks": ["flattness"]}}, "config: run.tasks: the task 'flattness' does not exist; there are flatness"),
-    ({"seed": 3}, "config: seed is not a key that exists; there are data_root, datasets"),
+    ({"run": {"tasks": ["flattness"]}}, "config: run.tasks: the task 'flattness' does not exist; there are distances"),
+    ({"seed": 3}, "config: seed is not a key that exists; there are claims, data_root"),
     ({"seeds": "five"}, "config: seeds is 'five'; it must be of type integer"),
     ({"seeds": 0}, "config: seeds is 0; it must be ≥ 1"),
     ({"device": "gpu"}, "config: device is 'gpu'; it must be one of ['cpu', 'cuda', 'auto']"),
@@ -100,6 +100,19 @@ MISTAKES = [
     ({"datasets": {"search": {"loader": "digits", "training": {}}}}, "config: datasets has the name 'search'; a name has letters"),
     ({"training": {"activation": "relu"}}, "config: training.activation is 'relu'; it must be one of"),
     ({"search": {"seeds": 1, "candidates": {"vae": [{}], "vhp_vae": [{}, {}]}}}, "config: search.candidates has more for one method"),
+    ({"distances": {"geodesics": {}}}, "config: distances.geodesics is to be made by baselines.geodesics, which has no function distance"),
+    ({"distances": {"geodesic": {"builder": "baselines.vae"}}}, "config: distances.geodesic is to be made by baselines.vae, which has no"),
+    ({"distances": {"geodesic": {"nodes": 9}}}, "config: distances.geodesic: the option 'nodes' does not exist; there are code_nodes"),
+    ({"distances": {"geodesic": {"n_neighbours": 0}}}, "config: distances.geodesic.n_neighbours is 0; it must be ≥ 1"),
+    ({"distances": REMOVE}, "config: run.tasks has distances, which needs a distance; add distances: {geodesic: {}}"),
+    ({"efficiency": REMOVE}, "config: run.tasks has efficiency, and the config lacks efficiency: {sizes, queries}; add it"),
+    ({"efficiency": {"sizes": [10]}}, "config: efficiency.sizes.0 is 10; it must be ≥ 50"),
+    ({"claims": {"1a": {"subject": {"method": "flat"}}}}, "config: claims.1a.subject: the method 'flat' does not exist; there are"),
+    ({"claims": {"1a": {"direction": "below"}}}, "config: claims.1a.direction is 'below'; it must be one of ['at_most', 'at_least']"),
+    ({"claims": {"1a": {"threshold": REMOVE}}}, "config: claims.1a lacks threshold; add it"),
+    ({"claims": {"2c": {"versus": REMOVE}}}, "config: claims.2c lacks versus; add it"),
+    ({"sweeps": {"s": {"hyperparameter": "eta", "curves": {"a": ["gan"]}}}}, "config: sweeps.s.curves.a: the method 'gan' does not"),
+    ({"sweeps": {"s": {"hyperparameter": "eta", "curves": {"a": ["vae"]}}}}, "config: sweeps.s is over eta, which is None for vae on"),
 ]  # fmt: skip
 
 

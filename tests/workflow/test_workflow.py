@@ -16,6 +16,7 @@ from flatvae import load
 from flatvae.reporting.statistics import read_metrics
 
 METHODS = ["vae", "vhp_vae", "flat_vae", "flat_vae_scale_free"]
+TASKS = ["reconstruction", "flatness", "neighbours", "distances", "interpolation", "likelihood"]
 
 
 def planned(project, *overlays: str) -> Counter:
@@ -68,14 +69,31 @@ def test_smoke_run_gives_every_number_table_and_figure(smoke):
     trained = metrics[metrics["method"] != ""]
     per_seed = trained.groupby(["method", "task"])["seed"].unique()
     assert all(sorted(seeds) == [0, 1] for seeds in per_seed)
-    assert set(metrics["task"]) == {"training", "reconstruction", "flatness", "neighbours"}
-    for task in ("reconstruction", "flatness", "neighbours"):
+    assert set(metrics["task"]) == {"training", *TASKS}
+    for task in (*TASKS, "efficiency"):
         table = pd.read_csv(results / "tables" / f"{task}.csv", keep_default_na=False)
         assert set(METHODS) <= set(table["method"])
         assert r"\toprule" in (results / "tables" / f"{task}.tex").read_text()
-    for figure in ("flatness", "latent_map", "reconstructions", "training_curves"):
+    figures = (
+        "flatness latent_map reconstructions training_curves equidistance geodesics distances interpolation efficiency"
+    )
+    for figure in figures.split():
         for kind in ("pdf", "png"):
             assert (results / "figures" / f"pendulum_{figure}.{kind}").stat().st_size > 5000
+    assert "None." in (results / "figures" / "left_out.md").read_text()
+    times = read_metrics(results / "efficiency.csv")
+    assert set(times["method"]) == set(METHODS)
+    assert (times["value"] > 0).all()
+
+
+def test_the_ledger_says_what_it_lacks(smoke):
+    ledger = pd.read_csv(smoke.folder / "results" / "smoke" / "claims.csv", keep_default_na=False).set_index("claim")
+    config = yaml.safe_load((smoke.folder / "config" / "config.yaml").read_text())
+    assert set(ledger.index) == set(config["claims"])
+    assert set(ledger["verdict"]) == {"inconclusive"}  # two seeds, a hundred steps
+    assert "2 seeds of 5 needed" in ledger.loc["1a", "note"]
+    assert "no rows of method flat_vae_no_mixup" in ledger.loc["4", "note"]
+    assert "no rows of data set mot" in ledger.loc["8", "note"]
 
 
 def test_table_numbers_are_the_means_of_metrics_csv(smoke):
@@ -136,9 +154,62 @@ def test_editing_a_comment_reruns_nothing(smoke):
 
 
 def test_editing_figures_redraws_alone(smoke):
-    with edited(smoke.folder / "flatvae" / "reporting" / "figures.py", "def save(", "_UNUSED = 1\n\n\ndef save("):
+    common = smoke.folder / "flatvae" / "reporting" / "figures" / "_common.py"
+    with edited(common, "def save(", "_UNUSED = 1\n\n\ndef save("):
         jobs = planned(smoke)
-    assert {rule for rule, _ in jobs} == {"figure", "all"}
+    assert {rule for rule, _ in jobs} == {"figure", "number_figure", "all"}
+
+
+def test_editing_the_geodesic_distance_retrains_nothing(smoke):
+    with edited(smoke.folder / "baselines" / "geodesic.py", "_FINE = 4", "_FINE = 5"):
+        jobs = planned(smoke)
+    assert not {rule for rule, _ in jobs} & {"train", "data", "control"}
+    assert sum(count for (rule, _), count in jobs.items() if rule == "evaluate") == 2 * len(
+        METHODS
+    )  # distances, neighbours
+    assert ("efficiency", "") in jobs
+
+
+def test_changing_a_claim_reruns_the_ledger_alone(smoke, tmp_path):
+    jobs = planned(smoke, overlay(tmp_path, {"claims": {"1a": {"threshold": 1.2}}}))
+    assert {rule for rule, _ in jobs} == {"claims", "all"}
+
+
+def test_figures_that_cannot_be_drawn_are_left_out_with_the_reason(smoke, tmp_path):
+    change = overlay(
+        tmp_path,
+        {
+            "results_dir": "results/higher",
+            "run": {"methods": ["vae"], "tasks": ["flatness", "distances"]},
+            "datasets": {"pendulum": {"training": {"latent_dim": 3}}},
+        },
+    )
+    run = smoke.smoke(overlays=(change,))
+    assert run.returncode == 0, run.stdout[-3000:]
+    figures = smoke.folder / "results" / "higher" / "figures"
+    drawn = {path.stem for path in figures.glob("*.png")}
+    assert drawn == {f"pendulum_{f}" for f in ("training_curves", "flatness", "geodesics", "distances")}
+    reason = "it needs a latent space of two dimensions for every method, and vae has latent_dim 3"
+    text = (figures / "left_out.md").read_text()
+    assert f"pendulum, equidistance: {reason}" in text
+    assert f"pendulum, latent_map: {reason}" in text
+
+
+def test_a_sweep_is_drawn_from_the_methods_own_values(smoke, tmp_path):
+    change = overlay(
+        tmp_path,
+        {
+            "results_dir": "results/sweep",
+            "run": {"methods": ["vhp_vae", "weak", "strong"], "tasks": ["flatness", "reconstruction"]},
+            "methods": {
+                name: {"builder": "flatvae.flat_vae", "eta": eta} for name, eta in (("weak", 1), ("strong", 9.5))
+            },
+            "sweeps": {"eta": {"hyperparameter": "eta", "curves": {"flat": ["weak", "strong"]}, "baseline": "vhp_vae"}},
+        },
+    )
+    run = smoke.smoke(overlays=(change,))
+    assert run.returncode == 0, run.stdout[-3000:]
+    assert (smoke.folder / "results" / "sweep" / "figures" / "pendulum_sweep_eta.png").stat().st_size > 5000
 
 
 def test_the_default_config_shares_no_file_with_the_smoke_config(smoke):

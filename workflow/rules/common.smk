@@ -108,6 +108,12 @@ def efficiency_params(wildcards):
     }
 
 
+def training_priority(wildcards):
+    """About how long a training takes, in steps of a method without a penalty."""
+    chosen = specification(config, wildcards.dataset, wildcards.method)
+    return chosen["hyperparameters"]["steps"] * (2 if has_penalty(chosen["builder"]) else 1)
+
+
 def gpu(wildcards):
     return int(wants_gpu(config))
 
@@ -172,7 +178,9 @@ def sweeps_of(dataset):
         sweep
         for sweep, entry in SWEEPS.items()
         if dataset in entry.get("datasets", DATASETS)
-        and all(method in METHODS for methods in entry["curves"].values() for method in methods)
+        and {method for methods in entry["curves"].values() for method in methods}
+        | {entry.get("baseline", METHODS[0])}
+        <= set(METHODS)
     ]
 
 
@@ -202,6 +210,7 @@ def number_figure_params(wildcards):
     return {
         "hyperparameter": sweep["hyperparameter"],
         "curves": sweep_values(config, wildcards.dataset, sweep),
+        "baseline": sweep.get("baseline"),
     }
 
 

@@ -9,6 +9,8 @@ rule train:
         f"{OUT}/{{dataset}}/{{method}}/logs/train.log",
     benchmark:
         f"{OUT}/{{dataset}}/{{method}}/logs/train.benchmark.jsonl"
+    # the longest first, and before any evaluation: else the last one runs alone
+    priority: training_priority
     conda:
         "../../environment.yml"
     threads: 1

@@ -249,6 +249,8 @@ def _check_claims(config: dict) -> None:
 
 def _check_sweeps(config: dict) -> None:
     for name, sweep in config.get("sweeps", {}).items():
+        if "baseline" in sweep:
+            _one_of(f"sweeps.{name}.baseline: the method", sweep["baseline"], config["methods"])
         for curve, methods in sweep["curves"].items():
             for method in methods:
                 _one_of(f"sweeps.{name}.curves.{curve}: the method", method, config["methods"])

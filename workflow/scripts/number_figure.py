@@ -11,7 +11,7 @@ with job(snakemake):
     numbers = statistics.read_metrics(snakemake.input[0])
     numbers = numbers[numbers["dataset"] == dataset]
     figure = (
-        figures.sweep(numbers, sweep["curves"], sweep["hyperparameter"], dataset)
+        figures.sweep(numbers, sweep["curves"], sweep["hyperparameter"], dataset, sweep["baseline"])
         if sweep
         else figures.efficiency(numbers, dataset)
     )
