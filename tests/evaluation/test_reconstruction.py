@@ -7,7 +7,7 @@ import torch
 
 from flatvae.constraint import TOLERANCE
 from flatvae.datasets import Dataset
-from flatvae.evaluation import reconstruction
+from flatvae.evaluation import reconstruction, spread
 from flatvae.likelihoods import likelihood
 from flatvae.model import LatentVariableModel
 from flatvae.networks import MLP, GaussianNetwork
@@ -97,5 +97,5 @@ def test_is_deterministic_and_leaves_the_random_state():
 def test_shown_reconstructions_are_those_of_the_posterior_means():
     dataset = data(40)
     _, arrays, common = reconstruction.evaluate(model(), dataset)
-    torch.testing.assert_close(torch.from_numpy(common["originals"]), dataset.test[:10])
-    torch.testing.assert_close(torch.from_numpy(arrays["reconstructions"]), dataset.test[:10] + OFFSET)
+    torch.testing.assert_close(torch.from_numpy(common["originals"]), dataset.test[spread(len(dataset.test), 10)])
+    torch.testing.assert_close(torch.from_numpy(arrays["reconstructions"]), dataset.test[spread(len(dataset.test), 10)] + OFFSET)
