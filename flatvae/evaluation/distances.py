@@ -9,7 +9,8 @@ a scale. ``graph_excess_mean``: of d_graph / d_g − 1, what the neighbour graph
 as ``graph_neighbours`` and ``graph_joined_edges``, the straight edges that hold it together. Of codes or images that
 coincide the ratio is 1 and the error 0.
 
-For figures: the geodesics of the first pairs, and for n = 2 maps of the geodesic distance from a few centres.
+For figures: geodesics between a few centres, codes of real data that stand for a class or a part of the data each, and for n = 2
+maps of the geodesic distance from them.
 """
 
 import copy
@@ -22,11 +23,12 @@ from flatvae.evaluation import Result, encode, random_pairs, spread
 from flatvae.evaluation.flatness import magnification_map
 
 PAIRS = 100
-_DRAWN = 6  # pairs whose geodesics a figure shows
+_DRAWN = 6  # geodesics that a figure shows
 _FRAMES = 8
 _CODES = 2000  # that a figure shows
 _GRID = 24  # points per side of a distance map
-_CLASSES = 6  # labels up to which every class gets a centre
+_CLASSES = 5  # that get a centre, the first ones
+_PARTS = 4  # of the data, where there are no classes
 
 
 def _ratio(numerator: Tensor, denominator: Tensor, both_zero: float) -> Tensor:
@@ -69,33 +71,43 @@ def _frames(model, curves: Tensor) -> np.ndarray:
 
 
 def _groups(dataset) -> list[Tensor]:
-    """Row numbers of test data that a centre is to stand for: every class, quarters of the factor, or quarters of the rows."""
-    rows = torch.arange(len(dataset.test))
-    if dataset.test_labels is not None and 2 <= len(dataset.test_labels.unique()) <= _CLASSES:
-        return [rows[dataset.test_labels == label] for label in dataset.test_labels.unique()]
+    """Row numbers of test data that a centre is to stand for: the first classes, quarters of the factor, or single rows."""
+    if dataset.test_labels is not None:
+        return [(dataset.test_labels == label).nonzero()[:, 0] for label in dataset.test_labels.unique()[:_CLASSES]]
     if dataset.factors is not None:
-        rows = dataset.factors.argsort()
-    return [part for part in rows.tensor_split(4) if len(part)]
+        return [part for part in dataset.factors.argsort().tensor_split(_PARTS) if len(part)]
+    return list(spread(len(dataset.test), _PARTS)[:, None])
 
 
-def _maps(model, dataset, codes: Tensor, distance) -> dict[str, np.ndarray]:
-    """For n = 2: codes, the magnification factor's map, and distances from each centre to a grid."""
-    exact = magnification_map(copy.deepcopy(model).double(), codes.double())
-    x, y = (
-        torch.linspace(axis[0], axis[-1], _GRID).to(codes) for axis in (exact["map_x"], exact["map_y"])
-    )  # the same box
-    grid = torch.cartesian_prod(y, x).flip(-1)  # (H · H, 2), x fastest
+def _centres(dataset, codes: Tensor) -> Tensor:
+    """Of every group the code nearest to the group's mean: (N, n) -> (K, n)."""
     means = [codes[group].mean(0) for group in _groups(dataset)]
-    centres = torch.stack([codes[(codes - mean).norm(dim=1).argmin()] for mean in means])  # (K, 2), of real data
-    maps = distance.pairwise(centres, grid).view(len(centres), _GRID, _GRID)
-    arrays = {
-        "codes": codes[spread(len(codes), _CODES)],
-        "centres": centres,
-        "distance_x": x,
-        "distance_y": y,
-        "geodesic_map": maps,
-        **exact,
+    return torch.stack([codes[(codes - mean).norm(dim=1).argmin()] for mean in means])
+
+
+def _drawn(model, centres: Tensor, distance) -> dict[str, np.ndarray]:
+    """Geodesics between the first pairs of centres, and observations along these and along the straight lines."""
+    pairs = torch.combinations(torch.arange(len(centres)))[:_DRAWN] if len(centres) > 1 else torch.zeros(1, 2).long()
+    first, second = pairs.T
+    a, b = centres[first], centres[second]
+    curves = distance.between(a, b).curve
+    time = torch.linspace(0, 1, curves.shape[1]).to(curves)[:, None]
+    straight = torch.lerp(a[:, None], b[:, None], time)
+    return {
+        "curves": curves.numpy(),
+        "frames_geodesic": _frames(model, curves),
+        "frames_straight": _frames(model, straight),
     }
+
+
+def _maps(model, codes: Tensor, centres: Tensor, distance) -> dict[str, np.ndarray]:
+    """For n = 2: codes, the magnification factor's map, and distances from each centre to a grid over the same box."""
+    exact = magnification_map(copy.deepcopy(model).double(), codes.double())
+    x, y = (torch.linspace(axis[0], axis[-1], _GRID).to(codes) for axis in (exact["map_x"], exact["map_y"]))
+    grid = torch.cartesian_prod(y, x).flip(-1)  # (H · H, 2), x fastest
+    maps = distance.pairwise(centres, grid).view(len(centres), _GRID, _GRID)
+    shown = codes[spread(len(codes), _CODES)]
+    arrays = {"codes": shown, "centres": centres, "distance_x": x, "distance_y": y, "geodesic_map": maps, **exact}
     return {name: value.numpy().astype(np.float32) for name, value in arrays.items()}
 
 
@@ -111,16 +123,9 @@ def evaluate(model, dataset, *, distances) -> Result:
         values, lengths = distance_metrics((a - b).norm(dim=1), found)
         values |= {"graph_neighbours": distance.n_neighbours, "graph_joined_edges": distance.joined}
         metrics += [(name, metric, value) for metric, value in values.items()]
-        if arrays:
-            continue
-        curves = found.curve[:_DRAWN]
-        time = torch.linspace(0, 1, curves.shape[1]).to(curves)[:, None]
-        straight = torch.lerp(a[:_DRAWN, None], b[:_DRAWN, None], time)
-        arrays = lengths | {
-            "curves": curves.numpy(),
-            "frames_geodesic": _frames(model, curves),
-            "frames_straight": _frames(model, straight),
-        }
-        if codes.shape[1] == 2:
-            arrays |= _maps(model, dataset, codes, distance)
+        if not arrays:
+            centres = _centres(dataset, codes)
+            arrays = lengths | _drawn(model, centres, distance)
+            if codes.shape[1] == 2:
+                arrays |= _maps(model, codes, centres, distance)
     return Result(metrics, arrays, {})

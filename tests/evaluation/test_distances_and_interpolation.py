@@ -79,7 +79,7 @@ def test_on_a_sphere_lengths_are_great_circles():
 def test_higher_dimensions_have_no_maps():
     _, arrays = run(lambda z: torch.tanh(z), data(), latent_dim=3)
     assert "geodesic_map" not in arrays
-    assert arrays["curves"].shape[0] == 6
+    assert arrays["curves"].shape[0] == 6  # the pairs of four centres
     assert arrays["curves"].shape[2] == 3
 
 
@@ -87,6 +87,11 @@ def test_centres_stand_for_every_class_or_for_quarters_of_the_factor():
     labels = torch.arange(300) % 3
     _, arrays = run(lambda z: z @ torch.eye(2, 3, dtype=z.dtype), data(test_labels=labels))
     assert arrays["centres"].shape == (3, 2)
+    assert len(arrays["curves"]) == 3
+    np.testing.assert_array_equal(arrays["curves"][:, 0], arrays["centres"][[0, 0, 1]])
+    np.testing.assert_allclose(arrays["curves"][:, -1], arrays["centres"][[1, 2, 2]], atol=1e-6)
+    _, arrays = run(lambda z: z @ torch.eye(2, 3, dtype=z.dtype), data(test_labels=torch.zeros(300).long()))
+    assert arrays["curves"].shape[0] == arrays["centres"].shape[0] == 1
     factor = torch.linspace(0, 1, 300)
     groups = distances._groups(data(factors=factor))
     assert [len(group) for group in groups] == [75] * 4

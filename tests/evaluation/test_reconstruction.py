@@ -98,4 +98,6 @@ def test_shown_reconstructions_are_those_of_the_posterior_means():
     dataset = data(40)
     _, arrays, common = reconstruction.evaluate(model(), dataset)
     torch.testing.assert_close(torch.from_numpy(common["originals"]), dataset.test[spread(len(dataset.test), 10)])
-    torch.testing.assert_close(torch.from_numpy(arrays["reconstructions"]), dataset.test[spread(len(dataset.test), 10)] + OFFSET)
+    torch.testing.assert_close(
+        torch.from_numpy(arrays["reconstructions"]), dataset.test[spread(len(dataset.test), 10)] + OFFSET
+    )

@@ -37,7 +37,9 @@ def test_500_refined_geodesics_of_the_mnist_decoder():
     found = distance.between(a[:500], b[:500])
     together = time.perf_counter() - started
     started = time.perf_counter()
-    alone = [distance.between(x[None], y[None]).length for x, y in zip(a[:ONE_AT_A_TIME], b[:ONE_AT_A_TIME], strict=True)]
+    alone = [
+        distance.between(x[None], y[None]).length for x, y in zip(a[:ONE_AT_A_TIME], b[:ONE_AT_A_TIME], strict=True)
+    ]
     each = (time.perf_counter() - started) / ONE_AT_A_TIME
     ratio = found.length / found.straight_length
     print(f"\n500 geodesics, n = 10, D = 784: {together:.1f} s, peak {memory_mb():.0f} MB; one at a time {1e3 * each:.0f} ms "
