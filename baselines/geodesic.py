@@ -116,9 +116,14 @@ class GeodesicDistance:
             raise InputError(
                 f"geodesic: a is {tuple(a.shape)} and b {tuple(b.shape)}; rows are paired, so make them alike"
             )
+        graph_length, paths = self._graph_paths(a, b)
         rows = max(1, _BATCH // (2 * (self.segments - 1)))
-        parts = [self._batch(x, y) for x, y in zip(a.split(rows), b.split(rows), strict=True)]
-        return Geodesics(*map(torch.cat, zip(*parts, strict=True)))
+        parts = [
+            self._refine(x, y, path) for x, y, path in zip(a.split(rows), b.split(rows), paths.split(rows), strict=True)
+        ]
+        length, straight_length, curve = map(torch.cat, zip(*parts, strict=True))
+        graph_length = graph_length.masked_fill((a == b).all(1), 0.0)
+        return Geodesics(length, straight_length, graph_length, curve)
 
     def pairwise(self, a: Tensor, b: Tensor) -> Tensor:
         """Geodesic distance of every row of a to every row of b: (A, n), (B, n) -> (A, B)."""
@@ -196,38 +201,37 @@ class GeodesicDistance:
         ends = np.concatenate([np.stack([own.row, own.col], axis=1), ends])
         return _directed(ends, np.concatenate([own.data, weight]), len(self.nodes) + points)
 
-    def _graph_paths(self, a: Tensor, b: Tensor) -> tuple[np.ndarray, list[np.ndarray], list[np.ndarray]]:
-        """Shortest paths of the graph: lengths (P,), and of each path its points (·, n) and its length up to each (·,).
+    def _graph_paths(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        """Shortest paths of the graph from each row of a to that of b: lengths (P,), points at equal steps (P, K + 1, n).
 
         Only the way out of a and into b is open, so that no path leads through another pair's points.
         """
-        nodes, pairs = len(self.nodes), len(a)
-        from_a, to_b = self._attach(a), self._attach(b)
-        start = nodes + np.repeat(np.arange(pairs), self.n_neighbours)
-        edges = [(start, from_a[0].ravel(), from_a[1]), (to_b[0].ravel(), start + pairs, to_b[1])]
-        ends = np.concatenate([np.stack([i, j], axis=1) for i, j, _ in edges])
-        graph = self._with_edges(ends, np.concatenate([w.ravel() for _, _, w in edges]), 2 * pairs)
-        position = np.concatenate([self._position, _numpy(a), _numpy(b)])
-        length, points, travelled = np.empty(pairs), [], []
-        for rows in np.split(np.arange(pairs), range(_SOURCES, pairs, _SOURCES)):
+        starts, pair_start = a.unique(dim=0, return_inverse=True)  # one search for all that begin at a point
+        nodes, count = len(self.nodes), len(starts)
+        (near_a, length_a), (near_b, length_b) = self._attach(starts), self._attach(b)
+        from_a = np.stack([nodes + np.repeat(np.arange(count), self.n_neighbours), near_a.ravel()], axis=1)
+        to_b = np.stack([near_b.ravel(), nodes + count + np.repeat(np.arange(len(b)), self.n_neighbours)], axis=1)
+        weight = np.concatenate([length_a.ravel(), length_b.ravel()])
+        graph = self._with_edges(np.concatenate([from_a, to_b]), weight, count + len(b))
+        position = np.concatenate([self._position, _numpy(starts), _numpy(b)])
+        time, source = _numpy(self._time), pair_start.cpu().numpy()
+        lengths, paths = np.empty(len(a)), np.empty((len(a), len(time), a.shape[1]))
+        for first in range(0, count, _SOURCES):
+            rows = np.arange(first, min(first + _SOURCES, count))
             distance, before = dijkstra(graph, indices=nodes + rows, return_predecessors=True)
-            for row, way, previous in zip(rows, distance, before, strict=True):
-                path = _trace(previous, nodes + row, nodes + pairs + row)
-                length[row] = way[path[-1]]
-                points.append(position[path])
-                travelled.append(way[path])
-        return length, points, travelled
+            for pair in np.flatnonzero((source >= rows[0]) & (source <= rows[-1])):
+                row = source[pair] - first
+                path = _trace(before[row], nodes + source[pair], nodes + count + pair)
+                lengths[pair] = distance[row, path[-1]]
+                paths[pair] = _resample(position[path], distance[row, path], time)
+        return torch.as_tensor(lengths).to(a), torch.as_tensor(paths).to(a)
 
     # ----------------------------------------------------------------------------------------------------- refinement
 
-    def _batch(self, a: Tensor, b: Tensor) -> Geodesics:
-        """Geodesics of one batch of pairs, all refined together from both starts."""
-        graph_length, points, travelled = self._graph_paths(a, b)
+    def _refine(self, a: Tensor, b: Tensor, path: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Length, straight line's length and curve of one batch of pairs, refined together from both starts."""
         root = self._inverse_root(a, b)  # (P, n, n)
-        deviation = torch.as_tensor(_resample(points, travelled, _numpy(self._time))).to(a) - self._line(
-            a, b, self._time
-        )
-        pulled = torch.linalg.solve(root, deviation.mT).mT  # (P, K + 1, n)
+        pulled = torch.linalg.solve(root, (path - self._line(a, b, self._time)).mT).mT  # (P, K + 1, n)
         modes = torch.linalg.pinv(self._basis) @ pulled  # (P, M, n)
         start = torch.cat([torch.zeros_like(modes), modes])
         ends = torch.cat([a, a]), torch.cat([b, b]), torch.cat([root, root])
@@ -240,8 +244,7 @@ class GeodesicDistance:
         lengths[:, same] = 0.0  # not the rounding of the decoder's matrix products
         best = lengths.nan_to_num(torch.inf).argmin(0)  # the first of equals, the straight line
         pair = torch.arange(len(a), device=a.device)
-        graph = torch.as_tensor(graph_length).to(a).masked_fill(same, 0.0)
-        return Geodesics(lengths[best, pair], lengths[0], graph, curves[best, pair])
+        return lengths[best, pair], lengths[0], curves[best, pair]
 
     def _line(self, a: Tensor, b: Tensor, time: Tensor) -> Tensor:
         """Straight lines: (P, n), (P, n), (T,) -> (P, T, n)."""
@@ -337,7 +340,7 @@ def minimise(energy, start: Tensor, iterations: int) -> Tensor:
     if iterations < 1 or not len(start):
         return result
     value, gradient = evaluate(u)
-    step, seen = torch.ones_like(value), value
+    step, seen, idle = torch.ones_like(value), value, torch.zeros_like(rows)
     history = []  # of (s, y, 1 / sᵀy); 0 in the last where there is nothing to learn
     for iteration in range(1, iterations):
         direction = _lbfgs_direction(gradient, history)
@@ -355,11 +358,11 @@ def minimise(energy, start: Tensor, iterations: int) -> Tensor:
         value = torch.where(taken, new_value, value)
         step = torch.where(taken, 1.0, 0.25 * step)
         if iteration % _LOOK == 0:
-            moving = seen - value > _SETTLED * seen
-            moving |= step < 1  # its last step was refused: it is searching
-            moving &= step > 1e-6
+            # one that was refused its last step is searching, and has a second look to find a better one
+            idle = torch.where(seen - value > _SETTLED * seen, 0, idle + 1)
+            moving = (idle == 0) | ((idle == 1) & (step < 1))
             result[rows[~moving]] = u[~moving].view(-1, *start.shape[1:])
-            rows, u, value, gradient, step = (x[moving] for x in (rows, u, value, gradient, step))
+            rows, u, value, gradient, step, idle = (x[moving] for x in (rows, u, value, gradient, step, idle))
             history = [tuple(x[moving] for x in entry) for entry in history]
             seen = value
             if not len(rows):
@@ -427,13 +430,10 @@ def _trace(previous: np.ndarray, start: int, end: int) -> list[int]:
     return path[::-1]
 
 
-def _resample(points: list[np.ndarray], travelled: list[np.ndarray], time: np.ndarray) -> np.ndarray:
-    """Polylines (·, n) at equal steps of the length travelled on each: (P, T, n); at equal steps of the nodes where it is 0."""
-    resampled = []
-    for polyline, way in zip(points, travelled, strict=True):
-        share = way / way[-1] if way[-1] > 0 else np.linspace(0, 1, len(way))
-        resampled.append(np.stack([np.interp(time, share, coordinate) for coordinate in polyline.T], axis=1))
-    return np.stack(resampled)
+def _resample(points: np.ndarray, travelled: np.ndarray, time: np.ndarray) -> np.ndarray:
+    """A polyline (·, n) at equal steps of the length travelled on it (of its points, where that is 0): (T, n)."""
+    share = travelled / travelled[-1] if travelled[-1] > 0 else np.linspace(0, 1, len(travelled))
+    return np.stack([np.interp(time, share, coordinate) for coordinate in points.T], axis=1)
 
 
 # ------------------------------------------------------------------------------------------------------------- nodes

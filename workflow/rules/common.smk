@@ -45,7 +45,8 @@ FIGURE_TASK = {
     "distances": "distances",
     "interpolation": "interpolation",
 }
-ONLY_2D = ("latent_map", "equidistance")
+MOTION_FIGURE_TASK = {"trajectories": "flatness", "poses": "distances"}  # for the loader human_motion
+ONLY_2D = ("latent_map", "equidistance", "trajectories")
 
 
 wildcard_constraints:
@@ -53,6 +54,7 @@ wildcard_constraints:
     method="|".join(config["methods"]),
     task="|".join(TASKS),
     figure="|".join(["training_curves", *FIGURE_TASK]),
+    motion_figure="|".join(MOTION_FIGURE_TASK),
     number_figure="|".join(["efficiency", *(f"sweep_{sweep}" for sweep in SWEEPS)]),
 
 
@@ -153,6 +155,12 @@ def table_inputs(wildcards):
     return number_files() if wildcards.task == "efficiency" else [f"{OUT}/metrics.csv"]
 
 
+def figures_by_task(dataset):
+    """Figures of a data set whose task is run."""
+    motion = MOTION_FIGURE_TASK if loader(config, dataset) == "human_motion" else {}
+    return [figure for figure, task in (FIGURE_TASK | motion).items() if task in TASKS]
+
+
 def left_out(dataset):
     """Figures that cannot be drawn of a data set, with the reason."""
     sizes = {
@@ -163,13 +171,12 @@ def left_out(dataset):
     if not higher:
         return {}
     reason = f"it needs a latent space of two dimensions for every method, and {', '.join(higher)}"
-    return {figure: reason for figure in ONLY_2D if FIGURE_TASK[figure] in TASKS}
+    return {figure: reason for figure in ONLY_2D if figure in figures_by_task(dataset)}
 
 
 def figures_of(dataset):
     """Figures that can be drawn of a data set: those whose task is run, and maps where every method has n = 2."""
-    drawn = [figure for figure, task in FIGURE_TASK.items() if task in TASKS]
-    return ["training_curves"] + [figure for figure in drawn if figure not in left_out(dataset)]
+    return ["training_curves"] + [f for f in figures_by_task(dataset) if f not in left_out(dataset)]
 
 
 def sweeps_of(dataset):

@@ -9,6 +9,7 @@ from flatvae.reporting.figures._common import method_style, save
 from flatvae.reporting.figures.costs import efficiency
 from flatvae.reporting.figures.distributions import distances, flatness, interpolation, normalised_factor
 from flatvae.reporting.figures.latent import equidistance, latent_map
+from flatvae.reporting.figures.motion import nearest_frames, poses, trajectories
 from flatvae.reporting.figures.observations import reconstructions
 from flatvae.reporting.figures.paths import geodesics
 from flatvae.reporting.figures.sweeps import sweep
@@ -23,9 +24,12 @@ __all__ = [
     "interpolation",
     "latent_map",
     "method_style",
+    "nearest_frames",
     "normalised_factor",
+    "poses",
     "reconstructions",
     "save",
     "sweep",
     "training_curves",
+    "trajectories",
 ]

@@ -108,7 +108,7 @@ class _Colouring(NamedTuple):
             return
         for index, label in enumerate(self.classes):
             chosen = values == label
-            axes.scatter(*codes[chosen].T, s=4, color=_label_colour(index), marker=_label_marker(index), **options)
+            axes.scatter(*codes[chosen].T, s=4, color=label_colour(index), marker=label_marker(index), **options)
 
     def explain(self, figure: Figure, axes: np.ndarray) -> None:
         if self.classes is None:
@@ -123,18 +123,20 @@ class _Colouring(NamedTuple):
             return  # nothing to tell apart
         handles = [
             Line2D(
-                [], [], linestyle="", color=_label_colour(i), marker=_label_marker(i), markersize=4, label=f"{label:g}"
+                [], [], linestyle="", color=label_colour(i), marker=label_marker(i), markersize=4, label=f"{label:g}"
             )
             for i, label in enumerate(self.classes)
         ]
         figure.legend(handles=handles, title=self.name, loc="outside right upper", frameon=False)
 
 
-def _label_colour(index: int) -> str:
+def label_colour(index: int) -> str:
+    """Colour of the class at this place."""
     return _LABEL_COLOURS[index % len(_LABEL_COLOURS)]
 
 
-def _label_marker(index: int) -> str:
+def label_marker(index: int) -> str:
+    """Marker of the class at this place; classes of one colour have different ones."""
     return MARKERS[(index + index // len(_LABEL_COLOURS)) % len(MARKERS)]
 
 

@@ -1,0 +1,270 @@
+"""Human motion: trials as trajectories in latent space, and stick figures along straight lines and geodesics."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from flatvae.errors import InputError
+from flatvae.reporting.figures._common import RC, Arrays, check, check_columns, new_figure, seeds_of
+from flatvae.reporting.figures.latent import (
+    all_seeds,
+    check_plane,
+    draw_grid,
+    explain_map,
+    label_colour,
+    label_marker,
+)
+
+Pairs = Sequence[tuple[str, str]]  # the motions that strips lead from and to
+
+_TRAJECTORY = {"linewidth": 0.7, "zorder": 2.2}
+_START = {"linestyle": "", "markersize": 3.5, "markeredgecolor": "white", "markeredgewidth": 0.4, "zorder": 2.6}
+
+
+def trajectories(methods: Mapping[str, Arrays], rows: pd.DataFrame, title: str) -> Figure:
+    """Trials as lines through their codes in the order of time, coloured by motion; n = 2 only.
+
+    Over the map of `latent_map`; methods in columns, seeds in rows. A line ends where the next row is of another trial or
+    not the next frame, and a marker stands at each start. `methods`: {method: arrays} with codes (S, N, 2); map_x, map_y
+    (S, G) and map_log_mf (S, G, G) indexed [seed, y, x]. `rows`: the columns motion, trial and frame of the N codes.
+    Raises InputError on no methods, a missing array or column, codes that are not two-dimensional, and another N.
+    """
+    check(methods, ("codes", "map_x", "map_y", "map_log_mf"), "figure trajectories")
+    check_plane(methods, "codes", "figure trajectories")
+    check_columns(rows, ("motion", "trial", "frame"), "figure trajectories")
+    for method, arrays in methods.items():
+        if arrays["codes"].shape[1] != len(rows):
+            counts = f"{method} has {arrays['codes'].shape[1]} codes and the frame {len(rows)} rows"
+            raise InputError(f"figure trajectories: {counts}; pass the rows that were encoded")
+    motions, pieces = list(pd.unique(rows["motion"])), _pieces(rows)
+    places = [motions.index(rows["motion"].iloc[piece[0]]) for piece in pieces]
+    with mpl.rc_context(RC):
+        seeds = all_seeds(methods, "codes")
+        figure = new_figure(1.9 * len(methods) + 1.5, 1.75 * len(seeds) + 0.6, title, "compressed")
+
+        def draw(axes: Axes, arrays: Arrays, row: int) -> None:
+            for piece, place in zip(pieces, places, strict=True):
+                _trajectory(axes, np.asarray(arrays["codes"][row], float)[piece], place)
+
+        axes, scale = draw_grid(figure, methods, seeds, ("codes",), draw)
+        _explain_motions(figure, motions)
+        explain_map(figure, axes, scale)
+    return figure
+
+
+def _pieces(rows: pd.DataFrame) -> list[np.ndarray]:
+    """Numbers of the rows of each stretch of consecutive frames of one trial."""
+    trial, step = rows["trial"].to_numpy(), np.diff(rows["frame"].to_numpy())
+    within = (trial[1:] == trial[:-1]) & (step > 0)
+    stride = step[within].min(initial=np.iinfo(np.int64).max)  # what is next where frames were left out evenly
+    return np.split(np.arange(len(rows)), np.flatnonzero(~within | (step != stride)) + 1)
+
+
+def _trajectory(axes: Axes, codes: np.ndarray, place: int) -> None:
+    axes.plot(*codes.T, color=label_colour(place), **_TRAJECTORY)
+    axes.plot(*codes[0], color=label_colour(place), marker=label_marker(place), **_START)
+
+
+def _explain_motions(figure: Figure, motions: Sequence[str]) -> None:
+    handles = [
+        Line2D([], [], color=label_colour(i), **_START | {"linestyle": "-", "marker": label_marker(i)}, label=motion)
+        for i, motion in enumerate(motions)
+    ]
+    figure.legend(handles=handles, title="motion\n(marker: start)", loc="outside right upper", frameon=False)
+
+
+# --------------------------------------------------------------------------------------------------------------- poses
+
+_WAYS = ("straight", "geodesic")
+_SEEDS = 3  # more would not fit on a page
+_PAIRS = 3
+_AZIMUTH = math.radians(25)  # from the side, turned to the front by so much that the legs do not hide each other
+_SIDES = {  # in the order of drawing, what is far first; they differ in lightness too
+    "left limbs": {"color": "#E69F00", "linewidth": 0.8},
+    "trunk and head": {"color": "#000000", "linewidth": 0.8},
+    "right limbs": {"color": "#0072B2", "linewidth": 0.8},
+}
+_ORIGINAL = {"color": "0.92", "linewidth": 0, "zorder": 0}
+_WIDTH = 2.4  # of a panel, in inches
+
+
+def nearest_frames(strips: np.ndarray, pairs: Pairs, observations: np.ndarray, motions: Sequence[str]) -> np.ndarray:
+    """Observations nearest to the ends of strips, each among those of the motion that the strip leads from or to.
+
+    `strips` (S, C, F, D), `pairs` C names, `observations` (N, D) and their `motions` (N,) -> (S, C, 2, D).
+    """
+    motions, ends = np.asarray(motions), np.asarray(strips)[:, :, [0, -1]]
+    found = np.empty(ends.shape)
+    for pair, names in enumerate(pairs):
+        for end, name in enumerate(names):
+            known = np.asarray(observations)[motions == name]  # (M, D)
+            apart = np.linalg.norm(ends[:, pair, end, None] - known, axis=-1)  # (S, M)
+            found[:, pair, end] = known[apart.argmin(axis=1)]
+    return found
+
+
+def poses(
+    methods: Mapping[str, Arrays], joints: Sequence[str], bones: Sequence[tuple[int, int]], pairs: Pairs, title: str
+) -> Figure:
+    """Stick figures at equal steps along straight latent lines and along geodesics from one motion to another.
+
+    Methods in columns; of the first and up to two more pairs, and of the first three seeds, a strip for each way between the
+    observations at its ends (shaded). All are seen from their right side, a little from the front, on one scale.
+    `methods`: {method: arrays} with joints_straight and joints_geodesic (S, C, F, J, 3) and joints_ends (S, C, 2, J, 3), y
+    upwards and z forwards. `joints`: J names; those of the left and the right differ in their first letter, l or r.
+    `bones`: (parent, child), indices of joints. `pairs`: the C pairs of motions.
+    Raises InputError on no methods, a missing array, and another number of pairs or joints.
+    """
+    check(methods, ("joints_straight", "joints_geodesic", "joints_ends"), "figure poses")
+    for method, arrays in methods.items():
+        _, n_pairs, _, n_joints, _ = np.shape(arrays["joints_straight"])
+        if (n_pairs, n_joints) != (len(pairs), len(joints)):
+            found = f"{method} has {n_pairs} pairs and {n_joints} joints, and named are {len(pairs)} and {len(joints)}"
+            raise InputError(f"figure poses: {found}; pass the names of all")
+    shown = np.ceil(np.linspace(0, len(pairs) - 1, min(_PAIRS, len(pairs)))).astype(int)
+    strips = {method: _strips(arrays, shown) for method, arrays in methods.items()}
+    every = all_seeds(methods, "joints_straight")
+    sheet, sides = _Sheet.of(strips, every[:_SEEDS]), _sides(joints, bones)
+    with mpl.rc_context(RC):
+        figure = new_figure(
+            _WIDTH * len(methods) + 1.0, (sheet.shape * _WIDTH + 0.1) * len(shown) + 1.0, title, "compressed"
+        )
+        axes = figure.subplots(len(shown), len(methods), squeeze=False)
+        for column, (method, of_seeds) in enumerate(strips.items()):
+            axes[0, column].set_title(method)
+            for row, panel in enumerate(axes[:, column]):
+                sheet.prepare(panel)
+                for place, seed in enumerate(sheet.seeds):
+                    _draw_strip(panel, sheet, place, of_seeds[seed][row] if seed in of_seeds else None, sides)
+        for panel, pair in zip(axes[:, 0], shown, strict=True):
+            panel.set_ylabel(" → ".join(pairs[pair]))
+            sheet.label(panel)
+        _explain_poses(figure, f"; {_SEEDS} of {len(every)} seeds" * (len(every) > _SEEDS))
+    return figure
+
+
+class _Strip(NamedTuple):
+    """Joints as they are seen along both ways (2, F, J, 2), and at the ends (2, J, 2)."""
+
+    ways: np.ndarray
+    ends: np.ndarray
+
+
+def _strips(arrays: Arrays, pairs: np.ndarray) -> dict[int, list[_Strip]]:
+    """Of every seed the strips of these pairs."""
+    ways = np.stack([_seen(arrays[f"joints_{way}"])[:, pairs] for way in _WAYS], axis=2)  # (S, C, 2, F, J, 2)
+    ends = _seen(arrays["joints_ends"])[:, pairs]
+    return {
+        seed: [_Strip(*strip) for strip in zip(ways[row], ends[row], strict=True)]
+        for row, seed in enumerate(seeds_of(arrays, "joints_straight"))
+    }
+
+
+def _seen(joints: np.ndarray) -> np.ndarray:
+    """(..., 3) -> (..., 2): forwards is to the right, and what is on the body's right side a little more so."""
+    x, y, z = np.moveaxis(np.asarray(joints, float), -1, 0)
+    return np.stack([z * math.cos(_AZIMUTH) - x * math.sin(_AZIMUTH), y], axis=-1)
+
+
+def _sides(joints: Sequence[str], bones: Sequence[tuple[int, int]]) -> dict[str, np.ndarray]:
+    """Bones (B, 2) of each side; a joint is of a side where there is the same on the other."""
+    mirrored = {"l": "r", "r": "l"}
+    of_joint = [name[0] if mirrored.get(name[0], "") + name[1:] in joints else "" for name in joints]
+    return {
+        side: np.array([bone for bone in bones if of_joint[bone[1]] == letter], int).reshape(-1, 2)
+        for side, letter in zip(_SIDES, ("l", "", "r"), strict=True)
+    }
+
+
+class _Sheet(NamedTuple):
+    """Where the poses of a panel stand: a column for each step and for either end, two rows for each seed."""
+
+    seeds: list[int]
+    columns: int
+    step: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, methods: Mapping[str, Mapping[int, list[_Strip]]], seeds: list[int]) -> "_Sheet":
+        """One for all panels, so that all poses are on one scale."""
+        strips = [strip for of_seeds in methods.values() for seed in seeds for strip in of_seeds.get(seed, ())]
+        every = np.concatenate([part.reshape(-1, *part.shape[-2:]) for strip in strips for part in strip])
+        every = every[np.isfinite(every).all(axis=(1, 2))]  # (P, J, 2)
+        if not len(every):
+            every = np.zeros((1, 1, 2))
+        (width, _), low, high = (
+            np.quantile(np.ptp(every, axis=1), 0.9, axis=0),
+            every[..., 1].min(),
+            every[..., 1].max(),
+        )
+        return cls(seeds, strips[0].ways.shape[1] + 2, width or 1.0, low, high)
+
+    @property
+    def rows(self) -> int:
+        return 2 * len(self.seeds)
+
+    @property
+    def row_height(self) -> float:
+        return 1.08 * (self.high - self.low) or 1.0
+
+    @property
+    def shape(self) -> float:
+        """Height over width of a panel."""
+        return self.rows * self.row_height / (self.columns * self.step)
+
+    def origins(self, columns: Sequence[int], row: float) -> np.ndarray:
+        """Where the roots of poses in these columns stand, (P, 2); rows count downwards."""
+        return np.array([[(column + 0.5) * self.step, -row * self.row_height - self.high] for column in columns])
+
+    def prepare(self, panel: Axes) -> None:
+        """Limits, and shades for the ends."""
+        width = self.columns * self.step
+        panel.set(xlim=(0, width), ylim=(-self.rows * self.row_height, 0), aspect="equal", xticks=[], yticks=[])
+        panel.axvspan(0, self.step, **_ORIGINAL)
+        panel.axvspan(width - self.step, width, **_ORIGINAL)
+        for place in range(1, len(self.seeds)):
+            panel.axhline(-2 * place * self.row_height, color="0.7", linewidth=0.5)
+
+    def label(self, panel: Axes) -> None:
+        """Seeds and ways beside the rows."""
+        labels = [f"seed {seed} {way}" if way == "straight" else way for seed in self.seeds for way in _WAYS]
+        panel.set_yticks(-(np.arange(self.rows) + 0.5) * self.row_height, labels, fontsize=6)
+        panel.tick_params(length=0)
+
+
+def _draw_strip(panel: Axes, sheet: _Sheet, place: int, strip: _Strip | None, sides: Mapping[str, np.ndarray]) -> None:
+    """Both ways of a seed, one above the other, between the observations at their ends."""
+    middle = {"x": sheet.columns * sheet.step / 2, "ha": "center", "va": "center"}
+    if strip is None:
+        panel.text(y=-(2 * place + 1) * sheet.row_height, s="no result", **middle)
+        return
+    _draw_poses(panel, strip.ends, sheet.origins((0, sheet.columns - 1), 2 * place + 0.5), sides)
+    for row, way in enumerate(strip.ways, 2 * place):
+        if np.isfinite(way).all():
+            _draw_poses(panel, way, sheet.origins(range(1, sheet.columns - 1), row), sides)
+        else:
+            panel.text(y=-(row + 0.5) * sheet.row_height, s="not finite", **middle)
+
+
+def _draw_poses(panel: Axes, poses: np.ndarray, origins: np.ndarray, sides: Mapping[str, np.ndarray]) -> None:
+    """Poses (P, J, 2), their roots at the origins (P, 2)."""
+    places = poses + origins[:, None]
+    for side, bones in sides.items():
+        panel.add_collection(LineCollection(places[:, bones].reshape(-1, 2, 2), **_SIDES[side], label=side))
+
+
+def _explain_poses(figure: Figure, note: str) -> None:
+    handles = [Line2D([], [], **look, label=side) for side, look in reversed(_SIDES.items())]
+    handles.append(Patch(**_ORIGINAL, label="nearest test frames of the two motions"))
+    figure.supxlabel(f"between them, decoded: equal steps along the way{note}", fontsize=8)
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)

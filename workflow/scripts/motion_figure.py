@@ -1,0 +1,37 @@
+"""A figure of human motion: trials in latent space, or stick figures of what was decoded between motions."""
+
+import itertools
+from pathlib import Path
+
+from adapter import job
+
+with job(snakemake):
+    import numpy as np
+
+    from flatvae.datasets import human_motion
+    from flatvae.reporting import figures
+
+    data, title = snakemake.params.data, snakemake.wildcards.dataset
+    source = {"root": data["root"], **data["options"]}
+    arrays = {m: dict(np.load(path)) for m, path in zip(snakemake.params.methods, snakemake.input.arrays, strict=True)}
+    arrays = {method: a for method, a in arrays.items() if len(a["seeds"])}
+    rows = human_motion.frames(**source).query("part == 'test'")
+    if snakemake.wildcards.motion_figure == "trajectories":
+        figure = figures.trajectories(arrays, rows, title)
+    else:
+        scaling = human_motion.scaling(**source)
+        skeleton = human_motion.skeleton(data["root"], rows["trial"].iloc[0].split("/")[0])
+        test, motions = human_motion.load(**source).test.numpy(), rows["motion"].unique()
+
+        def joints(observations):
+            return human_motion.joint_positions(skeleton, human_motion.pose(skeleton, scaling.degrees(observations)))
+
+        for method in arrays:
+            straight, geodesic = (arrays[method][f"frames_{way}"] for way in ("straight", "geodesic"))
+            # the task's order; where there is one motion alone, it has a pair of that one with itself
+            pairs = list(itertools.combinations(motions, 2))[: straight.shape[1]] or [(motions[0], motions[0])]
+            ends = figures.nearest_frames(straight, pairs, test, rows["motion"])
+            arrays[method] |= {"joints_straight": joints(straight), "joints_geodesic": joints(geodesic)}
+            arrays[method] |= {"joints_ends": joints(ends)}
+        figure = figures.poses(arrays, skeleton.joints, skeleton.bones, pairs, title)
+    figures.save(figure, Path(snakemake.output.png).with_suffix(""))
