@@ -9,7 +9,7 @@ CORES ?= all
 export OMP_NUM_THREADS ?= 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup results paper mnist smoke test lint performance
+.PHONY: setup results paper mnist motion smoke test lint performance
 
 setup: $(VENV)/.complete
 
@@ -28,6 +28,9 @@ paper: setup
 
 mnist: setup
 	snakemake --cores $(CORES) --configfile config/mnist.yaml
+
+motion: setup
+	snakemake --cores $(CORES) --configfile config/human_motion.yaml
 
 smoke: setup
 	snakemake --cores $(CORES) --configfile config/smoke.yaml

@@ -26,7 +26,7 @@ PAIRS = 100
 _DRAWN = 6  # geodesics that a figure shows
 _FRAMES = 8
 _CODES = 2000  # that a figure shows
-_GRID = 24  # points per side of a distance map
+_GRID = 20  # points per side of a distance map
 _CLASSES = 5  # that get a centre, the first ones
 _PARTS = 4  # of the data, where there are no classes
 

@@ -33,15 +33,17 @@ _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
 
 
-def seconds(function: Callable, repeats: int = _REPEATS) -> float:
-    """Median wall time of a call; the first, which warms up, does not count."""
+def timed(function: Callable) -> tuple[float, object]:
+    """Wall time of a call in seconds, and what it returned."""
+    started = time.perf_counter()
+    result = function()
+    return time.perf_counter() - started, result
+
+
+def seconds(function: Callable) -> float:
+    """Median wall time of a few calls; the first, which warms up, does not count."""
     function()
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times)
+    return statistics.median(timed(function)[0] for _ in range(_REPEATS))
 
 
 def _reset_peak() -> None:
@@ -61,15 +63,15 @@ def _peak_memory_mb() -> dict[str, float]:
 
 def _search_times(codes: Tensor, asked: Tensor, distance_at: Callable) -> dict[tuple[str, str], tuple[float, float]]:
     """(distance, prefix) -> seconds to build and seconds per query, among one gallery (N, n)."""
-    distance = distance_at(codes)
-    index, points, queries = distance.index(codes), codes.numpy(), asked.numpy()
-    tree = NearestNeighbors(n_neighbors=_NEAREST).fit(points)
-    timed = {
-        ("euclidean", ""): (lambda: NearestNeighbors().fit(points), lambda: tree.kneighbors(queries)),
-        ("geodesic", ""): (lambda: distance.index(codes), lambda: index.nearest(asked, _NEAREST)),
-        ("geodesic", "graph_"): (lambda: distance_at(codes), lambda: distance.nearest_nodes(asked, _NEAREST)),
+    points, queries = codes.numpy(), asked.numpy()
+    tree_time, tree = timed(lambda: NearestNeighbors(n_neighbors=_NEAREST).fit(points))
+    graph_time, distance = timed(lambda: distance_at(codes))
+    index_time, index = timed(lambda: distance.index(codes))
+    return {
+        ("euclidean", ""): (tree_time, seconds(lambda: tree.kneighbors(queries)) / len(asked)),
+        ("geodesic", ""): (index_time, seconds(lambda: index.nearest(asked, _NEAREST)) / len(asked)),
+        ("geodesic", "graph_"): (graph_time, seconds(lambda: distance.nearest_nodes(asked, _NEAREST)) / len(asked)),
     }
-    return {key: (seconds(build, 1), seconds(query) / len(asked)) for key, (build, query) in timed.items()}
 
 
 def search_times(model, dataset, distance_at: Callable, sizes: list[int], queries: int) -> list[tuple[str, str, float]]:

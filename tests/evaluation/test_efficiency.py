@@ -44,7 +44,7 @@ def test_search_times_add_up(monkeypatch):
 
 
 def test_the_median_counts_and_the_first_call_does_not(monkeypatch):
-    ticks = iter([0, 1, 10, 15, 100, 103])  # calls of 1, 5 and 3
+    ticks = iter([0, 1, 10, 15, 100, 103])  # calls of 1, 5 and 3 s
     monkeypatch.setattr(efficiency.time, "perf_counter", lambda: next(ticks))
     calls = []
     assert efficiency.seconds(lambda: calls.append(0)) == 3

@@ -23,7 +23,9 @@ METRICS = {
     "test_error": "reconstruction",
     "kl": "reconstruction",
     "nll": "likelihood",
+    "knn_accuracy": "neighbours",
 }
+DISTANCE = {"knn_accuracy": "euclidean"}
 
 
 def value(place, eta, metric, seed):
@@ -43,10 +45,14 @@ def metrics_frame():
                     (method, "reconstruction", "bound_met", seed, 1),
                 ]
                 rows.append((method, "training", "kl", seed, 1e9))  # of another task: not drawn
+                rows.append((method, "neighbours", "knn_accuracy", seed, 1e9))  # of another distance, see below
     for seed in range(SEEDS):
         rows += [("vae", task, metric, seed, 3.0 + seed) for metric, task in METRICS.items()]
         rows += [("vae", "reconstruction", "bound", seed, 5.0), ("vae", "reconstruction", "bound_met", seed, 1)]
-    return pd.DataFrame(rows, columns=["method", "task", "metric", "seed", "value"])
+    frame = pd.DataFrame(rows, columns=["method", "task", "metric", "seed", "value"])
+    frame["distance"] = frame["metric"].map(DISTANCE).fillna("")
+    frame.loc[(frame["metric"] == "knn_accuracy") & (frame["value"] == 1e9), "distance"] = "geodesic"
+    return frame
 
 
 @pytest.fixture
@@ -100,7 +106,7 @@ def test_sweep_draws_every_seed_the_means_and_their_t_intervals(frame):
 
 def test_sweep_axes_are_logarithmic_where_they_should_be(frame):
     axes = panels(figures.sweep(frame, VALUES, "eta", "title"))
-    assert [panel.get_yscale() for panel in axes] == ["log"] * 3 + ["linear"] * 3
+    assert [panel.get_yscale() for panel in axes] == ["log"] * 3 + ["linear"] * 4
     assert {panel.get_xscale() for panel in axes} == {"log"}
     assert list(axes[0].get_xticks()) == list(ETAS)
     narrow = {CURVES[0]: dict(zip(VALUES[CURVES[0]], (0.2, 1.0, 2.0), strict=True))}
@@ -140,7 +146,7 @@ def test_sweep_shows_the_error_against_its_bound(frame):
     axes = panels(figures.sweep(frame, VALUES, "eta", "title"))
     (bound,) = dashed(axes[3])
     assert list(bound.get_ydata()) == [5.0, 5.0]
-    assert [dashed(panel) for panel in (*axes[:3], *axes[4:])] == [[]] * 5
+    assert [dashed(panel) for panel in (*axes[:3], *axes[4:])] == [[]] * 6
 
 
 def test_sweep_of_the_bound_shows_it_along_the_curve(frame):

@@ -16,6 +16,24 @@ CASES = [
     ("figure", {"figure": "latent_map", "dataset": "pendulum"}, "pendulum, 5 seeds: posterior means"),
     ("figure", {"figure": "reconstructions", "dataset": "pendulum"}, "pendulum, 5 seeds: test observations"),
     ("figure", {"figure": "training_curves", "dataset": "pendulum"}, "pendulum, 5 seeds: training of each method"),
+    (
+        "motion_figure",
+        {"motion_figure": "trajectories", "dataset": "human_motion"},
+        "5 seeds: posterior means of the test",
+    ),
+    ("motion_figure", {"motion_figure": "poses", "dataset": "human_motion"}, "human_motion, 5 seeds: poses decoded"),
+    (
+        "number_figure",
+        {"number_figure": "efficiency", "dataset": "digits"},
+        "digits, 5 seeds: seconds per neighbour query",
+    ),
+    (
+        "number_figure",
+        {"number_figure": "sweep_eta", "dataset": "digits"},
+        "digits, 5 seeds: sweep of a hyperparameter",
+    ),
+    ("claims", {}, "Which of the paper's claims"),
+    ("left_out", {}, "could not be drawn"),
 ]
 
 

@@ -110,6 +110,8 @@ MISTAKES = [
     ({"claims": {"1a": {"subject": {"method": "flat"}}}}, "config: claims.1a.subject: the method 'flat' does not exist; there are"),
     ({"claims": {"1a": {"direction": "below"}}}, "config: claims.1a.direction is 'below'; it must be one of ['at_most', 'at_least']"),
     ({"claims": {"1a": {"threshold": REMOVE}}}, "config: claims.1a lacks threshold; add it"),
+    ({"claims": {"2c": {"threshold": 0}}}, "config: claims.2c.threshold is 0; it must be > 0"),
+    ({"claims": {"1a": {"versus": {"method": "vae"}}}}, "config: claims.1a has versus, which has no place there; leave it out"),
     ({"claims": {"2c": {"versus": REMOVE}}}, "config: claims.2c lacks versus; add it"),
     ({"sweeps": {"s": {"hyperparameter": "eta", "curves": {"a": ["gan"]}}}}, "config: sweeps.s.curves.a: the method 'gan' does not"),
     ({"sweeps": {"s": {"hyperparameter": "eta", "curves": {"a": ["vae"]}}}}, "config: sweeps.s is over eta, which is None for vae on"),

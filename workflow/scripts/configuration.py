@@ -124,6 +124,8 @@ def _readable(error: jsonschema.ValidationError) -> str:
         known = ", ".join(sorted(error.schema.get("properties", {})))
         place = "" if where == "the config" else f"{where}."
         return f"config: {place}{unknown[0]} is not a key that exists; there are {known}"
+    if rule == "not":
+        return f"config: {where} has {wanted['required'][0]}, which has no place there; leave it out"
     if rule == "required":
         missing = next(name for name in wanted if name not in error.instance)
         return f"config: {where} lacks {missing}; add it"

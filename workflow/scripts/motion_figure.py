@@ -22,16 +22,15 @@ with job(snakemake):
         scaling = human_motion.scaling(**source)
         skeleton = human_motion.skeleton(data["root"], rows["trial"].iloc[0].split("/")[0])
         test, motions = human_motion.load(**source).test.numpy(), rows["motion"].unique()
+        pairs = list(itertools.combinations(motions, 2)) or [(motions[0], motions[0])]  # in the order of the task
 
         def joints(observations):
             return human_motion.joint_positions(skeleton, human_motion.pose(skeleton, scaling.degrees(observations)))
 
-        for method in arrays:
-            straight, geodesic = (arrays[method][f"frames_{way}"] for way in ("straight", "geodesic"))
-            # the task's order; where there is one motion alone, it has a pair of that one with itself
-            pairs = list(itertools.combinations(motions, 2))[: straight.shape[1]] or [(motions[0], motions[0])]
-            ends = figures.nearest_frames(straight, pairs, test, rows["motion"])
-            arrays[method] |= {"joints_straight": joints(straight), "joints_geodesic": joints(geodesic)}
-            arrays[method] |= {"joints_ends": joints(ends)}
+        for of_method in arrays.values():
+            ends = figures.nearest_frames(of_method["frames_straight"], pairs, test, rows["motion"])
+            of_method["joints_ends"] = joints(ends)
+            for way in ("straight", "geodesic"):
+                of_method[f"joints_{way}"] = joints(of_method[f"frames_{way}"])
         figure = figures.poses(arrays, skeleton.joints, skeleton.bones, pairs, title)
     figures.save(figure, Path(snakemake.output.png).with_suffix(""))

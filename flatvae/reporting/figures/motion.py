@@ -12,6 +12,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
 
 from flatvae.errors import InputError
 from flatvae.reporting.figures._common import RC, Arrays, check, check_columns, new_figure, seeds_of
@@ -26,8 +27,9 @@ from flatvae.reporting.figures.latent import (
 
 Pairs = Sequence[tuple[str, str]]  # the motions that strips lead from and to
 
-_TRAJECTORY = {"linewidth": 0.7, "zorder": 2.2}
-_START = {"linestyle": "", "markersize": 3.5, "markeredgecolor": "white", "markeredgewidth": 0.4, "zorder": 2.6}
+# the dark edge keeps light colours apart from a light map
+_TRAJECTORY = {"linewidth": 0.6, "zorder": 2.2, "path_effects": [withStroke(linewidth=1.1, foreground="0.15")]}
+_START = {"markersize": 3, "markeredgecolor": "white", "markeredgewidth": 0.4, "zorder": 2.6}
 
 
 def trajectories(methods: Mapping[str, Arrays], rows: pd.DataFrame, title: str) -> Figure:
@@ -42,21 +44,23 @@ def trajectories(methods: Mapping[str, Arrays], rows: pd.DataFrame, title: str) 
     check_plane(methods, "codes", "figure trajectories")
     check_columns(rows, ("motion", "trial", "frame"), "figure trajectories")
     for method, arrays in methods.items():
-        if arrays["codes"].shape[1] != len(rows):
-            counts = f"{method} has {arrays['codes'].shape[1]} codes and the frame {len(rows)} rows"
-            raise InputError(f"figure trajectories: {counts}; pass the rows that were encoded")
+        count = np.shape(arrays["codes"])[1]
+        if count != len(rows):
+            raise InputError(
+                f"figure trajectories: {method} has {count} codes and the frame {len(rows)} rows; pass those encoded"
+            )
     motions, pieces = list(pd.unique(rows["motion"])), _pieces(rows)
     places = [motions.index(rows["motion"].iloc[piece[0]]) for piece in pieces]
     with mpl.rc_context(RC):
         seeds = all_seeds(methods, "codes")
-        figure = new_figure(1.9 * len(methods) + 1.5, 1.75 * len(seeds) + 0.6, title, "compressed")
+        figure = new_figure(2.1 * len(methods) + 1.1, 1.8 * len(seeds) + 0.9, title, "compressed")
 
         def draw(axes: Axes, arrays: Arrays, row: int) -> None:
             for piece, place in zip(pieces, places, strict=True):
                 _trajectory(axes, np.asarray(arrays["codes"][row], float)[piece], place)
 
         axes, scale = draw_grid(figure, methods, seeds, ("codes",), draw)
-        _explain_motions(figure, motions)
+        _explain_motions(figure, motions, min(5, 2 * len(methods) + 1))
         explain_map(figure, axes, scale)
     return figure
 
@@ -74,12 +78,10 @@ def _trajectory(axes: Axes, codes: np.ndarray, place: int) -> None:
     axes.plot(*codes[0], color=label_colour(place), marker=label_marker(place), **_START)
 
 
-def _explain_motions(figure: Figure, motions: Sequence[str]) -> None:
-    handles = [
-        Line2D([], [], color=label_colour(i), **_START | {"linestyle": "-", "marker": label_marker(i)}, label=motion)
-        for i, motion in enumerate(motions)
-    ]
-    figure.legend(handles=handles, title="motion\n(marker: start)", loc="outside right upper", frameon=False)
+def _explain_motions(figure: Figure, motions: Sequence[str], columns: int) -> None:
+    looks = [{"color": label_colour(i), "marker": label_marker(i)} | _TRAJECTORY | _START for i in range(len(motions))]
+    handles = [Line2D([], [], **look, label=motion) for look, motion in zip(looks, motions, strict=True)]
+    figure.legend(handles=handles, title="marker: start", loc="outside lower center", ncols=columns, frameon=False)
 
 
 # --------------------------------------------------------------------------------------------------------------- poses
@@ -95,18 +97,19 @@ _SIDES = {  # in the order of drawing, what is far first; they differ in lightne
 }
 _ORIGINAL = {"color": "0.92", "linewidth": 0, "zorder": 0}
 _WIDTH = 2.4  # of a panel, in inches
+_EDGE = 0.2  # of a column, free at either side of a panel
 
 
 def nearest_frames(strips: np.ndarray, pairs: Pairs, observations: np.ndarray, motions: Sequence[str]) -> np.ndarray:
     """Observations nearest to the ends of strips, each among those of the motion that the strip leads from or to.
 
-    `strips` (S, C, F, D), `pairs` C names, `observations` (N, D) and their `motions` (N,) -> (S, C, 2, D).
+    `strips` (S, C, F, D), `pairs` at least C names, `observations` (N, D), their `motions` (N,) -> (S, C, 2, D).
     """
-    motions, ends = np.asarray(motions), np.asarray(strips)[:, :, [0, -1]]
+    ends = np.asarray(strips)[:, :, [0, -1]]
     found = np.empty(ends.shape)
-    for pair, names in enumerate(pairs):
-        for end, name in enumerate(names):
-            known = np.asarray(observations)[motions == name]  # (M, D)
+    for pair in range(ends.shape[1]):
+        for end, name in enumerate(pairs[pair]):
+            known = np.asarray(observations)[np.asarray(motions) == name]  # (M, D)
             apart = np.linalg.norm(ends[:, pair, end, None] - known, axis=-1)  # (S, M)
             found[:, pair, end] = known[apart.argmin(axis=1)]
     return found
@@ -121,23 +124,22 @@ def poses(
     observations at its ends (shaded). All are seen from their right side, a little from the front, on one scale.
     `methods`: {method: arrays} with joints_straight and joints_geodesic (S, C, F, J, 3) and joints_ends (S, C, 2, J, 3), y
     upwards and z forwards. `joints`: J names; those of the left and the right differ in their first letter, l or r.
-    `bones`: (parent, child), indices of joints. `pairs`: the C pairs of motions.
-    Raises InputError on no methods, a missing array, and another number of pairs or joints.
+    `bones`: (parent, child), indices of joints. `pairs`: motions, of which the first C are those of the arrays.
+    Raises InputError on no methods, a missing array, another number of joints, and fewer pairs.
     """
     check(methods, ("joints_straight", "joints_geodesic", "joints_ends"), "figure poses")
     for method, arrays in methods.items():
         _, n_pairs, _, n_joints, _ = np.shape(arrays["joints_straight"])
-        if (n_pairs, n_joints) != (len(pairs), len(joints)):
+        if n_pairs > len(pairs) or n_joints != len(joints):
             found = f"{method} has {n_pairs} pairs and {n_joints} joints, and named are {len(pairs)} and {len(joints)}"
             raise InputError(f"figure poses: {found}; pass the names of all")
-    shown = np.ceil(np.linspace(0, len(pairs) - 1, min(_PAIRS, len(pairs)))).astype(int)
+    shown = np.ceil(np.linspace(0, n_pairs - 1, min(_PAIRS, n_pairs))).astype(int)
     strips = {method: _strips(arrays, shown) for method, arrays in methods.items()}
     every = all_seeds(methods, "joints_straight")
     sheet, sides = _Sheet.of(strips, every[:_SEEDS]), _sides(joints, bones)
     with mpl.rc_context(RC):
-        figure = new_figure(
-            _WIDTH * len(methods) + 1.0, (sheet.shape * _WIDTH + 0.1) * len(shown) + 1.0, title, "compressed"
-        )
+        figure = new_figure(_WIDTH * len(methods) + 1.2, (sheet.shape * _WIDTH + 0.1) * len(shown) + 0.9, title)
+        figure.set_dpi(150)  # that of the saved image: the width of text depends on it
         axes = figure.subplots(len(shown), len(methods), squeeze=False)
         for column, (method, of_seeds) in enumerate(strips.items()):
             axes[0, column].set_title(method)
@@ -148,7 +150,8 @@ def poses(
         for panel, pair in zip(axes[:, 0], shown, strict=True):
             panel.set_ylabel(" → ".join(pairs[pair]))
             sheet.label(panel)
-        _explain_poses(figure, f"; {_SEEDS} of {len(every)} seeds" * (len(every) > _SEEDS))
+        note = f"; {_SEEDS} of {len(every)} seeds" * (len(every) > _SEEDS)
+        _explain_poses(figure, f"decoded at equal steps along the way{note}", min(4, len(methods)))
     return figure
 
 
@@ -191,6 +194,7 @@ class _Sheet(NamedTuple):
     seeds: list[int]
     columns: int
     step: float
+    middle: float
     low: float
     high: float
 
@@ -202,36 +206,43 @@ class _Sheet(NamedTuple):
         every = every[np.isfinite(every).all(axis=(1, 2))]  # (P, J, 2)
         if not len(every):
             every = np.zeros((1, 1, 2))
-        (width, _), low, high = (
-            np.quantile(np.ptp(every, axis=1), 0.9, axis=0),
-            every[..., 1].min(),
-            every[..., 1].max(),
-        )
-        return cls(seeds, strips[0].ways.shape[1] + 2, width or 1.0, low, high)
+        left, right = every[..., 0].min(axis=1), every[..., 0].max(axis=1)
+        step = np.quantile(right - left, 0.95) or 1.0  # the widest may touch their neighbours
+        middle = np.median(right + left) / 2
+        return cls(seeds, strips[0].ways.shape[1] + 2, step, middle, every[..., 1].min(), every[..., 1].max())
 
     @property
     def rows(self) -> int:
+        """Their number."""
         return 2 * len(self.seeds)
 
     @property
     def row_height(self) -> float:
+        """That of the tallest pose, and a margin."""
         return 1.08 * (self.high - self.low) or 1.0
 
     @property
     def shape(self) -> float:
         """Height over width of a panel."""
-        return self.rows * self.row_height / (self.columns * self.step)
+        return self.rows * self.row_height / np.ptp(self.limits)
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Left and right end of a panel."""
+        return -_EDGE * self.step, (self.columns + _EDGE) * self.step
 
     def origins(self, columns: Sequence[int], row: float) -> np.ndarray:
         """Where the roots of poses in these columns stand, (P, 2); rows count downwards."""
-        return np.array([[(column + 0.5) * self.step, -row * self.row_height - self.high] for column in columns])
+        x = (np.asarray(columns) + 0.5) * self.step - self.middle
+        y = -(row + 0.5) * self.row_height - (self.low + self.high) / 2
+        return np.stack([x, np.full(len(x), y)], axis=1)
 
     def prepare(self, panel: Axes) -> None:
         """Limits, and shades for the ends."""
-        width = self.columns * self.step
-        panel.set(xlim=(0, width), ylim=(-self.rows * self.row_height, 0), aspect="equal", xticks=[], yticks=[])
-        panel.axvspan(0, self.step, **_ORIGINAL)
-        panel.axvspan(width - self.step, width, **_ORIGINAL)
+        left, right = self.limits
+        panel.set(xlim=(left, right), ylim=(-self.rows * self.row_height, 0), aspect="equal", xticks=[], yticks=[])
+        panel.axvspan(left, self.step, **_ORIGINAL)
+        panel.axvspan((self.columns - 1) * self.step, right, **_ORIGINAL)
         for place in range(1, len(self.seeds)):
             panel.axhline(-2 * place * self.row_height, color="0.7", linewidth=0.5)
 
@@ -263,8 +274,7 @@ def _draw_poses(panel: Axes, poses: np.ndarray, origins: np.ndarray, sides: Mapp
         panel.add_collection(LineCollection(places[:, bones].reshape(-1, 2, 2), **_SIDES[side], label=side))
 
 
-def _explain_poses(figure: Figure, note: str) -> None:
+def _explain_poses(figure: Figure, note: str, columns: int) -> None:
     handles = [Line2D([], [], **look, label=side) for side, look in reversed(_SIDES.items())]
     handles.append(Patch(**_ORIGINAL, label="nearest test frames of the two motions"))
-    figure.supxlabel(f"between them, decoded: equal steps along the way{note}", fontsize=8)
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
+    figure.legend(handles=handles, title=note, loc="outside lower center", ncols=columns, frameon=False)

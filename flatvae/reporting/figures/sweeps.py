@@ -40,6 +40,7 @@ _METRICS = (
     _Metric("reconstruction", "test_error", "test error $C$", False),
     _Metric("reconstruction", "kl", "KL [nats]", False),
     _Metric("likelihood", "nll", r"$-\log\,p(x)$ [nats]", False),
+    _Metric("neighbours", "knn_accuracy", "k-NN accuracy, Euclidean", False),
 )
 
 
@@ -53,9 +54,9 @@ class _Point(NamedTuple):
 
 
 def sweep(frame: pd.DataFrame, values: Values, name: str, title: str, baseline: str | None = None) -> Figure:
-    """Flatness, reconstruction error, KL and likelihood against a hyperparameter: every seed, mean and 95 % t-interval.
+    """Flatness, error, KL, likelihood and neighbours against a hyperparameter: every seed, mean and 95 % t-interval.
 
-    `frame`: rows of metrics.csv of one data set (columns method, task, metric, seed, value). `values`: {curve: {method:
+    `frame`: rows of metrics.csv of one data set (columns method, distance, task, metric, seed, value). `values`: {curve: {method:
     value of the hyperparameter}}; `name` is the hyperparameter's. `baseline`: a method without the hyperparameter, drawn as
     level lines. A panel for each metric that the frame has of these methods. The error stands against `bound` = κ²
     (dashed), in its own units (squared error, or nats). The mean of a method of which a seed did not meet its bound has an
@@ -63,7 +64,7 @@ def sweep(frame: pd.DataFrame, values: Values, name: str, title: str, baseline: 
     logarithmic where all its values are > 0 and spread over more than a factor 10. Raises InputError on no methods, a
     missing column, a method without rows, and none of the metrics.
     """
-    check_columns(frame, ("method", "task", "metric", "seed", "value"), "figure sweep")
+    check_columns(frame, ("method", "distance", "task", "metric", "seed", "value"), "figure sweep")
     frame = _of_methods(frame, values, baseline)
     shown = [metric for metric in _METRICS if len(_rows(frame, metric.task, metric.name))]
     if not shown:
@@ -83,7 +84,7 @@ def sweep(frame: pd.DataFrame, values: Values, name: str, title: str, baseline: 
 
 
 def _of_methods(frame: pd.DataFrame, values: Values, baseline: str | None) -> pd.DataFrame:
-    """The rows of the methods of all curves, and of the baseline; each must have some."""
+    """The rows of the methods of all curves, and of the baseline; each must have some. No distance but the Euclidean."""
     methods = [method for curve in values.values() for method in curve]
     if not methods:
         raise InputError("figure sweep: there are no methods to draw; pass at least one")
@@ -91,7 +92,7 @@ def _of_methods(frame: pd.DataFrame, values: Values, baseline: str | None) -> pd
     for method in methods:
         if method not in set(frame["method"]):
             raise InputError(f"figure sweep: the frame has no rows of method {method}; run it or leave it out")
-    return frame[frame["method"].isin(methods)]
+    return frame[frame["method"].isin(methods) & frame["distance"].isin(["", "euclidean"])]
 
 
 def _rows(frame: pd.DataFrame, task: str, metric: str) -> pd.DataFrame:

@@ -1,0 +1,447 @@
+"""Pedestrians of MOTChallenge videos: a row is the picture of one person in one frame, its label who that is.
+
+boxes() tells of every row in which sequence, frame and box it is; sequences() gives the videos that a part is made of,
+with ground truth and detections, and crops() the pictures of any boxes of a frame, as a tracker needs them::
+
+    options = {"train": ["TUD-Campus", "ETH-Sunnyday"], "test": ["TUD-Stadtmitte"]}
+    data, table = mot.load(root, **options), mot.boxes(root, **options)
+    (video,) = mot.sequences(root, "test", **options)
+    for frame, found in video.detections.groupby("frame"):
+        pictures = mot.crops(video, frame, found)  # (N, D)
+
+The videos show people and are published under CC BY-NC-SA 3.0: they are read from where the user has put them, and pictures
+are kept in a cache folder outside of the project (the environment variable FLATVAE_CACHE names another).
+"""
+
+import hashlib
+import inspect
+import json
+import math
+import os
+import tempfile
+import zipfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import PIL
+import pooch
+import torch
+from PIL import Image
+
+from flatvae.datasets import MAX_SEED, PARTS, Dataset, check_range, data_root
+from flatvae.datasets._motchallenge import (
+    BOX,
+    Sequence,
+    counted,
+    edges,
+    iou,
+    match,
+    missing_frames,
+    read_frame,
+    read_sequence,
+    without_distractors,
+)
+from flatvae.errors import InputError
+
+__all__ = ["TEST", "TRAIN", "Sequence", "boxes", "cache_root", "crops", "load", "read_sequence", "sequences"]
+
+FOLDER = "mot"
+SITE = "https://motchallenge.net"
+TRAIN, TEST = ("TUD-Campus", "ETH-Sunnyday"), ("TUD-Stadtmitte",)
+COLUMNS = ("part", "sequence", "frame", "identity", "label", *BOX)
+NOBODY = -1  # identity and label of a detection that is no pedestrian
+PADDING = 128  # grey about a box, of the 255 levels
+_LARGEST = 512  # pixels a side of a crop
+_FEWEST = 4  # identities a sequence needs, two on either side, so that one can be mistaken for another
+_ALIKE = 0.2  # intersection over union from which two boxes of a frame are taken to show the same thing
+_CODE = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()  # pictures made by other code are made anew
+_UNREADABLE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is made of sequences; the options of load() of the same names, checked."""
+
+    dataset: str
+    source: str
+    visibility: float
+    size: tuple[int, int]
+    validation: float
+    seed: int
+
+    def __post_init__(self):
+        check_range(self.dataset, "visibility", self.visibility, 0, 1)
+        check_range(self.dataset, "validation", self.validation, 0.01, 0.5)
+        check_range(self.dataset, "seed", self.seed, 0, MAX_SEED)
+        if self.source not in ("ground_truth", "detections"):
+            raise self.refusal(f"option source is {self.source!r}", "it must be 'ground_truth' or 'detections'")
+        if len(self.size) != 2 or any(type(side) is not int or not 1 <= side <= _LARGEST for side in self.size):
+            raise self.refusal(f"option size is {list(self.size)}", f"it must be rows and columns, 1 to {_LARGEST}")
+
+    def refusal(self, found: str, mend: str) -> InputError:
+        """The error that says what is wrong and what to do."""
+        return InputError(f"dataset {self.dataset}: {found}; {mend}.")
+
+
+def load(
+    root: Path | None = None,
+    *,
+    train: tuple[str, ...] | list[str] = TRAIN,
+    test: tuple[str, ...] | list[str] = TEST,
+    source: Literal["ground_truth", "detections"] = "ground_truth",
+    visibility: float = 0.25,
+    size: tuple[int, int] | list[int] = (64, 32),
+    validation: float = 0.15,
+    seed: int = 0,
+) -> Dataset:
+    """Pictures of pedestrians from ``root/mot``, RGB in [0, 1], (3, rows, columns) flattened; labels are identities.
+
+    A box is cut out with the nearest whole pixels, scaled until it fits (its shape is kept, bilinear with antialiasing) and
+    centred on grey; what of it lies outside the image is grey as well. See _motchallenge for which boxes count: the others
+    are left out, as are boxes that lie outside the image as a whole, and how many is printed.
+
+    Training and test part are different videos. For validation some *identities* of the training videos are held out, in
+    every video about the same share of the boxes and two identities at least. Not a block of time: people of a block are in
+    the training part too, so its error would not tell how well people never seen are described, and blocks of these
+    short videos do not hold pictures of a person far enough apart in time to look for one by the other. Held-out people
+    stand beside others, so training boxes that show the same as the box of one of them, with an intersection over union
+    of 0.2 or more in the same frame, are left out. A person whom the ground truth gives two identities cannot be noticed.
+
+    A label is the position among all (sequence, identity), in the order of the options and within a sequence by number.
+
+    Args:
+        root: folder of the data; the sequences lie in its folder ``mot``.
+        train, test: names of sequences.
+        source: "ground_truth", or "detections" for the boxes of the public detector. These get the identity of the pedestrian
+            they are matched with, −1 for none, and those of distractors are left out, both by the benchmark's rule; in
+            the validation part are those of held-out identities.
+        visibility: least share of a ground truth's box that is to be seen, where the sequence tells it (MOT16/17); below it the
+            picture shows someone else. Detections are taken as they are.
+        size: rows and columns of a picture.
+        validation: share of the training sequences' boxes that are held out, 0.01 to 0.5.
+        seed: of the choice of identities.
+
+    Raises InputError for sequences that are missing, broken or without ground truth, for missing and broken frames, and
+    for videos that are in both parts.
+
+    Source: MOTChallenge, Leal-Taixé et al. (2015) and Milan et al. (2016).
+    """
+    choice = Choice("mot", source, visibility, tuple(size), validation, seed)
+    return assemble(choice, *_both(root, train, test))
+
+
+def boxes(root: Path | None = None, **options) -> pd.DataFrame:
+    """Where load() with the same options has each row from: the rows of train, then of validation, then of test.
+
+    Returns:
+        a table with the columns part ("train", ...), sequence, frame, identity (as in the file, −1 for none), label (as in
+        load()), left, top, width, height (pixels, the image's upper left pixel being 1, 1). Within a part the rows
+        of a sequence are together and in the order of frames.
+
+    Raises InputError as load() does, but for frames, which it does not open.
+    """
+    given = _arguments(root, options)
+    videos = _both(given.pop("root"), given.pop("train"), given.pop("test"))
+    return table(Choice("mot", **{**given, "size": tuple(given["size"])}), *videos)
+
+
+def sequences(root: Path | None = None, part: Literal["train", "test"] = "test", **options) -> list[Sequence]:
+    """The videos that load() with the same options makes a part of. Raises InputError as load() does."""
+    given = _arguments(root, options)
+    return dict(zip(("train", "test"), _both(given["root"], given["train"], given["test"]), strict=True))[part]
+
+
+def crops(
+    sequence: Sequence, frame: int, boxes: pd.DataFrame | np.ndarray, size: tuple[int, int] = (64, 32)
+) -> torch.Tensor:
+    """Pictures of any boxes of a frame, as load() makes them: float32 (N, 3 · rows · columns) in [0, 1].
+
+    Args:
+        sequence: the video.
+        frame: number of the frame, from 1.
+        boxes: (N, 4) left, top, width, height, or a table with these columns, such as detections. A box that lies outside
+            the image as a whole gives a grey picture.
+        size: rows and columns of a picture.
+
+    Raises InputError where the frame is missing or broken.
+    """
+    values = boxes[list(BOX)].to_numpy() if isinstance(boxes, pd.DataFrame) else np.asarray(boxes)
+    return _observations(_cut(read_frame(sequence, frame), values.reshape(-1, 4), tuple(size)))
+
+
+def cache_root() -> Path:
+    """Folder of what is computed once: the environment variable FLATVAE_CACHE, else the user's cache folder."""
+    return Path(os.environ.get("FLATVAE_CACHE") or pooch.os_cache("flatvae")).expanduser()
+
+
+# What other data sets of videos share
+
+
+def assemble(choice: Choice, train: list[Sequence], test: list[Sequence]) -> Dataset:
+    """The data set of training and test sequences."""
+    rows, left_out = _table(choice, train, test)
+    videos = [*train, *test]
+    frames = {video.name: _digests(video, rows["frame"][rows["sequence"] == video.name]) for video in videos}
+    _check_apart(choice, train, test, frames)
+    pictures = np.empty((len(rows), 3, *choice.size), dtype=np.uint8)
+    for video in videos:
+        here = (rows["sequence"] == video.name).to_numpy()
+        pictures[here] = _cached(video, rows[here], choice, frames[video.name])
+    _report(choice, rows, left_out)
+    values, labels = {}, {}
+    for part in PARTS:
+        here = (rows["part"] == part).to_numpy()
+        values[part] = _observations(pictures[here])
+        labels[f"{part}_labels"] = torch.from_numpy(rows["label"].to_numpy()[here])
+    return Dataset(name=choice.dataset, likelihood="gaussian", shape=(3, *choice.size), **values, **labels)
+
+
+def table(choice: Choice, train: list[Sequence], test: list[Sequence]) -> pd.DataFrame:
+    """The table of boxes() of training and test sequences."""
+    return _table(choice, train, test)[0]
+
+
+# Which boxes, in which part
+
+
+def _arguments(root: Path | None, options: dict) -> dict:
+    """Arguments of load(), with its defaults for what is not given."""
+    bound = inspect.signature(load).bind(root, **options)
+    bound.apply_defaults()
+    return bound.arguments
+
+
+def _both(root: Path | None, train, test) -> tuple[list[Sequence], list[Sequence]]:
+    """The training and the test sequences."""
+    named = [*train, *test]
+    for option, names in (("train", train), ("test", test)):
+        if not names or not all(isinstance(name, str) and Path(name).name == name for name in names):
+            raise InputError(f"dataset mot: option {option} is {names!r}; it must name one or more sequences.")
+    twice = next((name for name in named if named.count(name) > 1), None)
+    if twice:
+        raise InputError(f"dataset mot: sequence {twice} is named twice; name each once, in train or in test.")
+    folder = data_root(root) / FOLDER
+    lost = [name for name in named if not (folder / name).is_dir()]
+    if lost:
+        found = f"dataset mot: sequence {', '.join(lost)} is missing in {folder}"
+        mend = f"get it from {SITE} (its licence, CC BY-NC-SA 3.0, does not let this project ship it)"
+        raise InputError(f"{found}; {mend} and put its folder with img1, gt and det there.")
+    return [read_sequence(folder / name) for name in train], [read_sequence(folder / name) for name in test]
+
+
+def _table(choice: Choice, train: list[Sequence], test: list[Sequence]) -> tuple[pd.DataFrame, Counter]:
+    """The table of boxes(), and how many boxes are left out for which reason."""
+    left_out = Counter()
+    generator = torch.Generator().manual_seed(choice.seed)
+    pieces = []
+    for video in train:
+        rows = _of_sequence(choice, video, left_out)
+        held_out = _held_out(choice, video, rows, generator)
+        alike = _alike(rows, video, held_out)
+        left_out["beside a held-out person"] += int(alike.sum())
+        rows["part"] = np.where(rows["identity"].isin(held_out), "validation", "train")
+        pieces.append(rows[~alike])
+    pieces += [_of_sequence(choice, video, left_out).assign(part="test") for video in test]
+    rows = pd.concat(pieces, ignore_index=True)
+    order = pd.Categorical(rows["part"], categories=PARTS).codes.argsort(kind="stable")
+    rows = rows.iloc[order].reset_index(drop=True)
+    for part in PARTS:
+        if not (rows["part"] == part).any():
+            raise choice.refusal(f"no box is left for the {part} part", "name other sequences, or set visibility lower")
+    rows["label"] = _labels(rows, [video.name for video in (*train, *test)])
+    return rows[list(COLUMNS)], left_out
+
+
+def _of_sequence(choice: Choice, video: Sequence, left_out: Counter) -> pd.DataFrame:
+    """Boxes of a sequence that are used, with sequence, frame, identity and box, in the order of frames."""
+    for kind, there in (("gt/gt.txt", video.ground_truth), ("det/det.txt", video.detections)):
+        needed = kind[0] == "g" or choice.source == "detections"
+        if needed and there is None:
+            raise choice.refusal(f"sequence {video.name} has no {kind}", f"put it into {video.folder}")
+    people = _detected if choice.source == "detections" else _annotated
+    rows = people(choice, video, left_out)
+    left, top, right, bottom = _pixels(rows[list(BOX)].to_numpy()).T
+    outside = (right <= 0) | (bottom <= 0) | (left >= video.width) | (top >= video.height)
+    left_out["outside the image"] += int(outside.sum())
+    rows = rows[~outside].sort_values(["frame", "identity"], kind="stable", ignore_index=True)
+    return rows[["frame", "identity", *BOX]].assign(sequence=video.name)
+
+
+def _annotated(choice: Choice, video: Sequence, left_out: Counter) -> pd.DataFrame:
+    """Rows of the ground truth that count and can be seen."""
+    rows = video.ground_truth[counted(video.ground_truth)]
+    left_out["not to be counted (flag 0, another class)"] += len(video.ground_truth) - len(rows)
+    if "visibility" not in rows:  # MOT15 does not tell it
+        return rows
+    seen = rows["visibility"] >= choice.visibility
+    left_out[f"less than {choice.visibility:g} visible"] += int((~seen).sum())
+    return rows[seen]
+
+
+def _detected(choice: Choice, video: Sequence, left_out: Counter) -> pd.DataFrame:
+    """Detections that the benchmark counts, with the identity of the pedestrian each is of, or NOBODY."""
+    kept = without_distractors(video.detections, video.ground_truth)
+    left_out["of a distractor"] += int((~kept).sum())
+    people = video.ground_truth[counted(video.ground_truth)]
+    rows = video.detections[kept]
+    matched = match(rows, people)
+    identity = np.append(people["identity"].to_numpy(), NOBODY)  # so that −1 finds NOBODY
+    return rows.assign(identity=identity[matched])
+
+
+def _held_out(choice: Choice, video: Sequence, rows: pd.DataFrame, generator: torch.Generator) -> list[int]:
+    """Identities of a training sequence that are for validation."""
+    sizes = rows["identity"][rows["identity"] != NOBODY].value_counts().sort_index()
+    if len(sizes) < _FEWEST:
+        found = f"sequence {video.name} has {len(sizes)} identities to be used"
+        raise choice.refusal(found, f"name one for training that has {_FEWEST} or more, or set visibility lower")
+    sizes = sizes.iloc[torch.randperm(len(sizes), generator=generator).numpy()]
+    enough = int((sizes.cumsum() < choice.validation * sizes.sum()).sum()) + 1
+    return sizes.index[: min(max(enough, 2), len(sizes) - 2)].tolist()
+
+
+def _alike(rows: pd.DataFrame, video: Sequence, held_out: list[int]) -> np.ndarray:
+    """Which rows (N,) of people who are not held out show much the same as the box of one who is."""
+    truth = video.ground_truth[counted(video.ground_truth)]
+    hidden = truth[truth["identity"].isin(held_out)].reset_index(drop=True)
+    others = rows[~rows["identity"].isin(held_out)]
+    pairs = others.reset_index()[["index", "frame"]].merge(hidden.reset_index()[["index", "frame"]], on="frame")
+    overlap = iou(edges(rows)[pairs["index_x"]], edges(hidden)[pairs["index_y"]])
+    alike = np.zeros(len(rows), dtype=bool)
+    alike[pairs["index_x"][overlap >= _ALIKE]] = True
+    return alike
+
+
+def _labels(rows: pd.DataFrame, names: list[str]) -> np.ndarray:
+    """Label of each row (N,), int64."""
+    place = {name: at for at, name in enumerate(names)}
+    who = list(zip(rows["sequence"].map(place), rows["identity"], strict=True))
+    known = {key: at for at, key in enumerate(sorted({key for key in who if key[1] != NOBODY}))}
+    return np.array([known.get(key, NOBODY) for key in who], dtype=np.int64)
+
+
+def _check_apart(choice: Choice, train: list[Sequence], test: list[Sequence], frames: dict) -> None:
+    """Raise InputError where a frame is in a training and in a test sequence: MOT16 and MOT17 are the same videos."""
+    owner = {digest: video.name for video in train for digest in frames[video.name].values()}
+    for video in test:
+        for digest in frames[video.name].values():
+            if digest in owner:
+                found = f"sequences {owner[digest]} (train) and {video.name} (test) have a frame in common"
+                raise choice.refusal(found, "they are the same video, name one of them")
+
+
+def _report(choice: Choice, rows: pd.DataFrame, left_out: Counter) -> None:
+    sizes = ", ".join(f"{(rows['part'] == part).sum()} {part}" for part in PARTS)
+    reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items() if count) or "none"
+    people = rows["label"][rows["label"] != NOBODY].nunique()
+    print(f"dataset {choice.dataset}: {sizes} boxes of {people} identities; left out: {reasons}", flush=True)
+
+
+# Pictures
+
+
+def _observations(pictures: np.ndarray) -> torch.Tensor:
+    """uint8 (N, 3, rows, columns) -> float32 (N, D) in [0, 1]."""
+    return torch.from_numpy(pictures).flatten(1).float().div_(255)
+
+
+def _pixels(boxes: np.ndarray) -> np.ndarray:
+    """Boxes (N, 4) of the benchmark -> left, top, right, bottom (N, 4) in whole pixels from 0, right and bottom excluded."""
+    low = boxes[:, :2] - 1
+    corners = np.rint(np.concatenate([low, low + boxes[:, 2:]], axis=1)).clip(-(2**31), 2**31).astype(np.int64)
+    corners[:, 2:] = np.maximum(corners[:, 2:], corners[:, :2] + 1)
+    return corners
+
+
+def _cut(image: Image.Image, boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Pictures (N, 3, rows, columns), uint8, of boxes (N, 4) of an image."""
+    pictures = np.full((len(boxes), *size, 3), PADDING, dtype=np.uint8)
+    for picture, box in zip(pictures, _pixels(boxes).tolist(), strict=True):
+        _letterbox(image, box, picture)
+    return np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))
+
+
+def _letterbox(image: Image.Image, box: list[int], picture: np.ndarray) -> None:
+    """Draw a box of an image, left, top, right, bottom, into the middle of a grey picture (rows, columns, 3)."""
+    left, top, right, bottom = box
+    inside = (max(left, 0), max(top, 0), min(right, image.width), min(bottom, image.height))
+    if inside[0] >= inside[2] or inside[1] >= inside[3]:
+        return
+    rows, columns = picture.shape[:2]
+    width, height = right - left, bottom - top
+    if width * rows > height * columns:
+        wide, high = columns, max(1, round(height / width * columns))
+    else:
+        wide, high = max(1, round(width / height * rows)), rows
+    x, y = round((columns - wide) * 0.5), round((rows - high) * 0.5)
+    # where the part inside the image comes to lie, at least a pixel of it
+    x0, x1 = _between(x, inside[0] - left, inside[2] - left, wide / width)
+    y0, y1 = _between(y, inside[1] - top, inside[3] - top, high / height)
+    part = image.crop(inside).resize((x1 - x0, y1 - y0), Image.Resampling.BILINEAR)
+    picture[y0:y1, x0:x1] = np.asarray(part)
+
+
+def _between(start: int, first: int, last: int, scale: float) -> tuple[int, int]:
+    """Pixels of the picture that the pixels first to last of a box are drawn to."""
+    low = math.floor(first * scale + 0.5)
+    high = max(math.floor(last * scale + 0.5), low + 1)
+    return start + low, start + high
+
+
+# Cache
+
+
+def _digests(video: Sequence, needed: pd.Series) -> dict[int, str]:
+    """sha256 of each frame that is needed. Raises InputError where frames are missing."""
+    numbers = sorted(set(needed.tolist()))
+    lost = [number for number in numbers if number not in video.frames]
+    if lost:
+        raise missing_frames(video, lost)
+    try:
+        return {number: hashlib.sha256(video.frames[number].read_bytes()).hexdigest() for number in numbers}
+    except OSError as error:
+        raise InputError(f"{video.folder}: a frame cannot be read ({_line(error)}); give files that can be.") from error
+
+
+def _cached(video: Sequence, rows: pd.DataFrame, choice: Choice, frames: dict[int, str]) -> np.ndarray:
+    """Pictures (N, 3, rows, columns), uint8, of a sequence's boxes: those on disk, or made and put there.
+
+    The file's name is a hash of all that the pictures depend on, so another frame, box or option has another file.
+    """
+    content = [_CODE, PIL.__version__, choice.size, frames, rows[["frame", *BOX]].to_numpy().tolist()]
+    key = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:24]
+    path = cache_root() / "crops" / f"{video.name}-{key}.npz"
+    shape = (len(rows), 3, *choice.size)
+    try:
+        with np.load(path, allow_pickle=False) as file:  # the zip's checksum tells whether it is whole
+            pictures = file["pictures"]
+        if pictures.dtype == np.uint8 and pictures.shape == shape:
+            return pictures
+    except _UNREADABLE:
+        pass  # missing or damaged: it is made anew
+    pictures = np.empty(shape, dtype=np.uint8)
+    for frame, at in rows.reset_index(drop=True).groupby("frame").indices.items():
+        pictures[at] = _cut(read_frame(video, frame), rows[list(BOX)].to_numpy()[at], choice.size)
+    _keep(choice, path, pictures)
+    return pictures
+
+
+def _keep(choice: Choice, path: Path, pictures: np.ndarray) -> None:
+    """Write pictures to disk, whole or not at all: several jobs may do it at once."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as scratch:
+            np.savez(Path(scratch) / path.name, pictures=pictures)
+            os.replace(Path(scratch) / path.name, path)
+    except OSError as error:
+        mend = "set the environment variable FLATVAE_CACHE to a folder that can be written"
+        raise choice.refusal(f"{path} cannot be written ({_line(error)})", mend) from error
+
+
+def _line(error: Exception) -> str:
+    """An error's text on one line, cut to a bearable length."""
+    return " ".join((str(error) or type(error).__name__).split())[:120]
