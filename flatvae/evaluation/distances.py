@@ -80,9 +80,9 @@ def _groups(dataset) -> list[Tensor]:
 
 
 def _centres(dataset, codes: Tensor) -> Tensor:
-    """Of every group the code nearest to the group's mean: (N, n) -> (K, n)."""
-    means = [codes[group].mean(0) for group in _groups(dataset)]
-    return torch.stack([codes[(codes - mean).norm(dim=1).argmin()] for mean in means])
+    """Of every group its code nearest to its mean: (N, n) -> (K, n)."""
+    own = [codes[group] for group in _groups(dataset)]
+    return torch.stack([group[(group - group.mean(0)).norm(dim=1).argmin()] for group in own])
 
 
 def _drawn(model, centres: Tensor, distance) -> dict[str, np.ndarray]:

@@ -87,6 +87,9 @@ def test_centres_stand_for_every_class_or_for_quarters_of_the_factor():
     labels = torch.arange(300) % 3
     _, arrays = run(lambda z: z @ torch.eye(2, 3, dtype=z.dtype), data(test_labels=labels))
     assert arrays["centres"].shape == (3, 2)
+    own = data().test[:, :2].numpy()
+    for label, centre in enumerate(arrays["centres"]):  # a code of its own class, though all the means nearly coincide
+        assert (own[labels.numpy() == label] == centre).all(1).any()
     assert len(arrays["curves"]) == 3
     np.testing.assert_array_equal(arrays["curves"][:, 0], arrays["centres"][[0, 0, 1]])
     np.testing.assert_allclose(arrays["curves"][:, -1], arrays["centres"][[1, 2, 2]], atol=1e-6)
