@@ -14,7 +14,13 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 CONDA_NAMES = {"pytorch": "torch", "snakemake-minimal": "snakemake"}
-MODULES = {"sklearn": "scikit-learn", "yaml": "pyyaml", "jsonschema": "snakemake", "jinja2": "snakemake"}
+MODULES = {
+    "sklearn": "scikit-learn",
+    "PIL": "pillow",
+    "yaml": "pyyaml",
+    "jsonschema": "snakemake",
+    "jinja2": "snakemake",
+}
 
 
 def pyproject() -> dict:

@@ -148,9 +148,8 @@ def read_frame(sequence: Sequence, number: int) -> Image.Image:
 def missing_frames(sequence: Sequence, numbers: Iterable[int]) -> InputError:
     """The error of frames that are needed and not there."""
     numbers = sorted(numbers)
-    example = f"img1/{numbers[0]:06d}.jpg"
     found = (
-        f"{sequence.folder}: {len(numbers)} frame(s) that are needed of {sequence.length} are missing ({example} first)"
+        f"{sequence.folder}: {len(numbers)} needed frame(s) of {sequence.length} are missing, number {numbers[0]} first"
     )
     return InputError(f"{found}; put them there, or name another sequence.")
 
@@ -179,11 +178,11 @@ def match(detections: pd.DataFrame, ground_truth: pd.DataFrame) -> np.ndarray:
     Frame by frame the assignment of greatest summed intersection over union, among pairs of at least SAME.
     """
     matched = np.full(len(detections), -1)
-    truth_of = {frame: np.asarray(rows) for frame, rows in _rows_of_frames(ground_truth).items()}
-    for frame, rows in _rows_of_frames(detections).items():
+    truth_of = ground_truth.groupby("frame").indices  # positions of each frame's rows
+    for frame, rows in detections.groupby("frame").indices.items():
         if frame in truth_of:
             others = truth_of[frame]
-            overlap = iou(_edges(detections, rows)[:, None], _edges(ground_truth, others)[None])  # (n, m)
+            overlap = iou(edges(detections.iloc[rows])[:, None], edges(ground_truth.iloc[others])[None])  # (n, m)
             overlap[overlap < SAME - np.finfo(float).eps] = 0
             chosen, theirs = linear_sum_assignment(-overlap)
             real = overlap[chosen, theirs] > 0
@@ -201,17 +200,8 @@ def iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 def edges(table: pd.DataFrame) -> np.ndarray:
     """Left, top, right, bottom (N, 4) of a table's boxes."""
-    return _edges(table, np.arange(len(table)))
-
-
-def _edges(table: pd.DataFrame, rows: np.ndarray) -> np.ndarray:
-    boxes = table[list(BOX)].to_numpy(dtype=np.float64)[rows]
+    boxes = table[list(BOX)].to_numpy(dtype=np.float64)
     return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
-
-
-def _rows_of_frames(table: pd.DataFrame) -> dict[int, np.ndarray]:
-    """Positions of each frame's rows."""
-    return table.groupby("frame").indices
 
 
 # Writing
@@ -291,12 +281,7 @@ def _from_frames(folder: Path) -> dict:
     if gap is not None:
         found = f"{folder} has no seqinfo.ini, and img1/{gap:06d}.jpg is missing"
         raise InputError(f"{found}; put the frame there, or a seqinfo.ini that tells how long the video is.")
-    try:
-        with Image.open(frames[1]) as image:
-            width, height = image.size
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        found = f"{frames[1]} is damaged or no image ({_line(error)})"
-        raise InputError(f"{found}; give the frame as it was published.") from error
+    width, height = _image(frames[1]).size
     return {"width": width, "height": height, "rate": None, "length": len(frames), "frames": frames}
 
 
@@ -325,6 +310,17 @@ def _frames(folder: Path, extension: str) -> dict[int, Path]:
         return {}
     paths = (path for path in folder.iterdir() if path.suffix == extension and path.stem.isdecimal())
     return dict(sorted((int(path.stem), path) for path in paths))
+
+
+def _image(path: Path) -> Image.Image:
+    """An image file in RGB."""
+    try:
+        with Image.open(path) as file:
+            return file.convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(
+            f"{path} is damaged or no image ({_line(error)}); give the frame as it was published."
+        ) from error
 
 
 def _read_boxes(path: Path, columns: dict[int, tuple], length: int) -> tuple[pd.DataFrame, list[int]]:

@@ -25,7 +25,7 @@ import pandas as pd
 
 from flatvae.errors import InputError
 from flatvae.reporting.statistics import Interval, t_interval
-from flatvae.reporting.tables import format_cell
+from flatvae.reporting.tables import fixed, format_cell
 
 COLUMNS = ["claim", "dataset", "statement", "test", "effect", "low", "high", "n", "verdict", "note", "evidence"]
 SUPPORTED, NOT_SUPPORTED, INCONCLUSIVE = VERDICTS = "supported", "not supported", "inconclusive"
@@ -339,8 +339,17 @@ def to_markdown(ledger: pd.DataFrame) -> str:
 
 
 def _number(row: pd.Series) -> str:
-    """An effect as «1.04 [1.01, 1.07]», alone where it has no interval."""
-    mean, low, high = (format_cell(row[end], math.nan, math.nan) for end in ("effect", "low", "high"))
+    """An effect as «1.04 [1.01, 1.07]», alone where it has no interval.
+
+    Three significant digits, and more where the interval is narrower than these tell.
+    """
+    _, low, high = ends = [row[end] for end in ("effect", "low", "high")]
+    largest = max(map(abs, ends))
+    if math.isnan(low) or not high > low or not 1e-3 <= largest < 1e5:
+        mean, low, high = (format_cell(end, math.nan, math.nan) for end in ends)
+    else:
+        decimals = max(2 - math.floor(math.log10(largest)), -math.floor(math.log10(high - low)))
+        mean, low, high = (fixed(end, decimals, trim=True) for end in ends)
     return mean if math.isnan(row["low"]) else f"{mean} [{low}, {high}]"
 
 

@@ -191,8 +191,8 @@ def format_cell(mean: float, low: float, high: float) -> str:
     power = f"·10{_superscript(shift)}" if shift else ""
     mean, half = mean / 10.0**shift, half / 10.0**shift
     if not half:
-        return _fixed(mean, 2 - exponent + shift, trim=True) + power
-    text = f"{_fixed(mean, _decimals(mean, half))} ± {_fixed(half, _decimals(mean, half))}"
+        return fixed(mean, 2 - exponent + shift, trim=True) + power
+    text = f"{fixed(mean, _decimals(mean, half))} ± {fixed(half, _decimals(mean, half))}"
     return f"({text}){power}" if power else text
 
 
@@ -202,7 +202,8 @@ def _decimals(mean: float, half: float) -> int:
     return digits - 1 - lead
 
 
-def _fixed(value: float, decimals: int, trim: bool = False) -> str:
+def fixed(value: float, decimals: int, trim: bool = False) -> str:
+    """A number with so many decimals (< 0: rounded before the point), without zeros at the end where ``trim``."""
     text = f"{round(value, decimals) + 0.0:.{max(decimals, 0)}f}"
     if trim and "." in text:
         text = text.rstrip("0").rstrip(".")

@@ -392,6 +392,14 @@ def test_markdown(made):
     )
 
 
+def test_a_narrow_interval_has_the_digits_that_tell_its_ends_apart():
+    numbers = frame(rows("a", [0.9995, 0.9997, 0.9998, 0.9999, 0.99965]))
+    text = claims.to_markdown(
+        claims.ledger(numbers, None, {"1": claim(direction="at_least", threshold=0.98)}, ["pendulum"])
+    )
+    assert "| 0.9997 [0.9995, 0.9999] |" in text
+
+
 def test_written_files_keep_every_digit_and_leave_empty_what_is_not_there(made, tmp_path):
     claims.write(made, tmp_path / "claims.v1")
     read = pd.read_csv(tmp_path / "claims.v1.csv", dtype=str, keep_default_na=False)

@@ -82,7 +82,7 @@ MISTAKES = [
     ({"results_dir": REMOVE}, "config: the config lacks results_dir; add it"),
     ({"datasets": {"pendulum": {"train": 5}}}, "config: datasets.pendulum.train is not a key that exists; there are "),
     ({"datasets": {"pendulum": {"options": {"noize": 1}}}}, "config: datasets.pendulum.options: 'noize' does not exist; there are "),
-    ({"datasets": {"mine": {"training": {}}}}, "config: datasets.mine: the loader 'mine' does not exist; there are arrays, digits"),
+    ({"datasets": {"mine": {"training": {}}}}, "config: datasets.mine: the loader 'mine' does not exist; there are arrays"),
     ({"datasets": {"pendulum": {"training": {"bound": 0}}}}, "config: datasets.pendulum.training.bound is 0; it must be > 0"),
     ({"datasets": {"pendulum": {"training": {"step": 5}}}}, "config: datasets.pendulum.training: the hyperparameter 'step' does not"),
     ({"datasets": {"pendulum": {"training": {"bound": REMOVE}}}}, "config: datasets.pendulum.training lacks bound; add it"),
