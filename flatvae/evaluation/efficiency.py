@@ -5,9 +5,9 @@ For a gallery of N codes of training data, N growing, and 10 neighbours each of 
 queries as the data set has test data. By distance ``euclidean`` (a k-d tree on the codes) and ``geodesic``: its own
 search (see ``baselines.geodesic.NeighbourIndex``), and with the prefix ``graph_`` Dijkstra on the graph whose nodes are the
 gallery. The same without ``_at_<N>`` is for the largest N; ``query_ratio`` and ``graph_query_ratio`` are by the Euclidean
-query time of the same model there. ``step_seconds``: a training step of all seeds together, per seed; ``step_ratio``: by
-that of the first method. ``peak_memory_mb``: of the process while a model's searches ran (no value where the system does
-not tell).
+query time of the same model there. ``step_seconds``: a training step of all seeds together, per seed, measured as often as
+there are seeds; ``step_ratio``: by that of the first method. ``peak_memory_mb``: of the process while a model's searches
+ran (no value where the system does not tell).
 
 Numbers differ from run to run: they stand in efficiency.csv, never in metrics.csv.
 """
@@ -108,6 +108,22 @@ def search_times(model, dataset, distance_at: Callable, sizes: list[int], querie
     return rows + largest + ratios
 
 
+def _step_rows(dataset, trainings: Mapping[str, Mapping]) -> list[tuple]:
+    """Training step of every method, measured as often as there are seeds, which number the repetitions."""
+    rows = []
+    for repetition in range(max(training["n_seeds"] for training in trainings.values())):
+        # interleaved, so that a disturbance does not meet one method alone
+        steps = {
+            method: seconds_per_step(dataset=dataset, steps=_STEPS, **training) / training["n_seeds"]
+            for method, training in trainings.items()
+        }
+        first = next(iter(steps.values()))
+        for method, value in steps.items():
+            rows.append((method, "", "efficiency", "step_seconds", repetition, value))
+            rows.append((method, "", "efficiency", "step_ratio", repetition, value / first))
+    return rows
+
+
 def measure(
     paths: Mapping[str, str | Path],
     dataset,
@@ -139,14 +155,5 @@ def measure(
             found += [("", metric, value) for metric, value in _peak_memory_mb().items()]
             rows += [(method, name, "efficiency", metric, seed, value) for name, metric, value in found]
             print(f"{dataset.name}/{method} seed {seed}: searches measured", flush=True)
-    steps = {}
-    for _ in range(_REPEATS):  # interleaved, so that a disturbance does not meet one method alone
-        for method, training in trainings.items():
-            value = seconds_per_step(dataset=dataset, steps=_STEPS, **training) / training["n_seeds"]
-            steps.setdefault(method, []).append(value)
-    first = statistics.median(next(iter(steps.values())))
-    for method, values in steps.items():
-        value = statistics.median(values)
-        rows.append((method, "", "efficiency", "step_seconds", 0, value))
-        rows.append((method, "", "efficiency", "step_ratio", 0, value / first))
+    rows += _step_rows(dataset, trainings)
     return pd.DataFrame(rows, columns=["method", "distance", "task", "metric", "seed", "value"])
