@@ -59,13 +59,13 @@ CAPTIONS = {
     "distances": "Between 100 random pairs of test codes: length of the geodesic over that of the straight line, median relative "
     "error of the scaled Euclidean distance against it, and by what share the neighbour graph alone is longer, with its k "
     "and the edges that had to join it.",
-    "interpolation": "Straight latent lines between 100 random pairs of test codes, decoded: mean norm of the second difference "
-    "over the length, and coefficient of variation of the velocity.",
+    "interpolation": "Straight latent lines between 100 random pairs of test codes, decoded: mean norm of the second difference, "
+    "times (T − 1)² for T points, over the length, and coefficient of variation of the velocity.",
     "likelihood": "−log p(x) of test data by importance sampling in nats, its Monte-Carlo standard error, and the median "
     "number of effective samples.",
     "efficiency": "Seconds, in one process on one thread, with the largest gallery: per query of 10 neighbours, over the "
     "Euclidean query, to build, and with the building spread over as many queries as there are test data (graph: Dijkstra on "
-    "the graph of the gallery); a training step per seed, and over the first method's; peak memory of the process in MB.",
+    "the graph of the gallery); a training step per seed, and over the first method's; the most memory that a model's searches took, in MB.",
 }
 
 KEYS = ["dataset", "method", "distance"]

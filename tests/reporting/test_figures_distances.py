@@ -234,7 +234,12 @@ def test_efficiency_names_only_the_distances_that_it_draws():
     frame = efficiency_frame()
     frame = frame[~frame["metric"].str.startswith("graph_")]
     legend = figures.efficiency(frame, "title").axes[3].get_legend()
-    assert [text.get_text() for text in legend.get_texts()] == ["vae", "flat_vae", "geodesic, refined", "Euclidean"]
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "vae",
+        "flat_vae",
+        "geodesic (chord filter)",
+        "Euclidean",
+    ]
 
 
 def test_efficiency_says_which_panel_has_no_rows():

@@ -17,7 +17,7 @@ rule metrics:
 
 rule efficiency_csv:
     input:
-        expand(f"{OUT}/{{dataset}}/efficiency.csv", dataset=DATASETS),
+        expand(f"{OUT}/{{dataset}}/times.csv", dataset=DATASETS),
     output:
         f"{OUT}/efficiency.csv",
     log:

@@ -30,7 +30,7 @@ rule efficiency:
         data=f"{OUT}/{{dataset}}/data.json",
         models=expand(f"{OUT}/{{{{dataset}}}}/{{method}}/model.safetensors", method=METHODS),
     output:
-        f"{OUT}/{{dataset}}/efficiency.csv",
+        f"{OUT}/{{dataset}}/times.csv",
     log:
         f"{OUT}/{{dataset}}/logs/efficiency.log",
     conda:

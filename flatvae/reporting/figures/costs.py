@@ -25,7 +25,7 @@ from flatvae.reporting.figures._common import (
 
 _TIMING = r"^(?P<graph>graph_)?(?P<what>query|amortised)_seconds_at_(?P<points>\d+)$"
 _KINDS = {
-    "geodesic": ("geodesic, refined", GEODESIC.line),
+    "geodesic": ("geodesic (chord filter)", GEODESIC.line),
     "graph": ("geodesic, on the graph alone", (0, (1, 1))),
     "euclidean": ("Euclidean", STRAIGHT.line),
 }

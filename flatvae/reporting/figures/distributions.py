@@ -88,7 +88,7 @@ def interpolation(methods: Mapping[str, Arrays], title: str) -> Figure:
         figure, axes = _panels(methods, "second_difference", 1, 2, title)
         for panel, name in zip(axes[0], ("second_difference", "velocity_cv"), strict=True):
             _on_log_axis(panel, {m: np.asarray(a[name], float) for m, a in methods.items()}, reference=None)
-        axes[0, 0].set(xlabel="second difference / curve length")
+        axes[0, 0].set(xlabel="second difference · (T − 1)² / curve length")
         axes[0, 1].set(xlabel="step length: standard deviation / mean")
         _explain(figure)
     return figure
