@@ -91,7 +91,7 @@ class GeodesicDistance:
         if not 1 <= n_neighbours < len(self.nodes):
             raise InputError(
                 f"geodesic: n_neighbours is {n_neighbours} with {len(self.nodes)} distinct nodes; it must be at least 1 and "
-                "less than the nodes"
+                "less than the nodes (where there should be more, the encoder gives different data one code)"
             )
         self.n_neighbours = n_neighbours
         self.iterations = iterations

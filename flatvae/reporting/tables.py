@@ -65,7 +65,8 @@ CAPTIONS = {
     "number of effective samples.",
     "efficiency": "Seconds, in one process on one thread, with the largest gallery: per query of 10 neighbours, over the "
     "Euclidean query, to build, and with the building spread over as many queries as there are test data (graph: Dijkstra on "
-    "the graph of the gallery); a training step per seed, and over the first method's; the most memory that a model's searches took, in MB.",
+    "the graph of the gallery); a training step per seed, and over the first method's; the most memory that a model's "
+    "searches took, in MB.",
 }
 
 KEYS = ["dataset", "method", "distance"]

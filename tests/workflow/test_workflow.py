@@ -300,6 +300,23 @@ def test_own_data_without_labels_beside_a_method_that_loses_every_seed(smoke, tm
     assert (results / "figures" / "mine_latent_map.png").is_file()
 
 
+def test_a_run_that_loses_every_seed_of_every_method_ends_with_tables_and_figures_that_say_so(smoke, tmp_path):
+    change = {
+        "results_dir": "results/all_lost",
+        "run": {"methods": ["vae"], "tasks": ["reconstruction"]},
+        "methods": {"vae": {"learning_rate": 1e30}},
+    }
+    run = smoke.smoke(overlays=(overlay(tmp_path, change),))
+    assert run.returncode == 0, run.stdout[-3000:]
+    results = smoke.folder / "results" / "all_lost"
+    assert {p.stem for p in (results / "figures").glob("*.png")} == {
+        "pendulum_training_curves",
+        "pendulum_reconstructions",
+    }
+    assert "No data set and method of this run has numbers" in (results / "tables" / "reconstruction.md").read_text()
+    assert "no rows of task" in (results / "claims.md").read_text()
+
+
 def test_a_checkpoint_of_another_method_is_refused(smoke, tmp_path):
     change = overlay(tmp_path, {"results_dir": "results/swapped", "run": {"methods": ["vae"], "tasks": ["flatness"]}})
     results = smoke.folder / "results"

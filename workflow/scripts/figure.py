@@ -16,7 +16,8 @@ with job(snakemake):
     if kind == "training_curves":
         histories = {method: pd.read_csv(path) for method, path in paths.items()}
         histories = {method: rows for method, rows in histories.items() if len(rows)}
-        figure = figures.training_curves(histories, snakemake.params.bound, title)
+        draw = {"training_curves": lambda: figures.training_curves(histories, snakemake.params.bound, title)}
+        drawn = histories
     else:
         arrays = {method: dict(np.load(path)) for method, path in paths.items()}
         arrays = {
@@ -32,5 +33,6 @@ with job(snakemake):
             "distances": lambda: figures.distances(arrays, title),
             "interpolation": lambda: figures.interpolation(arrays, title),
         }
-        figure = draw[kind]()
+        drawn = arrays
+    figure = draw[kind]() if drawn else figures.note("Every seed of every method became non-finite.", title)
     figures.save(figure, Path(snakemake.output.png).with_suffix(""))

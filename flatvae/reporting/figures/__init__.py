@@ -5,7 +5,7 @@ Where the arrays of a method have `seeds` (S,), these name its seeds (a frozen s
 Figures are made without pyplot: there is no global state and nothing to close, and Agg draws them on any machine.
 """
 
-from flatvae.reporting.figures._common import method_style, save
+from flatvae.reporting.figures._common import method_style, note, save
 from flatvae.reporting.figures.costs import efficiency
 from flatvae.reporting.figures.distributions import distances, flatness, interpolation, normalised_factor
 from flatvae.reporting.figures.latent import equidistance, latent_map
@@ -26,6 +26,7 @@ __all__ = [
     "method_style",
     "nearest_frames",
     "normalised_factor",
+    "note",
     "poses",
     "reconstructions",
     "save",

@@ -80,6 +80,14 @@ def new_figure(width: float, height: float, title: str, layout: str = "constrain
     return figure
 
 
+def note(text: str, title: str) -> Figure:
+    """A figure that has nothing to draw, and says why."""
+    with mpl.rc_context(RC):
+        figure = new_figure(4.5, 1.2, title)
+        figure.text(0.5, 0.4, text, ha="center", va="center", wrap=True)
+    return figure
+
+
 def check(methods: Mapping, needed: Sequence[str], what: str) -> None:
     """Raise InputError on no methods and on a method that lacks an array (or a column)."""
     if not methods:
