@@ -6,9 +6,9 @@ queries as the data set has test data. By distance ``euclidean`` (a k-d tree on 
 search (see ``baselines.geodesic.NeighbourIndex``), and with the prefix ``graph_`` Dijkstra on the graph whose nodes are the
 gallery. The same without ``_at_<N>`` is for the largest N; ``query_ratio`` and ``graph_query_ratio`` are by the Euclidean
 query time of the same model there. ``step_seconds``: a training step of all seeds together, per seed, measured as often as
-there are seeds; ``step_ratio``: by that of the first method. ``peak_memory_mb``: the most that a model's searches held
-above what the process held before (no value where the system does not tell). A call of the k-d tree has 2,000 queries or
-more, of the geodesic searches as many as the config says: their own cost is far above that of a call.
+there are seeds; ``step_ratio``: by that of the first method. ``peak_memory_mb``: the most that the process held during
+a model's searches above what it held before the first (no value where the system does not tell). A call of the k-d tree has
+2,000 queries or more, of the geodesic searches as many as the config says: their own cost is far above that of a call.
 
 Numbers differ from run to run: they stand in efficiency.csv, never in metrics.csv.
 """
@@ -57,15 +57,14 @@ def _memory_mb(field: str) -> float | None:
     return int(line.split()[1]) / 1024
 
 
-def _memory_of(function: Callable) -> tuple[object, dict[str, float]]:
-    """What a call returned, and its peak memory above that before it, where the system tells."""
-    before = _memory_mb("VmRSS")
+def _peak_of(function: Callable, before: float | None) -> tuple[object, dict[str, float]]:
+    """What a call returned, and the process's peak memory meanwhile above what it held before, where the system tells."""
     try:
         _CLEAR.write_text("5")  # the peak starts anew
     except OSError:  # no Linux, or not allowed
         return function(), {}
     result, peak = function(), _memory_mb("VmHWM")
-    return result, {} if peak is None or before is None else {"peak_memory_mb": peak - before}
+    return result, {} if peak is None or before is None else {"peak_memory_mb": max(0.0, peak - before)}
 
 
 def _search_times(codes: Tensor, asked: Tensor, distance_at: Callable) -> dict[tuple[str, str], tuple[float, float]]:
@@ -154,14 +153,15 @@ def measure(
         columns method, distance, task, metric, seed, value.
     """
     sizes = sorted({min(size, len(dataset.train)) for size in sizes})
-    rows = []
+    rows, before = [], _memory_mb("VmRSS")  # before any search: memory that is free again is not given back at once
     for method, path in paths.items():
         for seed in finite_seeds(path):
             model = load(path, seed)
-            found, memory = _memory_of(
+            found, memory = _peak_of(
                 lambda model=model: search_times(
                     model, dataset, lambda nodes: distance_at(model, nodes), sizes, queries
-                )
+                ),
+                before,
             )
             found += [("", metric, value) for metric, value in memory.items()]
             rows += [(method, name, "efficiency", metric, seed, value) for name, metric, value in found]
