@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusal import refused
 from scipy.spatial.transform import Rotation
 
 from flatvae.datasets import _acclaim
@@ -87,16 +88,6 @@ root 1 2 4 0 0 -10
 upper 12 22
 lower +.5
 """
-
-
-def refused(call, *arguments) -> str:
-    """The one sentence with which a call is refused."""
-    with pytest.raises(InputError) as caught:
-        call(*arguments)
-    sentence = str(caught.value)
-    assert "\n" not in sentence
-    assert sentence.endswith(".")
-    return sentence
 
 
 def written(path: Path, content: str | bytes) -> Path:

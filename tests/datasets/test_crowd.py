@@ -9,30 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from refusal import refused
 
 from flatvae import datasets
 from flatvae.datasets import PARTS, crowd, mot
 from flatvae.datasets._motchallenge import BOX, counted, edges, match, read_frame
-from flatvae.errors import InputError
 
 SMALL = {"sequences": 2, "frames": 12, "people": 6}
-
-
-@pytest.fixture(autouse=True)
-def cache(monkeypatch, tmp_path) -> Path:
-    """A cache of each test's own."""
-    monkeypatch.setenv("FLATVAE_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-def refused(call, *arguments, **options) -> str:
-    """The one sentence with which a call is refused."""
-    with pytest.raises(InputError) as caught:
-        call(*arguments, **options)
-    sentence = str(caught.value)
-    assert "\n" not in sentence
-    assert sentence.endswith(".")
-    return sentence
 
 
 def files(folder: Path) -> dict[str, bytes]:

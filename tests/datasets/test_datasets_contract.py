@@ -9,26 +9,16 @@ import sys
 import numpy as np
 import pytest
 import torch
+from refusal import refused
 
 from flatvae import datasets
 from flatvae.datasets import PARTS, Dataset
-from flatvae.errors import InputError
 
 SMALL = {
     "pendulum": {"train": 40, "validation": 12, "test": 20},
     "digits": {"validation": 100, "test": 100},
     "arrays": {"likelihood": "bernoulli"},
 }
-
-
-def refused(call, *arguments, **options) -> str:
-    """The one sentence with which a call is refused."""
-    with pytest.raises(InputError) as caught:
-        call(*arguments, **options)
-    sentence = str(caught.value)
-    assert "\n" not in sentence
-    assert sentence.endswith(".")
-    return sentence
 
 
 @pytest.fixture(params=sorted(SMALL))

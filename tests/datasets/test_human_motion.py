@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from refusal import refused
 
 from flatvae import datasets
 from flatvae.datasets import PARTS, human_motion
-from flatvae.errors import InputError
 
 ROOT = Path(os.environ.get("FLATVAE_DATA") or Path(__file__).parents[2].parent / "shared" / "data")
 CMU = ROOT / "cmu_mocap"
@@ -76,16 +76,6 @@ def load(root: Path, **options) -> datasets.Dataset:
 
 def frames(root: Path, **options):
     return human_motion.frames(root, **{"trials": TRIALS, **options})
-
-
-def refused(call, *arguments, **options) -> str:
-    """The one sentence with which a call is refused."""
-    with pytest.raises(InputError) as caught:
-        call(*arguments, **options)
-    sentence = str(caught.value)
-    assert "\n" not in sentence
-    assert sentence.endswith(".")
-    return sentence
 
 
 @functools.cache

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import requests
 import torch
+from refusal import refused
 
 from flatvae import datasets
 from flatvae.datasets import mnist
-from flatvae.errors import InputError
 
 ROOT = Path(os.environ.get("FLATVAE_DATA") or Path(__file__).parents[2].parent / "shared" / "data")
 LABELS = "t10k-labels-idx1-ubyte.gz"
@@ -26,16 +26,6 @@ needs_mnist = pytest.mark.skipif(
 # Class counts of the original, 0 to 9.
 TRAIN_COUNTS = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
 TEST_COUNTS = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
-
-
-def refused(call, *arguments, **options) -> str:
-    """The one sentence with which a call is refused."""
-    with pytest.raises(InputError) as caught:
-        call(*arguments, **options)
-    sentence = str(caught.value)
-    assert "\n" not in sentence
-    assert sentence.endswith(".")
-    return sentence
 
 
 def idx(array) -> bytes:

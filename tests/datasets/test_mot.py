@@ -12,6 +12,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image, ImageOps
+from refusal import refused
 
 from flatvae import datasets
 from flatvae.datasets import PARTS, mot
@@ -25,7 +26,6 @@ from flatvae.datasets._motchallenge import (
     read_frame,
     write_sequence,
 )
-from flatvae.errors import InputError
 
 ROOT = Path(os.environ.get("FLATVAE_DATA") or Path(__file__).parents[2].parent / "shared" / "data")
 SEQUENCES = {"TUD-Campus": 71, "TUD-Stadtmitte": 179, "ETH-Sunnyday": 354}
@@ -38,23 +38,6 @@ needs_mot17 = pytest.mark.skipif(
     reason="the MOT17 ground truth is not there: set FLATVAE_DATA to a folder that holds mot/",
 )
 GREY = mot.PADDING
-
-
-@pytest.fixture(autouse=True)
-def cache(monkeypatch, tmp_path) -> Path:
-    """A cache of each test's own."""
-    monkeypatch.setenv("FLATVAE_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-def refused(call, *arguments, **options) -> str:
-    """The one sentence with which a call is refused."""
-    with pytest.raises(InputError) as caught:
-        call(*arguments, **options)
-    sentence = str(caught.value)
-    assert "\n" not in sentence
-    assert sentence.endswith(".")
-    return sentence
 
 
 PEOPLE = 6

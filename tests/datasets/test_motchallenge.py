@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from refusal import refused
 
 from flatvae.datasets import _motchallenge as motchallenge
 from flatvae.datasets._motchallenge import BOX, DETECTIONS, GROUND_TRUTH, read_frame, read_sequence, write_boxes
@@ -34,16 +35,6 @@ needs_mot = pytest.mark.skipif(
     not all((ROOT / name / "gt" / "gt.txt").is_file() for name in PUBLISHED),
     reason="the MOTChallenge sequences are not there: set FLATVAE_DATA to a folder that holds mot/",
 )
-
-
-def refused(call, *arguments, **options) -> str:
-    """The one sentence with which a call is refused."""
-    with pytest.raises(InputError) as caught:
-        call(*arguments, **options)
-    sentence = str(caught.value)
-    assert "\n" not in sentence
-    assert sentence.endswith(".")
-    return sentence
 
 
 def ground_truth(rows: list[tuple]) -> pd.DataFrame:
