@@ -20,6 +20,7 @@ MODULES = {
     "yaml": "pyyaml",
     "jsonschema": "snakemake",
     "jinja2": "snakemake",
+    "supervision": "trackers",
 }
 
 
@@ -35,12 +36,14 @@ def requirements(*groups: str) -> dict[str, Requirement]:
 
 def conda() -> dict[str, Requirement]:
     lines = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    (from_pip,) = (entry["pip"] for entry in lines if isinstance(entry, dict))
+    lines = [line for line in lines if isinstance(line, str) and line != "pip"] + from_pip
     found = {r.name: r for r in map(Requirement, lines)}
     return {CONDA_NAMES.get(name, name): r for name, r in found.items()}
 
 
 def test_environment_and_pyproject_ask_for_the_same():
-    wanted, given = requirements("workflow"), conda()
+    wanted, given = requirements("workflow", "tracking"), conda()
     assert given.pop("python").specifier == Requirement("python" + pyproject()["requires-python"]).specifier
     given.pop("pygments")  # what snakemake[reports] stands for
     assert set(given) == set(wanted)
@@ -51,7 +54,7 @@ def test_environment_and_pyproject_ask_for_the_same():
 def test_constraints_pin_every_requirement_within_its_range():
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pins = {r.name.lower(): r for r in map(Requirement, (line for line in lines if line and not line.startswith("#")))}
-    for name, wanted in requirements("workflow", "test").items():
+    for name, wanted in requirements("workflow", "tracking", "test").items():
         (specifier,) = pins[name.lower()].specifier
         assert specifier.operator == "=="
         assert specifier.version in wanted.specifier, name
@@ -70,13 +73,17 @@ def test_what_environment_yml_asks_for_is_what_runs_here(name):
 
 def test_every_import_is_a_stated_requirement():
     known = (
-        {name.lower() for name in requirements("workflow")} | set(sys.stdlib_module_names) | {"flatvae", "baselines"}
+        {name.lower().replace("-", "_") for name in requirements("workflow", "tracking")}
+        | set(sys.stdlib_module_names)
+        | {"flatvae", "baselines"}
     )
     own_scripts = {p.stem for p in (ROOT / "workflow" / "scripts").glob("*.py")}
     for folder in ("flatvae", "baselines", "workflow"):
         for path in (ROOT / folder).rglob("*.py"):
             for module in imported(path):
-                assert module in own_scripts or MODULES.get(module, module) in known | {"pyyaml"}, f"{path}: {module}"
+                assert module in own_scripts or MODULES.get(module, module).replace("-", "_") in known | {"pyyaml"}, (
+                    f"{path}: {module}"
+                )
 
 
 def imported(path: Path) -> set[str]:

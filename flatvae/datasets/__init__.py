@@ -16,6 +16,7 @@ import typing
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from flatvae.errors import InputError
@@ -50,6 +51,9 @@ class Dataset:
         train_labels, validation_labels, test_labels: int64, (N,), or None.
         factors: (N_test,), the true generating factor of each row of test, or None.
         factor_period: period of the factor in its own units (2π for an angle in radians), None if it has none.
+        boxes: of pictures cut out of videos, where each row is from: a table of the rows of train, validation and test, one
+            after another, with the columns of mot.boxes(); or None.
+        videos: the videos of the parts "train" and "test", as mot.sequences() gives them; or None.
     """
 
     name: str
@@ -63,6 +67,8 @@ class Dataset:
     test_labels: torch.Tensor | None = None
     factors: torch.Tensor | None = None
     factor_period: float | None = None
+    boxes: pd.DataFrame | None = None
+    videos: dict[str, list] | None = None
 
     @property
     def dim(self) -> int:
@@ -88,7 +94,7 @@ class Dataset:
         return cls(name=description["name"], likelihood=description["likelihood"], shape=shape, **empty)
 
     def fingerprint(self) -> str:
-        """sha256, in hexadecimal, over every field: equal exactly where the data are."""
+        """sha256, in hexadecimal, over name, likelihood, shape and every tensor: equal exactly where these are."""
         known = [self.name, self.likelihood, list(self.shape), self.factor_period]
         digest = hashlib.sha256(json.dumps(known).encode())
         for field in _TENSORS:
@@ -191,6 +197,9 @@ def _check_dataset(dataset: Dataset) -> None:
         _check_part(dataset, part)
         _check_labels(dataset, part)
     _check_factors(dataset)
+    rows = sum(len(getattr(dataset, part)) for part in PARTS)
+    if dataset.boxes is not None and len(dataset.boxes) != rows:
+        raise _broken(dataset, f"boxes has {len(dataset.boxes)} rows", f"must have {rows}, one for each observation")
 
 
 def _check_part(dataset: Dataset, part: str) -> None:

@@ -201,7 +201,15 @@ def assemble(choice: Choice, train: list[Sequence], test: list[Sequence]) -> Dat
         here = (rows["part"] == part).to_numpy()
         values[part] = _observations(pictures[here])
         labels[f"{part}_labels"] = torch.from_numpy(rows["label"].to_numpy()[here])
-    return Dataset(name=choice.dataset, likelihood="gaussian", shape=(3, *choice.size), **values, **labels)
+    return Dataset(
+        name=choice.dataset,
+        likelihood="gaussian",
+        shape=(3, *choice.size),
+        boxes=rows,
+        videos={"train": train, "test": test},
+        **values,
+        **labels,
+    )
 
 
 def table(choice: Choice, train: list[Sequence], test: list[Sequence]) -> pd.DataFrame:

@@ -261,10 +261,12 @@ def test_rows_are_the_boxes_that_the_table_names(made):
         data, table = load(made, **options), boxes(made, **options)
         size = tuple(options.get("size", (64, 32)))
         assert tuple(table) == mot.COLUMNS
+        assert data.boxes.equals(table)
         assert data.shape == (3, *size)
         assert torch.cat([getattr(data, f"{p}_labels") for p in PARTS]).tolist() == table["label"].tolist()
         assert table["part"].tolist() == [part for part in PARTS for _ in range(len(getattr(data, part)))]
         for video in mot.sequences(made, "train", **OPTIONS) + mot.sequences(made, "test", **OPTIONS):
+            assert video.name in {held.name for held in data.videos["train"] + data.videos["test"]}
             for frame, rows in table[table["sequence"] == video.name].groupby("frame"):
                 assert torch.equal(mot.crops(video, frame, rows, size), all_rows(data)[rows.index])
 
