@@ -5,12 +5,17 @@ F = E_x E_q(z|x) [log q(z|x) − log p(z)], trained under the suite's reconstruc
 
 from collections.abc import Sequence
 
-from flatvae.model import LatentVariableModel, mlp_model
+from flatvae.model import LatentVariableModel, standard_model
 from flatvae.priors import StandardNormal
 
 
 def build(
-    dataset, *, latent_dim: int = 2, hidden: Sequence[int] = (128, 128), activation: str = "tanh"
+    dataset,
+    *,
+    latent_dim: int = 2,
+    hidden: Sequence[int] = (128, 128),
+    activation: str = "tanh",
+    channels: Sequence[int] = (),
 ) -> LatentVariableModel:
-    """An MLP VAE with n = ``latent_dim``; the decoder has the ``hidden`` widths in reverse."""
-    return mlp_model(dataset, StandardNormal(), latent_dim, hidden, activation)
+    """A VAE with n = ``latent_dim``; the decoder has the ``hidden`` widths and the ``channels`` in reverse."""
+    return standard_model(dataset, StandardNormal(), latent_dim, hidden, activation, channels)

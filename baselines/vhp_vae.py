@@ -5,7 +5,7 @@ F = E_x E_q(z|x) [log q(z|x) − E_{ζ_1..K ~ q(ζ|z)} log (1/K) Σ_k p(z|ζ_k) 
 
 from collections.abc import Sequence
 
-from flatvae.model import LatentVariableModel, mlp_model
+from flatvae.model import LatentVariableModel, standard_model
 from flatvae.priors import HierarchicalPrior
 
 
@@ -15,9 +15,10 @@ def build(
     latent_dim: int = 2,
     hidden: Sequence[int] = (128, 128),
     activation: str = "tanh",
+    channels: Sequence[int] = (),
     prior_hidden: Sequence[int] = (64, 64),
     n_prior_samples: int = 8,
 ) -> LatentVariableModel:
     """The VAE's networks with the hierarchical prior; K = ``n_prior_samples`` importance samples in training."""
     prior = HierarchicalPrior(latent_dim, prior_hidden, activation, n_prior_samples)
-    return mlp_model(dataset, prior, latent_dim, hidden, activation)
+    return standard_model(dataset, prior, latent_dim, hidden, activation, channels)

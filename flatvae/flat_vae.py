@@ -15,7 +15,7 @@ from torch import Tensor
 from flatvae.errors import InputError
 from flatvae.flattening import ESTIMATORS
 from flatvae.geometry import Decoder
-from flatvae.model import LatentVariableModel, mlp_model
+from flatvae.model import LatentVariableModel, standard_model
 from flatvae.priors import HierarchicalPrior, StandardNormal
 
 PRIORS = ("hierarchical", "normal")
@@ -27,6 +27,7 @@ def build(
     latent_dim: int = 2,
     hidden: Sequence[int] = (128, 128),
     activation: str = "tanh",
+    channels: Sequence[int] = (),
     prior: str = "hierarchical",
     prior_hidden: Sequence[int] = (64, 64),
     n_prior_samples: int = 8,
@@ -39,7 +40,8 @@ def build(
     if prior not in PRIORS:
         raise InputError(f"flat_vae: prior {prior!r} is unknown; choose {' or '.join(PRIORS)}")
     learned = HierarchicalPrior(latent_dim, prior_hidden, activation, n_prior_samples)
-    return mlp_model(dataset, learned if prior == "hierarchical" else StandardNormal(), latent_dim, hidden, activation)
+    chosen = learned if prior == "hierarchical" else StandardNormal()
+    return standard_model(dataset, chosen, latent_dim, hidden, activation, channels)
 
 
 def penalty(

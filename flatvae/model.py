@@ -6,7 +6,14 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from flatvae.likelihoods import likelihood
-from flatvae.networks import MLP, GaussianNetwork, gaussian_log_density, gaussian_sample
+from flatvae.networks import (
+    MLP,
+    ConvolutionalDecoder,
+    ConvolutionalEncoder,
+    GaussianNetwork,
+    gaussian_log_density,
+    gaussian_sample,
+)
 
 
 class Terms(NamedTuple):
@@ -66,21 +73,36 @@ class LatentVariableModel(nn.Module):
         return Terms(self.likelihood.reconstruction_error(x, self.decoder(z)), kl, z)
 
 
-def mlp_model(
-    dataset, prior: nn.Module, latent_dim: int, hidden: Sequence[int], activation: str
+def standard_model(
+    dataset,
+    prior: nn.Module,
+    latent_dim: int,
+    hidden: Sequence[int],
+    activation: str,
+    channels: Sequence[int] = (),
 ) -> LatentVariableModel:
-    """The model most methods share: MLP encoder, its mirror image as decoder, the data set's likelihood, a given prior.
+    """The model most methods share: an encoder, its mirror image as decoder, the data set's likelihood, a given prior.
 
     Args:
-        dataset: anything with ``dim`` (D) and ``likelihood``, such as a ``flatvae.datasets.Dataset``.
+        dataset: anything with ``dim`` (D), ``shape`` and ``likelihood``, such as a ``flatvae.datasets.Dataset``.
         prior: a module of ``flatvae.priors`` over R^n.
         latent_dim: n.
         hidden: widths of the encoder's hidden layers; the decoder has them in reverse.
         activation: a name of ``flatvae.networks.ACTIVATIONS``.
+        channels: widths of the convolutions before them; without any, encoder and decoder are MLPs.
+
+    Raises:
+        InputError: no such activation, or convolutions of what is no picture.
     """
+    if channels:
+        encoder = ConvolutionalEncoder(dataset.shape, channels, hidden, 2 * latent_dim, activation)
+        decoder = ConvolutionalDecoder(latent_dim, hidden, channels, dataset.shape, activation)
+    else:
+        encoder = MLP(dataset.dim, hidden, 2 * latent_dim, activation)
+        decoder = MLP(latent_dim, [*reversed(hidden)], dataset.dim, activation)
     return LatentVariableModel(
-        encoder=GaussianNetwork(dataset.dim, hidden, latent_dim, activation),
-        decoder=MLP(latent_dim, list(reversed(hidden)), dataset.dim, activation),
+        encoder=GaussianNetwork(encoder),
+        decoder=decoder,
         prior=prior,
         likelihood=likelihood(dataset.likelihood),
         latent_dim=latent_dim,

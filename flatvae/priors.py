@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from flatvae.networks import GaussianNetwork, gaussian_log_density, gaussian_sample
+from flatvae.networks import MLP, GaussianNetwork, gaussian_log_density, gaussian_sample
 
 
 class StandardNormal(nn.Module):
@@ -36,8 +36,8 @@ class HierarchicalPrior(nn.Module):
 
     def __init__(self, latent_dim: int, hidden: Sequence[int], activation: str, n_samples: int):
         super().__init__()
-        self.conditional = GaussianNetwork(latent_dim, hidden, latent_dim, activation)  # p(z|ζ)
-        self.auxiliary = GaussianNetwork(latent_dim, hidden, latent_dim, activation)  # q(ζ|z)
+        self.conditional = GaussianNetwork(MLP(latent_dim, hidden, 2 * latent_dim, activation))  # p(z|ζ)
+        self.auxiliary = GaussianNetwork(MLP(latent_dim, hidden, 2 * latent_dim, activation))  # q(ζ|z)
         self.noise_size = n_samples * latent_dim
 
     def log_density(self, z: Tensor, noise: Tensor) -> Tensor:

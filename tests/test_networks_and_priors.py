@@ -6,8 +6,17 @@ import pytest
 import torch
 from torch.distributions import Independent, MultivariateNormal, Normal
 
+from flatvae import geometry
 from flatvae.errors import InputError
-from flatvae.networks import ACTIVATIONS, MLP, GaussianNetwork, gaussian_log_density, gaussian_sample
+from flatvae.networks import (
+    ACTIVATIONS,
+    MLP,
+    ConvolutionalDecoder,
+    ConvolutionalEncoder,
+    GaussianNetwork,
+    gaussian_log_density,
+    gaussian_sample,
+)
 from flatvae.priors import HierarchicalPrior, StandardNormal
 
 D64 = torch.float64
@@ -41,8 +50,72 @@ def test_unknown_activation_is_named():
         MLP(2, (3,), 2, "relu")
 
 
+def matrix_of(function, size: int) -> torch.Tensor:
+    """The matrix of an affine map, from its values at the unit vectors."""
+    return (function(torch.eye(size, dtype=D64)) - function(torch.zeros(1, size, dtype=D64))).T
+
+
+def linear(network: torch.nn.Module) -> torch.nn.Module:
+    """The network without its activations."""
+    for layers in (network.convolutions, network.features):
+        for at, layer in enumerate(layers):
+            if not hasattr(layer, "weight"):
+                layers[at] = torch.nn.Identity()
+    return network.to(D64)
+
+
+def test_a_convolution_sees_its_four_by_four_pixels_alone():
+    """Without activations the encoder is a matrix: feature (c, i, j) is of rows 2i − 1 … 2i + 2, columns likewise."""
+    encoder = linear(ConvolutionalEncoder((3, 8, 6), (2,), (), 5, "tanh"))
+    encoder.features[0] = torch.nn.Identity()  # the features are the convolution's own: 2 × 4 × 3
+    matrix = matrix_of(encoder, 3 * 8 * 6).view(2, 4, 3, 3, 8, 6)
+    row, column = torch.arange(8), torch.arange(6)
+    for i, j in [(0, 0), (1, 2), (3, 1)]:
+        inside = ((row >= 2 * i - 1) & (row <= 2 * i + 2))[:, None] & ((column >= 2 * j - 1) & (column <= 2 * j + 2))
+        assert torch.equal((matrix[:, i, j] != 0).all(0).all(0), inside)
+        assert not matrix[:, i, j][..., ~inside].any()
+
+
+def test_the_decoder_with_the_encoder_s_weights_is_its_transpose():
+    encoder = linear(ConvolutionalEncoder((2, 8, 12), (3, 4), (5,), 6, "silu"))
+    decoder = linear(ConvolutionalDecoder(6, (5,), (3, 4), (2, 8, 12), "silu"))
+    with torch.no_grad():
+        for parameter in decoder.parameters():
+            parameter.zero_()
+        for there, back in ((0, 2), (2, 0)):
+            decoder.features[back].weight.copy_(encoder.features[there].weight.T)
+        for there, back in ((0, 3), (2, 1)):
+            decoder.convolutions[back].weight.copy_(encoder.convolutions[there].weight)
+    torch.testing.assert_close(matrix_of(decoder, 6), matrix_of(encoder, 2 * 8 * 12).T)
+
+
+def test_convolutional_networks_take_any_leading_dimensions_and_grey_pictures():
+    encoder = ConvolutionalEncoder((8, 4), (3,), (5,), 2, "tanh").to(D64)
+    decoder = ConvolutionalDecoder(2, (5,), (3,), (8, 4), "tanh").to(D64)
+    x, z = normal(6, 32), normal(6, 2)
+    torch.testing.assert_close(encoder(x.view(2, 3, 32)), encoder(x).view(2, 3, 2))
+    torch.testing.assert_close(decoder(z.view(2, 3, 2)), decoder(z).view(2, 3, 32))
+    torch.testing.assert_close(decoder(z[0]), decoder(z)[0])
+
+
+def test_the_jacobian_of_a_convolutional_decoder_is_that_of_central_differences():
+    decoder = ConvolutionalDecoder(2, (5,), (3, 4), (3, 8, 4), "silu").to(D64)
+    z, step = normal(4, 2), 1e-5
+    columns = [(decoder(z + step * e) - decoder(z - step * e)) / (2 * step) for e in torch.eye(2, dtype=D64)]
+    torch.testing.assert_close(geometry.jacobian(decoder, z), torch.stack(columns, -1), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("shape", "channels", "why"),
+    [((50,), (4,), "no pictures"), ((3, 8, 6), (4, 4), "8 × 6"), ((3, 64, 32), (2,) * 6, "6 convolutions")],
+)
+def test_what_cannot_be_convolved_is_refused(shape, channels, why):
+    with pytest.raises(InputError, match=why):
+        ConvolutionalEncoder(shape, channels, (5,), 2, "tanh")
+
+
 def test_gaussian_network_splits_and_clamps():
-    network = GaussianNetwork(2, (), 2).to(D64)
+    network = GaussianNetwork(MLP(2, (), 4)).to(D64)
     with torch.no_grad():
         network.network[0].weight.copy_(torch.tensor([[1.0, 0], [0, 2], [100, 0], [0, 1]]))
         network.network[0].bias.zero_()

@@ -37,7 +37,7 @@ def normal(*size: int, seed: int = 0) -> torch.Tensor:
 
 def affine(matrix, offset, variance) -> GaussianNetwork:
     """N(matrix · x + offset, variance) as a network without hidden layers."""
-    network = GaussianNetwork(matrix.shape[1], (), matrix.shape[0]).to(D64)
+    network = GaussianNetwork(MLP(matrix.shape[1], (), 2 * matrix.shape[0])).to(D64)
     with torch.no_grad():
         network.network[0].weight.copy_(torch.cat([matrix, torch.zeros_like(matrix)]))
         network.network[0].bias.copy_(torch.cat([offset, variance.log()]))

@@ -28,7 +28,7 @@ def model(
     name: str = "gaussian", bound: float = 1.0, sigma: float = SIGMA, average: float = 1.0
 ) -> LatentVariableModel:
     """q(z|x) = N(2x, σ² I) and decoder output z / 2 + OFFSET, or for Bernoulli the logits OFFSET, whatever z."""
-    encoder, decoder = GaussianNetwork(3, (), 3), MLP(3, (), 3)
+    encoder, decoder = GaussianNetwork(MLP(3, (), 6)), MLP(3, (), 3)
     with torch.no_grad():
         encoder.network[0].weight.copy_(torch.cat([2 * torch.eye(3), torch.zeros(3, 3)]))
         encoder.network[0].bias.copy_(torch.tensor([0.0] * 3 + [2 * math.log(sigma)] * 3))
