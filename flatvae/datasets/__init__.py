@@ -13,6 +13,7 @@ import os
 import pkgutil
 import types
 import typing
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +55,7 @@ class Dataset:
         boxes: of pictures cut out of videos, where each row is from: a table of the rows of train, validation and test, one
             after another, with the columns of mot.boxes(); or None.
         videos: the videos of the parts "train" and "test", as mot.sequences() gives them; or None.
+        crops: of them, the observations of any boxes: crops(video, frame, boxes) -> (N, D), see mot.crops(); or None.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Dataset:
     factor_period: float | None = None
     boxes: pd.DataFrame | None = None
     videos: dict[str, list] | None = None
+    crops: Callable[..., torch.Tensor] | None = None
 
     @property
     def dim(self) -> int:

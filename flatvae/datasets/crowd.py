@@ -58,10 +58,11 @@ def load(
     source: Literal["ground_truth", "detections"] = "ground_truth",
     visibility: float = 0.25,
     size: tuple[int, int] | list[int] = (64, 32),
+    colour: Literal["rgb", "chromaticity"] = "rgb",
     validation: float = 0.15,
     seed: int = 0,
 ) -> Dataset:
-    """Pictures of the people, RGB in [0, 1], (3, rows, columns) flattened; labels are identities.
+    """Pictures of the people, in [0, 1], (3, rows, columns) flattened; labels are identities.
 
     Parts and pictures are made as those of mot.load(). The sequences are CROWD-01, CROWD-02, … and differ in scene, people,
     light and camera; the last ones are the test part.
@@ -72,22 +73,22 @@ def load(
         test: how many of them are for test.
         frames: length of a video, at 25 frames a second, 2 to 2,000.
         people: that walk through a video, 4 to 99; in a short one most of them are to be seen at any time.
-        source, visibility, size, validation: as in mot.load().
+        source, visibility, size, colour, validation: as in mot.load().
         seed: of everything that is drawn, and of the choice of identities for validation.
 
     Raises InputError for options out of range and where the cache folder cannot be written.
 
     Source: this suite's own videos.
     """
-    choice = mot.Choice("crowd", source, visibility, tuple(size), validation, seed)
+    choice = mot.Choice("crowd", source, visibility, tuple(size), colour, validation, seed)
     return mot.assemble(choice, *_videos(sequences, test, frames, people, seed))
 
 
 def boxes(root: Path | None = None, **options) -> pd.DataFrame:
     """Where load() with the same options has each row from; a table as of mot.boxes(). Raises InputError as load() does."""
     given = _arguments(root, options)
-    made_of = (given["source"], given["visibility"], tuple(given["size"]), given["validation"], given["seed"])
-    return mot.table(mot.Choice("crowd", *made_of), *_given_videos(given))
+    made_of = {field: given[field] for field in ("source", "visibility", "colour", "validation", "seed")}
+    return mot.table(mot.Choice("crowd", size=tuple(given["size"]), **made_of), *_given_videos(given))
 
 
 def sequences(root: Path | None = None, part: Literal["train", "test"] = "test", **options) -> list[Sequence]:

@@ -257,7 +257,13 @@ def test_videos_without_their_frames_are_refused():
 
 
 def test_rows_are_the_boxes_that_the_table_names(made):
-    for options in ({}, {"source": "detections"}, {"size": [20, 16]}, {"validation": 0.4, "seed": 3}):
+    for options in (
+        {},
+        {"source": "detections"},
+        {"size": [20, 16]},
+        {"colour": "chromaticity"},
+        {"validation": 0.4, "seed": 3},
+    ):
         data, table = load(made, **options), boxes(made, **options)
         size = tuple(options.get("size", (64, 32)))
         assert tuple(table) == mot.COLUMNS
@@ -268,7 +274,17 @@ def test_rows_are_the_boxes_that_the_table_names(made):
         for video in mot.sequences(made, "train", **OPTIONS) + mot.sequences(made, "test", **OPTIONS):
             assert video.name in {held.name for held in data.videos["train"] + data.videos["test"]}
             for frame, rows in table[table["sequence"] == video.name].groupby("frame"):
-                assert torch.equal(mot.crops(video, frame, rows, size), all_rows(data)[rows.index])
+                assert torch.equal(data.crops(video, frame, rows), all_rows(data)[rows.index])
+
+
+def test_chromaticity_hardly_knows_shade(made):
+    """v / (Σv + 0.1): half the light changes a bright pixel's value by less than a tenth, and black stays black."""
+    rgb, colour = (all_rows(load(made, colour=name)).view(-1, 3, 64, 32) for name in mot.COLOURS)
+    total = rgb.sum(1, keepdim=True)
+    torch.testing.assert_close(colour.sum(1, keepdim=True), total / (total + 0.1))
+    torch.testing.assert_close(colour * total, rgb * colour.sum(1, keepdim=True))
+    assert colour.min() >= 0
+    assert colour.max() < 1
 
 
 def test_rows_of_a_sequence_are_in_the_order_of_frames(made):
