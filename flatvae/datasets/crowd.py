@@ -62,7 +62,7 @@ def load(
     validation: float = 0.15,
     seed: int = 0,
 ) -> Dataset:
-    """Pictures of the people, in [0, 1], (3, rows, columns) flattened; labels are identities.
+    """Pictures of the people, (3, rows, columns) flattened; labels are identities.
 
     Parts and pictures are made as those of mot.load(). The sequences are CROWD-01, CROWD-02, … and differ in scene, people,
     light and camera; the last ones are the test part.

@@ -5,8 +5,13 @@ Queries are 2,000 test data, evenly spread over the part. With labels, the galle
 generating factor, the gallery is the queries' own set without the query: ``true_neighbour_recall_at_10``, the share of
 the 10 nearest by the factor (circular where it has a period) that are among the 10 nearest by distance.
 
+Where the data are crops of people from videos (``boxes``), the test part's people are not in the training set, and the task is
+to find each again in the same video: ``rank_1``, ``rank_5`` and, by Euclidean distance, ``mAP`` (see _reidentification).
+
 The same on raw observations is the control ``data``, which no method takes part in.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -15,11 +20,15 @@ from torch import Tensor
 
 from flatvae.errors import InputError
 from flatvae.evaluation import Result, encode, generator, spread
+from flatvae.evaluation._reidentification import rank_metrics_by, reidentification
 from flatvae.likelihoods import likelihood
+
+__all__ = ["control", "described", "evaluate", "factor_recall", "label_metrics", "reidentification"]
 
 QUERIES = 2000
 _VOTERS = 5
 _NEAREST = 10
+_CHUNK = 2048  # codes decoded at once
 
 
 def _nearest(gallery: np.ndarray, queries: np.ndarray | None) -> np.ndarray:
@@ -96,31 +105,80 @@ def _check(dataset) -> None:
         )
 
 
+def _found(distance: str, values: dict[str, float]) -> list[tuple[str, str, float]]:
+    return [(distance, metric, value) for metric, value in values.items()]
+
+
+def _codes(describe: Callable[[Tensor], Tensor], dataset) -> tuple[Tensor | None, Tensor]:
+    """Codes of the training set, where it has labels, and of the queries."""
+    _check(dataset)
+    train = None
+    if dataset.train_labels is not None:
+        train = describe(_gallery(dataset, likelihood(dataset.likelihood).observe))
+    return train, describe(dataset.test[_queries(dataset)])
+
+
+def _euclidean(dataset, train: Tensor | None, test: Tensor) -> Result:
+    """Neighbours among codes by Euclidean distance, in double precision."""
+    exact = None if train is None else train.double().numpy()
+    return Result(_found("euclidean", _metrics(dataset, _nearest, exact, test.double().numpy())), {}, {})
+
+
+@torch.no_grad()
+def _decode(model, codes: Tensor) -> Tensor:
+    """Decoded codes in chunks of rows: (N, n) -> (N, D)."""
+    return torch.cat([model.decode(rows) for rows in codes.split(_CHUNK)])
+
+
+def _evaluate_people(model, dataset, distances) -> Result:
+    codes = encode(model, dataset.test)
+    result = reidentification(codes, dataset)
+    images = _decode(model, codes) if distances else None
+    for name, distance in distances.items():
+        result.metrics.extend(_found(name, rank_metrics_by(distance, codes, images, dataset)))
+    return result
+
+
 def evaluate(model, dataset, *, distances) -> Result:
     """Neighbours among posterior means by Euclidean distance and by each of ``distances``.
 
     Raises:
-        InputError: fewer than 11 training or test data.
+        InputError: fewer than 11 training or test data, or videos in which no test crop's person is seen again.
     """
-    _check(dataset)
-    train = None
-    if dataset.train_labels is not None:
-        train = encode(model, _gallery(dataset, model.likelihood.observe))
-    test = encode(model, dataset.test[_queries(dataset)])
-    exact = (None if train is None else train.double().numpy()), test.double().numpy()
-    found = {"euclidean": _metrics(dataset, _nearest, *exact)}
+    if dataset.boxes is not None:
+        return _evaluate_people(model, dataset, distances)
+    train, test = _codes(lambda x: encode(model, x), dataset)
+    result = _euclidean(dataset, train, test)
     for name, distance in distances.items():
-        found[name] = _metrics(dataset, _nearest_by(distance), train, test)
-    return Result([(name, k, v) for name, values in found.items() for k, v in values.items()], {}, {})
+        result.metrics.extend(_found(name, _metrics(dataset, _nearest_by(distance), train, test)))
+    return result
+
+
+def described(describe: Callable[[Tensor], Tensor], dataset) -> Result:
+    """Neighbours among any descriptor's codes by Euclidean distance: for controls that are no trained model.
+
+    Args:
+        describe: the descriptor, (N, D) -> (N, n), each row by itself; it is given all rows at once.
+        dataset: the data.
+
+    Raises:
+        InputError: as ``evaluate``.
+    """
+    with torch.no_grad():
+        if dataset.boxes is not None:
+            return reidentification(describe(dataset.test), dataset)
+        return _euclidean(dataset, *_codes(describe, dataset))
 
 
 def control(dataset) -> Result:
     """Neighbours by Euclidean distance between raw observations.
 
     Raises:
-        InputError: fewer than 11 training or test data.
+        InputError: as ``evaluate``.
     """
+    if dataset.boxes is not None:
+        return reidentification(dataset.test, dataset, "data")
     _check(dataset)
     gallery = _gallery(dataset, likelihood(dataset.likelihood).observe)
     values = _metrics(dataset, _nearest, gallery.numpy(), dataset.test[_queries(dataset)].numpy())
-    return Result([("data", k, v) for k, v in values.items()], {}, {})
+    return Result(_found("data", values), {}, {})

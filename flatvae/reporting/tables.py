@@ -23,7 +23,7 @@ TASK_METRICS = {
         "mf_std_mixup",
         "scale",
     ),
-    "neighbours": ("knn_accuracy", "precision_at_10", "true_neighbour_recall_at_10"),
+    "neighbours": ("knn_accuracy", "precision_at_10", "true_neighbour_recall_at_10", "rank_1", "rank_5", "mAP"),
     "distances": (
         "length_ratio_mean",
         "length_ratio_std",
@@ -34,6 +34,26 @@ TASK_METRICS = {
     ),
     "interpolation": ("second_difference", "velocity_cv"),
     "likelihood": ("nll", "nll_standard_error", "nll_effective_samples"),
+    "tracking": (
+        "HOTA",
+        "MOTA",
+        "MOTP",
+        "IDF1",
+        "IDF1_tracks_low",
+        "IDF1_tracks_high",
+        "IDP",
+        "IDR",
+        "CLR_Re",
+        "CLR_Pr",
+        "MT",
+        "PT",
+        "ML",
+        "FP",
+        "FN",
+        "IDSW",
+        "Frag",
+        "appearance_threshold_quantile",
+    ),
     "efficiency": (
         "query_seconds",
         "query_ratio",
@@ -55,7 +75,12 @@ CAPTIONS = {
     "flatness": "Condition number of the pull-back metric (median, 90 % quantile) and standard deviation of MF / mean "
     "MF, at test codes and at mixup points of them (1, 1 and 0 on a flat manifold), and the metric's scale c².",
     "neighbours": "Nearest neighbours by each distance: k-NN label accuracy, precision at 10 and recall of the 10 true "
-    "neighbours where a true factor is known. Distance data: Euclidean on raw observations, a control.",
+    "neighbours where a true factor is known; of people in videos rank-1, rank-5 and mAP among pictures of the same video 10 "
+    "or more frames away. Distance data: Euclidean on raw observations, a control.",
+    "tracking": "Tracking people in the test videos, all together, by TrackEval: HOTA to CLR_Pr (recall CLR_Re, precision "
+    "CLR_Pr) in percent, then numbers of people mostly, partly and hardly tracked, false positives, misses, identity switches "
+    "and fragmentations. IDF1_tracks: 95 % interval of IDF1 over resamples of the people. Descriptor: whether identity labels "
+    "were used to make it; none: motion alone.",
     "distances": "Between 100 random pairs of test codes: length of the geodesic over that of the straight line, median relative "
     "error of the scaled Euclidean distance against it, and by what share the neighbour graph alone is longer, with its k "
     "and the edges that had to join it.",
@@ -69,6 +94,9 @@ CAPTIONS = {
     "searches took, in MB.",
 }
 
+# what a tracker's descriptor was made with; every other is unsupervised
+SUPERVISION = {"sort": "none", "constant": "none", "supervised": "supervised"}
+
 KEYS = ["dataset", "method", "distance"]
 CONTROL = "(raw data)"
 UNMET, FEWER = "†", "‡"
@@ -81,10 +109,12 @@ def task_table(
 
     Means and 95 % t-intervals over seeds as in `summarise`; NaN where a metric does not apply. n is the least number of
     seeds behind any number of the row. Datasets, methods and metrics that no order names come after those that
-    one does; the control (empty method) closes its dataset. A method of the dataset without a row in this task has n = 0.
+    one does; the control (empty method) closes its dataset. A method that was trained on the dataset and has no row in this
+    task has n = 0. Numbers of one video of a dataset (a metric with a /) have rows of their own.
     `n_seeds` seeds were trained for each method. What the marks of the formatted tables need (bounds met, frozen seeds)
     goes along in `.attrs`. Raises InputError where metrics have no row of the task.
     """
+    metrics = _by_sequence(metrics)
     of_task = metrics[metrics["task"] == task]
     if of_task.empty:
         raise InputError(f"metrics: no row has the task '{task}'; evaluate it or leave its table out")
@@ -108,13 +138,23 @@ def task_table(
     return table
 
 
+def _by_sequence(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Metrics of one video of a data set, as HOTA/CROWD-03, moved to a data set of their own, as crowd/CROWD-03."""
+    parts = metrics["metric"].str.partition("/")
+    return metrics.assign(metric=parts[0], dataset=metrics["dataset"] + parts[1] + parts[2])
+
+
 def _ordered(found: Iterable[str], order: Sequence[str]) -> list[str]:
     found = list(dict.fromkeys(found))
     return [name for name in order if name in found] + [name for name in found if name not in order]
 
 
 def _methods(metrics: pd.DataFrame, of_task: pd.DataFrame, dataset: str, order: Sequence[str]) -> list[str]:
-    found = _ordered(metrics.loc[metrics["dataset"] == dataset, "method"], order)
+    trained = {method for of, method in _trained(metrics) if of == dataset}
+    here = metrics["dataset"] == dataset
+    # a descriptor is put to a few tasks alone, a method of the suite is missed where it has no row
+    rows = here & ((metrics["task"] == of_task["task"].iloc[0]) | metrics["method"].isin(trained))
+    found = _ordered(metrics.loc[rows, "method"], order)
     control = "" in set(of_task.loc[of_task["dataset"] == dataset, "method"])
     return [method for method in found if method] + [""] * control
 
@@ -229,12 +269,14 @@ def _cells(table: pd.DataFrame) -> list[list[str]]:
     if "bound_met" not in table.attrs:
         raise InputError("table: it lacks the notes on seeds and bounds; make it with task_table")
     names, distances = metric_names(table), bool(table["distance"].ne("").any())
-    cells = [["dataset", "method", *["distance"] * distances, "n", *names]]
+    descriptor = table.attrs["task"] == "tracking"
+    cells = [["dataset", "method", *["distance"] * distances, *["descriptor"] * descriptor, "n", *names]]
     for _, row in table.iterrows():
         marks = _marks(row, table.attrs)
         method = (row["method"] or CONTROL) + (f" {marks}" if marks else "")
         numbers = [_number_cell(row, name, table.attrs) for name in names]
-        cells.append([row["dataset"], method, *[row["distance"] or "–"] * distances, str(row["n"]), *numbers])
+        by = [row["distance"] or "–"] * distances + [SUPERVISION.get(row["method"], "unsupervised")] * descriptor
+        cells.append([row["dataset"], method, *by, str(row["n"]), *numbers])
     return cells
 
 

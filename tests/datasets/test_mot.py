@@ -277,14 +277,23 @@ def test_rows_are_the_boxes_that_the_table_names(made):
                 assert torch.equal(data.crops(video, frame, rows), all_rows(data)[rows.index])
 
 
-def test_chromaticity_hardly_knows_shade(made):
-    """v / (Σv + 0.1): half the light changes a bright pixel's value by less than a tenth, and black stays black."""
-    rgb, colour = (all_rows(load(made, colour=name)).view(-1, 3, 64, 32) for name in mot.COLOURS)
-    total = rgb.sum(1, keepdim=True)
-    torch.testing.assert_close(colour.sum(1, keepdim=True), total / (total + 0.1))
-    torch.testing.assert_close(colour * total, rgb * colour.sum(1, keepdim=True))
-    assert colour.min() >= 0
-    assert colour.max() < 1
+def test_chromaticity_by_its_formula(made):
+    """Pixel by pixel in float64, and on one picture in half the light, whose values move by a tenth of their spread at most."""
+    rgb, found = (all_rows(load(made, colour=name)).view(-1, 3, 64, 32).double() for name in mot.COLOURS)
+    for picture, expected in zip(rgb[:5], found[:5], strict=True):
+        c = torch.stack([channel / (picture[0] + picture[1] + picture[2] + 0.1) for channel in picture])
+        c = torch.stack([channel - channel.mean() for channel in c])
+        torch.testing.assert_close(0.1 * c / (c**2).mean().sqrt(), expected, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(
+        found.square().sum((1, 2, 3)), torch.full((len(found),), 61.44).double(), rtol=1e-5, atol=0
+    )
+    bright = (255 * rgb[:1]).round().numpy().astype(np.uint8)
+    day, dusk = (mot._observations(values, "chromaticity") for values in (bright, bright // 2))
+    assert (day - dusk).abs().max() < 0.01 * day.abs().max() / 0.1
+
+
+def test_a_picture_of_one_colour_has_no_chromaticity():
+    assert not mot._observations(np.full((1, 3, 4, 4), 128, np.uint8), "chromaticity").abs().max() > 1e-3
 
 
 def test_rows_of_a_sequence_are_in_the_order_of_frames(made):

@@ -11,6 +11,7 @@ CASES = [
     ("table", {"task": "reconstruction"}, "against the bound"),
     ("table", {"task": "flatness"}, "Condition number"),
     ("table", {"task": "neighbours"}, "Nearest neighbours"),
+    ("table", {"task": "tracking"}, "scored by TrackEval"),
     ("table", {"task": "another"}, "Task another."),
     ("figure", {"figure": "flatness", "dataset": "pendulum"}, "pendulum, 5 seeds: condition number"),
     ("figure", {"figure": "latent_map", "dataset": "pendulum"}, "pendulum, 5 seeds: posterior means"),
@@ -22,6 +23,8 @@ CASES = [
         "5 seeds: posterior means of the test",
     ),
     ("motion_figure", {"motion_figure": "poses", "dataset": "human_motion"}, "human_motion, 5 seeds: poses decoded"),
+    ("video_figure", {"video_figure": "retrieval", "dataset": "crowd"}, "the ten nearest to each"),
+    ("video_figure", {"video_figure": "tracks", "dataset": "crowd"}, "identities that the tracker gave"),
     (
         "number_figure",
         {"number_figure": "efficiency", "dataset": "digits"},

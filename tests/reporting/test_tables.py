@@ -79,10 +79,35 @@ def test_markdown_of_neighbours_has_the_control_and_unknown_metrics_last(metrics
     ]
 
 
+def test_tracking_says_what_a_descriptor_was_made_with_and_keeps_videos_apart(metrics):
+    """Descriptors that are no methods have rows here alone; of a video, numbers come after those of all together."""
+    found = pd.concat(
+        [
+            metrics,
+            frame(
+                rows("vae", "tracking", "HOTA", [50, 51, 52]),
+                rows("vae", "tracking", "HOTA/A-1", [40, 41, 42]),
+                rows("sort", "tracking", "HOTA", [45]),
+                rows("supervised", "tracking", "HOTA", [60, 60, 60]),
+            ),
+        ]
+    )
+    lines = tables.to_markdown(table(found, "tracking")).splitlines()
+    assert [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| pend")] == [
+        ["pendulum", "flat_vae", "unsupervised", "0", "–"],
+        ["pendulum", "vae †", "unsupervised", "3", "51 ± 2"],
+        ["pendulum", "sort", "none", "1", "45"],
+        ["pendulum", "supervised", "supervised", "3", "60"],
+        ["pendulum/A-1", "vae", "unsupervised", "3", "41 ± 2"],
+    ]
+    assert "sort" not in set(table(found, "neighbours")["method"])
+
+
 def test_latex_of_neighbours(metrics):
     caption = (
         "Nearest neighbours by each distance: k-NN label accuracy, precision at 10 and recall of the 10 true neighbours "
-        "where a true factor is known. Distance data: Euclidean on raw observations, a control. " + INTERVAL
+        "where a true factor is known; of people in videos rank-1, rank-5 and mAP among pictures of the same video 10 or more "
+        "frames away. Distance data: Euclidean on raw observations, a control. " + INTERVAL
     )
     caption = caption.replace("±", r"$\pm$").replace("%", r"\%").replace("–", "--")
     assert tables.to_latex(table(metrics, "neighbours")) == (
@@ -199,8 +224,8 @@ def test_a_method_that_lost_every_seed_says_so():
         rows("sort", "tracking", "HOTA", [0.4]),  # never trained: one value is all that there is
     )
     text = tables.to_markdown(tables.task_table(metrics, "tracking", [], [], 2))
-    assert "| pendulum | vae ‡  |  0 |    – |" in text
-    assert "| pendulum | sort   |  1 |  0.4 |" in text
+    assert "| pendulum | vae ‡  | unsupervised |  0 |    – |" in text
+    assert "| pendulum | sort   | none         |  1 |  0.4 |" in text
     assert text.endswith("\n‡ 0 of 2 seeds count; non-finite: seed 0 at step 5, seed 1 at step 7 (pendulum vae)\n")
 
 

@@ -17,7 +17,7 @@ rule metrics:
 
 rule efficiency_csv:
     input:
-        expand(f"{OUT}/{{dataset}}/times.csv", dataset=DATASETS),
+        efficiency_files(),
     output:
         f"{OUT}/efficiency.csv",
     log:

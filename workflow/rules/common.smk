@@ -9,11 +9,14 @@ from configuration import (
     candidates,
     check,
     dataset_options,
+    descriptor,
     distances,
+    has_videos,
     loader,
     specification,
     sweep_values,
     takes_distances,
+    tasks,
     wants_gpu,
 )
 from fingerprint import fingerprint, has_penalty
@@ -33,8 +36,8 @@ OUT = config["results_dir"].rstrip("/")
 DATASETS = config["run"]["datasets"]
 METHODS = config["run"]["methods"]
 TASKS = config["run"]["tasks"]
-EVALUATIONS = [task for task in TASKS if task != "efficiency"]  # efficiency is measured by a rule of its own
 SWEEPS = config.get("sweeps", {})
+DESCRIPTORS = config.get("descriptors", {})
 
 FIGURE_TASK = {
     "flatness": "flatness",
@@ -46,6 +49,7 @@ FIGURE_TASK = {
     "interpolation": "interpolation",
 }
 MOTION_FIGURE_TASK = {"trajectories": "flatness", "poses": "distances"}  # for the loader human_motion
+VIDEO_FIGURE_TASK = {"retrieval": "neighbours", "tracks": "tracking"}  # for data sets of videos
 ONLY_2D = ("latent_map", "equidistance", "trajectories")
 
 
@@ -55,6 +59,8 @@ wildcard_constraints:
     task="|".join(TASKS),
     figure="|".join(["training_curves", *FIGURE_TASK]),
     motion_figure="|".join(MOTION_FIGURE_TASK),
+    video_figure="|".join(VIDEO_FIGURE_TASK),
+    descriptor="|".join(DESCRIPTORS),
     number_figure="|".join(["efficiency", *(f"sweep_{sweep}" for sweep in SWEEPS)]),
 
 
@@ -85,7 +91,7 @@ def without(wildcards):
 
 def evaluation_distances(wildcards):
     """The distances that a task is handed, with their options."""
-    return distances(config) if takes_distances(wildcards.task) else {}
+    return distances(config, wildcards.dataset) if takes_distances(wildcards.task) else {}
 
 
 def evaluation_code(wildcards):
@@ -96,7 +102,7 @@ def evaluation_code(wildcards):
 
 def efficiency_code(wildcards):
     builders = [specification(config, wildcards.dataset, method)["builder"] for method in METHODS]
-    made = [distance["builder"] for distance in distances(config).values()]
+    made = [distance["builder"] for distance in distances(config, wildcards.dataset).values()]
     return fingerprint("flatvae.evaluation.efficiency", "flatvae.training", *builders, *made)
 
 
@@ -105,7 +111,7 @@ def efficiency_params(wildcards):
         "trainings": {method: specification(config, wildcards.dataset, method) for method in METHODS},
         "n_seeds": config["seeds"],
         "device": config["device"],
-        "distance": distances(config).get("geodesic"),
+        "distance": distances(config, wildcards.dataset).get("geodesic"),
         **config["efficiency"],
     }
 
@@ -131,15 +137,28 @@ def search_inputs(wildcards):
 
 
 def metric_files():
-    files = expand(
-        f"{OUT}/{{dataset}}/{{method}}/{{task}}.csv",
-        dataset=DATASETS,
-        method=METHODS,
-        task=["training", *EVALUATIONS],
-    )
-    if "neighbours" in TASKS:
-        files += expand(f"{OUT}/{{dataset}}/control_neighbours.csv", dataset=DATASETS)
+    files = []
+    for dataset in DATASETS:
+        done = tasks(config, dataset)
+        evaluated = [
+            "training",
+            *(task for task in done if task != "efficiency"),
+        ]  # that has a rule of its own
+        files += expand(f"{OUT}/{dataset}/{{method}}/{{task}}.csv", method=METHODS, task=evaluated)
+        files += [f"{OUT}/{dataset}/control_neighbours.csv"] * ("neighbours" in done)
+        files += [f"{OUT}/{dataset}/sort/control.csv"] * ("tracking" in done)
+        if has_videos(config, dataset) and descriptor_tasks(dataset):
+            files += expand(f"{OUT}/{dataset}/{{descriptor}}/control.csv", descriptor=DESCRIPTORS)
     return files
+
+
+def descriptor_tasks(dataset):
+    """Tasks that any descriptor can be put to."""
+    return [task for task in ("neighbours", "tracking") if task in tasks(config, dataset)]
+
+
+def efficiency_files():
+    return [f"{OUT}/{dataset}/times.csv" for dataset in DATASETS if "efficiency" in tasks(config, dataset)]
 
 
 def table_files():
@@ -158,7 +177,9 @@ def table_inputs(wildcards):
 def figures_by_task(dataset):
     """Figures of a data set whose task is run."""
     motion = MOTION_FIGURE_TASK if loader(config, dataset) == "human_motion" else {}
-    return [figure for figure, task in (FIGURE_TASK | motion).items() if task in TASKS]
+    videos = VIDEO_FIGURE_TASK if has_videos(config, dataset) else {}
+    drawn = FIGURE_TASK | motion | videos
+    return [figure for figure, task in drawn.items() if task in tasks(config, dataset)]
 
 
 def left_out(dataset):
@@ -192,7 +213,8 @@ def sweeps_of(dataset):
 
 
 def number_figures_of(dataset):
-    return ["efficiency"] * ("efficiency" in TASKS) + [f"sweep_{sweep}" for sweep in sweeps_of(dataset)]
+    timed = "efficiency" in tasks(config, dataset)
+    return ["efficiency"] * timed + [f"sweep_{sweep}" for sweep in sweeps_of(dataset)]
 
 
 def figure_files():

@@ -45,6 +45,20 @@ def hyperparameters(config: dict, dataset: str, method: str) -> dict:
     return {name: value for name, value in merged.items() if name != "builder"}
 
 
+def has_videos(config: dict, dataset: str) -> bool:
+    """Whether a data set's loader has videos to track people in."""
+    return keywords(f"flatvae.datasets.{loader(config, dataset)}", "sequences") is not None
+
+
+def descriptor(config: dict, dataset: str, name: str) -> dict:
+    """What makes a descriptor: its module, and of the data set's common hyperparameters and its own those that it takes."""
+    own = config["descriptors"][name]
+    module = own.get("builder", f"baselines.{name}")
+    merged = {**config.get("training", {}), **config["datasets"][dataset].get("training", {}), **own}
+    taken = (keywords(module, "descriptor") or set()) - {"seed"}
+    return {"builder": module, "options": {option: value for option, value in merged.items() if option in taken}}
+
+
 def accepted(module: str) -> set[str]:
     """Hyperparameters that a method's ``build`` and ``penalty`` take, and the training's."""
     own = keywords(module, "build") | (keywords(module, "penalty") or set())
@@ -61,15 +75,25 @@ def specification(config: dict, dataset: str, method: str) -> dict:
     return {"builder": module, "hyperparameters": {k: v for k, v in chosen.items() if k in names}}
 
 
-def distances(config: dict) -> dict[str, dict]:
-    """Every distance but the Euclidean: its module, by default ``baselines.<name>``, and its options."""
+def distances(config: dict, dataset: str) -> dict[str, dict]:
+    """Every distance but the Euclidean: its module, by default ``baselines.<name>``, and its options.
+
+    distances.<name> < datasets.<dataset>.distances.<name>
+    """
+    own = config["datasets"][dataset].get("distances", {})
     return {
         name: {
             "builder": entry.get("builder", f"baselines.{name}"),
-            "options": {k: v for k, v in entry.items() if k != "builder"},
+            "options": {k: v for k, v in {**entry, **own.get(name, {})}.items() if k != "builder"},
         }
         for name, entry in config.get("distances", {}).items()
     }
+
+
+def tasks(config: dict, dataset: str) -> list[str]:
+    """The run's tasks that are done on a data set: its own ``tasks`` where it has some, and tracking where it has videos."""
+    own = config["datasets"][dataset].get("tasks", config["run"]["tasks"])
+    return [t for t in config["run"]["tasks"] if t in own and (t != "tracking" or has_videos(config, dataset))]
 
 
 def takes_distances(task: str) -> bool:
@@ -219,18 +243,22 @@ def _check_method(config: dict, method: str) -> None:
 
 
 def _check_distances(config: dict) -> None:
-    for name, entry in distances(config).items():
-        module = entry["builder"]
-        known = keywords(module, "distance") if source(module) else None
-        if known is None:
-            raise ValueError(
-                f"config: distances.{name} is to be made by {module}, which has no function distance(model, dataset, *, …); "
-                f"write it in {module.replace('.', '/')}.py or name a module that has it"
-            )
-        for option in entry["options"]:
-            _one_of(f"distances.{name}: the option", option, known)
+    for dataset, of in config["datasets"].items():
+        for name in of.get("distances", {}):
+            _one_of(f"datasets.{dataset}.distances: the distance", name, config.get("distances", {}))
+        for name, entry in distances(config, dataset).items():
+            module = entry["builder"]
+            known = keywords(module, "distance") if source(module) else None
+            if known is None:
+                raise ValueError(
+                    f"config: distances.{name} is to be made by {module}, which has no function "
+                    f"distance(model, dataset, *, …); write it in {module.replace('.', '/')}.py or name a module that has it"
+                )
+            place = f"datasets.{dataset}.distances" if name in of.get("distances", {}) else "distances"
+            for option in entry["options"]:
+                _one_of(f"{place}.{name}: the option", option, known)
     for task in config["run"]["tasks"]:
-        if not distances(config) and (task == "distances" or task == "efficiency"):
+        if not config.get("distances") and (task == "distances" or task == "efficiency"):
             raise ValueError(f"config: run.tasks has {task}, which needs a distance; add distances: {{geodesic: {{}}}}")
     if "efficiency" in config["run"]["tasks"]:
         if "geodesic" not in config["distances"]:
@@ -239,6 +267,33 @@ def _check_distances(config: dict) -> None:
             raise ValueError(
                 "config: run.tasks has efficiency, and the config lacks efficiency: {sizes, queries}; add it"
             )
+
+
+def _check_tasks(config: dict) -> None:
+    for dataset, of in config["datasets"].items():
+        for task in of.get("tasks", []):
+            _one_of(f"datasets.{dataset}.tasks: the task", task, modules("flatvae.evaluation"))
+    for task in config["run"]["tasks"]:
+        if not any(task in tasks(config, dataset) for dataset in config["run"]["datasets"]):
+            needed = " (it needs videos)" if task == "tracking" else ""
+            raise ValueError(
+                f"config: run.tasks has {task}, which no data set of run has{needed}; add one that has, or leave it out"
+            )
+
+
+def _check_descriptors(config: dict) -> None:
+    for name, own in config.get("descriptors", {}).items():
+        module = own.get("builder", f"baselines.{name}")
+        known = keywords(module, "descriptor") if source(module) else None
+        if known is None:
+            raise ValueError(
+                f"config: descriptors.{name} is to be made by {module}, which has no function descriptor(dataset, *, …); "
+                f"write it in {module.replace('.', '/')}.py or name a module that has it"
+            )
+        for option in set(own) - {"builder"}:
+            _one_of(f"descriptors.{name}: the option", option, known - {"seed"})
+        if name in config["methods"] or name == "sort":
+            raise ValueError(f"config: descriptors.{name} has the name of a method; give it another")
 
 
 def _check_claims(config: dict) -> None:
@@ -302,5 +357,7 @@ def check(config: dict, schema: Path) -> None:
     _check_common(config)
     _check_search(config)
     _check_distances(config)
+    _check_tasks(config)
+    _check_descriptors(config)
     _check_claims(config)
     _check_sweeps(config)

@@ -13,6 +13,7 @@ from flatvae.reporting.figures.motion import nearest_frames, poses, trajectories
 from flatvae.reporting.figures.observations import reconstructions
 from flatvae.reporting.figures.paths import geodesics
 from flatvae.reporting.figures.sweeps import sweep
+from flatvae.reporting.figures.tracks import retrieval, tracks
 from flatvae.reporting.figures.training import training_curves
 
 __all__ = [
@@ -29,8 +30,10 @@ __all__ = [
     "note",
     "poses",
     "reconstructions",
+    "retrieval",
     "save",
     "sweep",
+    "tracks",
     "training_curves",
     "trajectories",
 ]

@@ -1,0 +1,110 @@
+"""Two trackers: detections of a video in, the same detections with identities out.
+
+Both predict where each track goes on with a Kalman filter and match tracks and detections frame by frame by the Hungarian
+method. sort() matches by overlap alone. deepsort() first matches confirmed tracks by appearance, those seen last first: the cost
+is the squared Euclidean distance between a detection's descriptor and the nearest in the track's gallery, where the filter
+and the threshold allow it; then, by overlap, tentative tracks and those that were seen in the frame before.
+
+What is common: the detections (taken()), the least overlap, the age at which a track that is not seen any more ends, and the
+number of detections that confirm a track. A track is reported in the frames in which it is confirmed and matched, and its
+box is there the *detection's* own, not the filter's, so that localisation is the same for all.
+
+Sources: Bewley et al. (ICIP 2016), SORT, in the package trackers; Wojke et al. (ICIP 2017), DeepSORT, in deep_sort_realtime. The
+DeepSort class of the latter knows the cosine distance only; its Tracker is used without it.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import supervision
+from deep_sort_realtime.deep_sort.detection import Detection
+from deep_sort_realtime.deep_sort.nn_matching import NearestNeighborDistanceMetric
+from deep_sort_realtime.deep_sort.tracker import Tracker
+from trackers import SORTTracker
+
+from flatvae.datasets._motchallenge import BOX, edges
+
+LEAST_CONFIDENCE = 0.3  # of a detection; the scores of MOT15 (to 120) are on another scale, where this takes nearly all
+LEAST_OVERLAP = 0.3  # intersection over union of a track's predicted box and a detection
+MAX_AGE = 30  # frames without a detection after which a track ends
+N_INIT = 3  # detections in successive frames that confirm a track
+# Entries of a track's gallery. The package enters each descriptor twice, and the last one again in every frame in which the
+# track is not seen: what is remembered are the last hundred frames, or 85 and a loss of 30.
+GALLERY = 200
+# The filter's gate of deepsort() is that of its package: 95 % of the χ² distribution, four degrees of freedom.
+
+
+def taken(detections: pd.DataFrame) -> pd.DataFrame:
+    """The detections that trackers are given: of confidence LEAST_CONFIDENCE or more. Order and index stay."""
+    return detections[detections["confidence"] >= LEAST_CONFIDENCE]
+
+
+def sort(detections: pd.DataFrame, length: int) -> pd.DataFrame:
+    """Tracks by overlap.
+
+    Args:
+        detections: a table with the columns frame, left, top, width, height.
+        length: number of frames of the video.
+
+    Returns:
+        the rows of the detections that are in a reported track, with their index and the columns frame, identity, left,
+        top, width, height; in the order of frames. Identities are 0 or more.
+    """
+    # the package counts the age in frames of 1/30 s, and matches once more in the frame in which a track ends
+    tracker = SORTTracker(
+        lost_track_buffer=MAX_AGE - 1,
+        frame_rate=30.0,
+        track_activation_threshold=0.0,
+        minimum_consecutive_frames=N_INIT,
+        minimum_iou_threshold=LEAST_OVERLAP,
+    )
+    boxes, reported = edges(detections), []
+    for rows in _frames(detections, length):
+        found = tracker.update(supervision.Detections(xyxy=boxes[rows], confidence=np.ones(len(rows))))
+        reported += [(row, who) for row, who in zip(rows, found.tracker_id.tolist(), strict=True) if who >= 0]
+    return _tracks(detections, reported)
+
+
+def deepsort(detections: pd.DataFrame, length: int, descriptors: np.ndarray, threshold: float) -> pd.DataFrame:
+    """Tracks by the Euclidean distance of descriptors, and by overlap.
+
+    The tracks stay the same where descriptors are shifted, turned, or scaled together with the threshold. To this end they are
+    shifted and scaled here: the package squares and subtracts them in float32, and adds constants to the squares.
+    Where descriptors are all the same and the threshold is 0, which of the detections within a confirmed track's gate it
+    gets is left to their order.
+
+    Args:
+        detections, length: as in sort().
+        descriptors: (N, n), one for each detection.
+        threshold: greatest distance at which a detection is matched by appearance, ≥ 0, in the descriptors' unit.
+
+    Returns:
+        a table as sort() gives it. Identities are 1 or more.
+    """
+    unit = threshold or 1.0
+    features = (descriptors - descriptors[:1]) / unit
+    metric = NearestNeighborDistanceMetric("euclidean", (threshold / unit) ** 2, GALLERY)
+    tracker = Tracker(metric, max_iou_distance=1 - LEAST_OVERLAP, max_age=MAX_AGE, n_init=N_INIT)
+    boxes, reported = detections[list(BOX)].to_numpy(), []
+    for rows in _frames(detections, length):
+        tracker.predict()
+        tracker.update([Detection(boxes[row], 1.0, features[row], others=row) for row in rows])
+        matched = [track for track in tracker.tracks if track.is_confirmed() and track.time_since_update == 0]
+        reported += [(track.others, int(track.track_id)) for track in matched]
+    return _tracks(detections, reported)
+
+
+def _frames(detections: pd.DataFrame, length: int) -> Iterator[np.ndarray]:
+    """Positions of the detections of each frame."""
+    rows_of = detections.groupby("frame").indices
+    for frame in range(1, length + 1):
+        yield rows_of.get(frame, np.array([], dtype=int))
+
+
+def _tracks(detections: pd.DataFrame, reported: list[tuple[int, int]]) -> pd.DataFrame:
+    """The table of (position, identity) pairs."""
+    rows, identities = np.array(reported, dtype=int).reshape(-1, 2).T
+    tracks = detections.iloc[rows][["frame", *BOX]]
+    tracks.insert(1, "identity", identities)
+    return tracks

@@ -1,0 +1,207 @@
+"""Task ``tracking``: what a descriptor is worth to a tracker of people in videos.
+
+The public detections of each video (of confidence 0.3 or more) are described, a picture each, and tracked by DeepSORT, in
+which the Euclidean distance of descriptors says who is who; see _trackers.py for the gates, the same for all descriptors.
+
+The greatest distance at which two pictures may be of one person is the only choice that depends on the descriptor, and is
+made for each by the same rule: the candidates are fixed quantiles (QUANTILES) of its distances between detections in
+different frames of a training video, and of them the one is taken with the greatest IDF1 of the training videos together, of
+equal ones the smallest. So neither unit nor origin nor orientation of a descriptor plays a part.
+
+Metrics, of the test videos together, and where there are several also of each as ``HOTA/<sequence>``: in percent ``HOTA``,
+``MOTA``, ``MOTP``, ``IDF1``, ``IDP``, ``IDR``, ``CLR_Re`` (recall), ``CLR_Pr`` (precision); numbers ``MT``, ``PT``, ``ML``,
+``FP``, ``FN``, ``IDSW``, ``Frag``; all by TrackEval. ``IDF1_tracks_low`` and ``IDF1_tracks_high`` are 2.5 % and 97.5 % quantiles
+over resamples of the people in the test videos. ``appearance_threshold_quantile`` is the quantile chosen.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from flatvae.datasets._motchallenge import BOX, Sequence, counted, match, missing_frames
+from flatvae.errors import InputError
+from flatvae.evaluation import Result, _trackers, _trackeval, encode, random_pairs
+
+QUANTILES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+_PAIRS = 20_000  # of a training video's detections, for the quantiles
+_FRAMES = 64  # whose pictures are described together
+_NOBODY = -1
+
+
+class _Video(NamedTuple):
+    """A video with the detections that are tracked, their index being 0, 1, …, and their descriptors (N, n)."""
+
+    sequence: Sequence
+    detections: pd.DataFrame
+    descriptors: np.ndarray
+
+
+def evaluate(model, dataset) -> Result:
+    """Tracking with a trained model's posterior means; see track()."""
+    return track(lambda pictures: encode(model, pictures), dataset)
+
+
+def track(describe: Callable[[Tensor], Tensor], dataset) -> Result:
+    """Tracking with a descriptor of pictures.
+
+    Args:
+        describe: pictures (N, D), as the data set has them, -> descriptors (N, n).
+        dataset: a ``Dataset`` of videos.
+
+    Returns:
+        the metrics; arrays ``identities`` (N,), of each detection in the test videos its track, −1 where it is in none that is
+        reported, numbered anew in each video; shared, of the same detections: ``sequence`` (N,) its number, ``frame`` (N,),
+        ``box`` (N, 4) left, top, width, height, ``truth`` (N,) the person's identity that the benchmark matches with it, −1
+        for none; and ``sequence_names``.
+
+    Raises:
+        InputError: the data set has no videos; a video lacks frames, detections, or people that count; a descriptor is
+            not finite.
+    """
+    parts = _videos(dataset)
+    for sequence in (*parts["train"], *parts["test"]):
+        _check_frames(sequence)
+    train, test = ([_described(describe, sequence, dataset.crops) for sequence in parts[p]] for p in parts)
+    quantile, threshold = _choice(train, dataset.name)
+    result = _result(parts["test"], [_tracked(video, threshold) for video in test])
+    return result._replace(metrics=[*result.metrics, ("", "appearance_threshold_quantile", quantile)])
+
+
+def sort(dataset) -> Result:
+    """The control without appearance: SORT on the same detections; no frame is looked at.
+
+    Returns and raises as track() does; there is no threshold.
+    """
+    test = _videos(dataset)["test"]
+    return _result(test, [_trackers.sort(_detections(sequence), sequence.length) for sequence in test])
+
+
+# The videos
+
+
+def _videos(dataset) -> dict[str, list[Sequence]]:
+    """The training and the test videos, checked."""
+    if dataset.videos is None:
+        found = f"tracking: data set {dataset.name} has no videos"
+        raise InputError(f"{found}; take one of videos (mot, crowd), or leave tracking out of run.tasks.")
+    for sequence in (*dataset.videos["train"], *dataset.videos["test"]):
+        if sequence.detections is None:
+            raise InputError(f"tracking: {sequence.folder} has no det/det.txt; put it there, or name another sequence.")
+        if sequence.ground_truth is None or not counted(sequence.ground_truth).any():
+            found = f"tracking: {sequence.folder} has no people that count in gt/gt.txt"
+            raise InputError(f"{found}; put them there, or name another sequence.")
+    return dataset.videos
+
+
+def _detections(sequence: Sequence) -> pd.DataFrame:
+    return _trackers.taken(sequence.detections).reset_index(drop=True)
+
+
+def _check_frames(sequence: Sequence) -> None:
+    """Raise InputError where a frame that is needed is not there."""
+    lost = set(_detections(sequence)["frame"]) - set(sequence.frames)
+    if lost:
+        raise missing_frames(sequence, lost)
+
+
+def _described(describe: Callable[[Tensor], Tensor], sequence: Sequence, crops: Callable[..., Tensor]) -> _Video:
+    """A video with its descriptors. Each frame is read once."""
+    detections = _detections(sequence)
+    pieces, order = [], []
+    for rows, pictures in _pictures(sequence, detections, crops):
+        pieces.append(describe(pictures).double())
+        order += rows
+    if not pieces:
+        return _Video(sequence, detections, np.empty((0, 1)))
+    values = torch.cat(pieces).numpy(force=True)
+    if not np.isfinite(values).all():
+        found = f"tracking: a descriptor of a detection in sequence {sequence.name} is NaN or infinite"
+        raise InputError(f"{found}; train the model again so that it stays finite, or leave it out.")
+    descriptors = np.empty_like(values)
+    descriptors[order] = values
+    return _Video(sequence, detections, descriptors)
+
+
+def _pictures(sequence: Sequence, detections: pd.DataFrame, crops) -> Iterator[tuple[list[int], Tensor]]:
+    """The detections' pictures, those of some frames together, and which rows they are of."""
+    groups = list(detections.groupby("frame"))
+    for start in range(0, len(groups), _FRAMES):
+        some = groups[start : start + _FRAMES]
+        rows = [row for _, found in some for row in found.index]
+        yield rows, torch.cat([crops(sequence, frame, found) for frame, found in some])
+
+
+# The threshold
+
+
+def _choice(train: list[_Video], name: str) -> tuple[float, float]:
+    """The quantile chosen on the training videos, and the distance it is."""
+    distances = np.concatenate([_distances(video) for video in train])
+    if not len(distances):
+        found = f"tracking: the training videos of data set {name} have no detections in two frames"
+        raise InputError(f"{found}; name other sequences for training.")
+    thresholds = np.quantile(distances, QUANTILES).tolist()
+    reached = [_training_idf1(train, threshold) for threshold in thresholds]
+    best = int(np.argmax(reached))  # the first of equal ones
+    return QUANTILES[best], thresholds[best]
+
+
+def _distances(video: _Video) -> np.ndarray:
+    """Distances between descriptors of random pairs of detections in different frames."""
+    if video.detections.empty:
+        return np.empty(0)
+    first, second = (rows.numpy() for rows in random_pairs(len(video.detections), _PAIRS))
+    frame = video.detections["frame"].to_numpy()
+    apart = frame[first] != frame[second]
+    return np.linalg.norm(video.descriptors[first[apart]] - video.descriptors[second[apart]], axis=1)
+
+
+def _training_idf1(train: list[_Video], threshold: float) -> float:
+    return _trackeval.idf1({v.sequence.name: _trackeval.prepared(v.sequence, _tracked(v, threshold)) for v in train})
+
+
+def _tracked(video: _Video, threshold: float) -> pd.DataFrame:
+    return _trackers.deepsort(video.detections, video.sequence.length, video.descriptors, threshold)
+
+
+# The result
+
+
+def _result(test: list[Sequence], tracks: list[pd.DataFrame]) -> Result:
+    """Metrics and arrays of the tracks of the test videos."""
+    pairs = list(zip(test, tracks, strict=True))
+    data = {sequence.name: _trackeval.prepared(sequence, found) for sequence, found in pairs}
+    scores = _trackeval.scores(data)
+    low, high = _trackeval.idf1_interval(data)
+    metrics = scores.pop(_trackeval.COMBINED) | {"IDF1_tracks_low": low, "IDF1_tracks_high": high}
+    if len(test) > 1:
+        metrics |= {f"{score}/{name}": value for name, values in scores.items() for score, value in values.items()}
+    identities = np.concatenate([_identities(sequence, found) for sequence, found in pairs])
+    return Result([("", name, value) for name, value in metrics.items()], {"identities": identities}, _shared(test))
+
+
+def _identities(sequence: Sequence, tracks: pd.DataFrame) -> np.ndarray:
+    """Identity of each of a video's detections (N,)."""
+    return tracks["identity"].reindex(_detections(sequence).index, fill_value=_NOBODY).to_numpy()
+
+
+def _shared(test: list[Sequence]) -> dict[str, np.ndarray]:
+    """Where the detections of the test videos are, see track()."""
+    tables = [_detections(sequence) for sequence in test]
+    return {
+        "sequence": np.repeat(np.arange(len(test)), [len(table) for table in tables]),
+        "frame": np.concatenate([table["frame"].to_numpy() for table in tables]),
+        "truth": np.concatenate([_truth(*pair) for pair in zip(test, tables, strict=True)]),
+        "box": np.concatenate([table[list(BOX)].to_numpy() for table in tables]),
+        "sequence_names": np.array([sequence.name for sequence in test]),
+    }
+
+
+def _truth(sequence: Sequence, detections: pd.DataFrame) -> np.ndarray:
+    people = sequence.ground_truth[counted(sequence.ground_truth)]
+    identity = np.append(people["identity"].to_numpy(), _NOBODY)  # so that −1 finds nobody
+    return identity[match(detections, people)]
