@@ -51,13 +51,20 @@ def test_no_two_configs_share_a_results_folder():
 def test_the_paper_config_runs_at_paper_scale():
     config = configs()["paper"]
     assert config["seeds"] == 10
-    assert {"pendulum", "mnist"} <= set(config["run"]["datasets"])
+    folds = [
+        configuration.dataset_options(config, name) for name in config["run"]["datasets"] if name.startswith("mot")
+    ]
+    assert {"pendulum", "human_motion", "mnist"} <= set(config["run"]["datasets"])
+    assert {name for fold in folds for name in fold["test"]} == {"TUD-Campus", "TUD-Stadtmitte", "ETH-Sunnyday"}
+    assert all(len({*fold["train"], *fold["test"]}) == 3 for fold in folds)
     assert "digits" not in config["run"]["datasets"]
     assert config["datasets"]["pendulum"]["options"] == {"train": 15000, "validation": 1000, "test": 15000}
     steps = {
-        d: configuration.specification(config, d, "flat_vae")["hyperparameters"]["steps"] for d in ("pendulum", "mnist")
+        d: configuration.specification(config, d, "flat_vae")["hyperparameters"]["steps"]
+        for d in config["run"]["datasets"]
     }
-    assert steps == {"pendulum": 20000, "mnist": 50000}
+    mot = dict.fromkeys(["mot", "mot_campus", "mot_sunnyday"], 20000)
+    assert steps == {"pendulum": 20000, "human_motion": 30000, "mnist": 50000, **mot}
 
 
 @pytest.mark.parametrize("dataset", DEFAULT["run"]["datasets"])
@@ -113,6 +120,12 @@ MISTAKES = [
     ({"claims": {"2c": {"threshold": 0}}}, "config: claims.2c.threshold is 0; it must be > 0"),
     ({"claims": {"1a": {"versus": {"method": "vae"}}}}, "config: claims.1a has versus, which has no place there; leave it out"),
     ({"claims": {"2c": {"versus": REMOVE}}}, "config: claims.2c lacks versus; add it"),
+    ({"datasets": {"digits": {"distances": {"shortest": {}}}}}, "config: datasets.digits.distances: the distance 'shortest' does not"),
+    ({"datasets": {"digits": {"distances": {"geodesic": {"k": 1}}}}}, "config: datasets.digits.distances.geodesic: the option 'k' does"),
+    ({"datasets": {"digits": {"tasks": ["trackin"]}}}, "config: datasets.digits.tasks: the task 'trackin' does not exist; there are"),
+    ({"descriptors": {"mine": {}}}, "config: descriptors.mine is to be made by baselines.mine, which has no function descriptor"),
+    ({"descriptors": {"pca": {"n": 3}}}, "config: descriptors.pca: the option 'n' does not exist; there are latent_dim"),
+    ({"descriptors": {"vae": {"builder": "baselines.pca"}}}, "config: descriptors.vae has the name of a method; give it another"),
     ({"sweeps": {"s": {"hyperparameter": "eta", "curves": {"a": ["gan"]}}}}, "config: sweeps.s.curves.a: the method 'gan' does not"),
     ({"sweeps": {"s": {"hyperparameter": "eta", "curves": {"a": ["vae"]}}}}, "config: sweeps.s is over eta, which is None for vae on"),
 ]  # fmt: skip

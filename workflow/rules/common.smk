@@ -35,7 +35,7 @@ except ValueError as error:
 OUT = config["results_dir"].rstrip("/")
 DATASETS = config["run"]["datasets"]
 METHODS = config["run"]["methods"]
-TASKS = config["run"]["tasks"]
+TASKS = [t for t in config["run"]["tasks"] if any(t in tasks(config, dataset) for dataset in DATASETS)]
 SWEEPS = config.get("sweeps", {})
 DESCRIPTORS = config.get("descriptors", {})
 

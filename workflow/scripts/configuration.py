@@ -91,7 +91,7 @@ def distances(config: dict, dataset: str) -> dict[str, dict]:
 
 
 def tasks(config: dict, dataset: str) -> list[str]:
-    """The run's tasks that are done on a data set: its own ``tasks`` where it has some, and tracking where it has videos."""
+    """The run's tasks that are done on a data set: those it names, where it names some; tracking only where it has videos."""
     own = config["datasets"][dataset].get("tasks", config["run"]["tasks"])
     return [t for t in config["run"]["tasks"] if t in own and (t != "tracking" or has_videos(config, dataset))]
 
@@ -215,6 +215,8 @@ def _check_dataset(config: dict, dataset: str) -> None:
     known = keywords(f"flatvae.datasets.{name}", "load")
     for option in dataset_options(config, dataset):
         _one_of(f"datasets.{dataset}.options:", option, known)
+    for task in config["datasets"][dataset].get("tasks", []):
+        _one_of(f"datasets.{dataset}.tasks: the task", task, modules("flatvae.evaluation"))
     for method in config["datasets"][dataset].get("methods", {}):
         _one_of(f"datasets.{dataset}.methods: the method", method, config["methods"])
 
@@ -243,6 +245,16 @@ def _check_method(config: dict, method: str) -> None:
 
 
 def _check_distances(config: dict) -> None:
+    for task in config["run"]["tasks"]:
+        if not config.get("distances") and (task == "distances" or task == "efficiency"):
+            raise ValueError(f"config: run.tasks has {task}, which needs a distance; add distances: {{geodesic: {{}}}}")
+    if "efficiency" in config["run"]["tasks"]:
+        if "geodesic" not in config["distances"]:
+            raise ValueError("config: the task efficiency times the distance geodesic; add distances: {geodesic: {}}")
+        if "efficiency" not in config:
+            raise ValueError(
+                "config: run.tasks has efficiency, and the config lacks efficiency: {sizes, queries}; add it"
+            )
     for dataset, of in config["datasets"].items():
         for name in of.get("distances", {}):
             _one_of(f"datasets.{dataset}.distances: the distance", name, config.get("distances", {}))
@@ -257,28 +269,6 @@ def _check_distances(config: dict) -> None:
             place = f"datasets.{dataset}.distances" if name in of.get("distances", {}) else "distances"
             for option in entry["options"]:
                 _one_of(f"{place}.{name}: the option", option, known)
-    for task in config["run"]["tasks"]:
-        if not config.get("distances") and (task == "distances" or task == "efficiency"):
-            raise ValueError(f"config: run.tasks has {task}, which needs a distance; add distances: {{geodesic: {{}}}}")
-    if "efficiency" in config["run"]["tasks"]:
-        if "geodesic" not in config["distances"]:
-            raise ValueError("config: the task efficiency times the distance geodesic; add distances: {geodesic: {}}")
-        if "efficiency" not in config:
-            raise ValueError(
-                "config: run.tasks has efficiency, and the config lacks efficiency: {sizes, queries}; add it"
-            )
-
-
-def _check_tasks(config: dict) -> None:
-    for dataset, of in config["datasets"].items():
-        for task in of.get("tasks", []):
-            _one_of(f"datasets.{dataset}.tasks: the task", task, modules("flatvae.evaluation"))
-    for task in config["run"]["tasks"]:
-        if not any(task in tasks(config, dataset) for dataset in config["run"]["datasets"]):
-            needed = " (it needs videos)" if task == "tracking" else ""
-            raise ValueError(
-                f"config: run.tasks has {task}, which no data set of run has{needed}; add one that has, or leave it out"
-            )
 
 
 def _check_descriptors(config: dict) -> None:
@@ -357,7 +347,6 @@ def check(config: dict, schema: Path) -> None:
     _check_common(config)
     _check_search(config)
     _check_distances(config)
-    _check_tasks(config)
     _check_descriptors(config)
     _check_claims(config)
     _check_sweeps(config)
