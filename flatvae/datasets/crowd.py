@@ -59,6 +59,7 @@ def load(
     visibility: float = 0.25,
     size: tuple[int, int] | list[int] = (64, 32),
     colour: Literal["rgb", "chromaticity"] = "rgb",
+    copies: int = 0,
     validation: float = 0.15,
     seed: int = 0,
 ) -> Dataset:
@@ -73,21 +74,21 @@ def load(
         test: how many of them are for test.
         frames: length of a video, at 25 frames a second, 2 to 2,000.
         people: that walk through a video, 4 to 99; in a short one most of them are to be seen at any time.
-        source, visibility, size, colour, validation: as in mot.load().
+        source, visibility, size, colour, copies, validation: as in mot.load().
         seed: of everything that is drawn, and of the choice of identities for validation.
 
     Raises InputError for options out of range and where the cache folder cannot be written.
 
     Source: this suite's own videos.
     """
-    choice = mot.Choice("crowd", source, visibility, tuple(size), colour, validation, seed)
+    choice = mot.Choice("crowd", source, visibility, tuple(size), colour, copies, validation, seed)
     return mot.assemble(choice, *_videos(sequences, test, frames, people, seed))
 
 
 def boxes(root: Path | None = None, **options) -> pd.DataFrame:
     """Where load() with the same options has each row from; a table as of mot.boxes(). Raises InputError as load() does."""
     given = _arguments(root, options)
-    made_of = {field: given[field] for field in ("source", "visibility", "colour", "validation", "seed")}
+    made_of = {field: given[field] for field in ("source", "visibility", "colour", "copies", "validation", "seed")}
     return mot.table(mot.Choice("crowd", size=tuple(given["size"]), **made_of), *_given_videos(given))
 
 

@@ -58,6 +58,7 @@ NOBODY = -1  # identity and label of a detection that is no pedestrian
 PADDING = 128  # grey about a box, of the 255 levels
 COLOURS = ("rgb", "chromaticity")
 _DARK = 0.1  # sum of RGB values below which a pixel's chromaticity fades
+_MOVED, _ZOOM = (0.1, 0.05), 0.1  # of copies: at most so much of width and height, and log of the scale
 _SPREAD, _LEAST_SPREAD = 0.1, 1e-3  # of a picture's chromaticity: what it is given, and what is taken for none
 _LARGEST = 512  # pixels a side of a crop
 _FEWEST = 4  # identities a sequence needs, two on either side, so that one can be mistaken for another
@@ -76,11 +77,13 @@ class Choice:
     visibility: float
     size: tuple[int, int]
     colour: str
+    copies: int
     validation: float
     seed: int
 
     def __post_init__(self):
         check_range(self.dataset, "visibility", self.visibility, 0, 1)
+        check_range(self.dataset, "copies", self.copies, 0, 100)
         check_range(self.dataset, "validation", self.validation, 0.01, 0.5)
         check_range(self.dataset, "seed", self.seed, 0, MAX_SEED)
         if self.colour not in COLOURS:
@@ -104,6 +107,7 @@ def load(
     visibility: float = 0.25,
     size: tuple[int, int] | list[int] = (64, 32),
     colour: Literal["rgb", "chromaticity"] = "rgb",
+    copies: int = 0,
     validation: float = 0.15,
     seed: int = 0,
 ) -> Dataset:
@@ -140,6 +144,8 @@ def load(
             the same energy, |x|² = 0.01 D, whatever its video's colours. Who is in a picture is told far better so: rank-1 /
             mAP by Euclidean distance between raw pictures 10 or more frames apart are, in RGB and so, 0.71 / 0.49 and
             0.84 / 0.64 (TUD-Campus), 0.86 / 0.56 and 0.95 / 0.76 (ETH-Sunnyday), 0.58 / 0.38 and 0.77 / 0.56 (TUD-Stadtmitte).
+        copies: how often each box of the training part is cut out again, moved by up to 10 % of its width and 5 % of its height
+            and scaled by up to 10 %, as a detector might have placed it; the training part is so many times larger and one.
         validation: least share of a training sequence's boxes that is held out, 0.01 to 0.5.
         seed: of the choice of identities.
 
@@ -148,7 +154,7 @@ def load(
 
     Source: MOTChallenge, Leal-Taixé et al. (2015) and Milan et al. (2016).
     """
-    choice = Choice("mot", source, visibility, tuple(size), colour, validation, seed)
+    choice = Choice("mot", source, visibility, tuple(size), colour, copies, validation, seed)
     return assemble(choice, *_both(root, train, test))
 
 
@@ -276,7 +282,7 @@ def _table(choice: Choice, train: list[Sequence], test: list[Sequence]) -> tuple
         alike = _alike(rows, video, held_out)
         left_out["beside a held-out person"] += int(alike.sum())
         rows["part"] = np.where(rows["identity"].isin(held_out), "validation", "train")
-        pieces.append(rows[~alike])
+        pieces.append(_with_copies(rows[~alike], choice.copies, video, generator))
     pieces += [_of_sequence(choice, video, left_out).assign(part="test") for video in test]
     rows = pd.concat(pieces, ignore_index=True)
     order = pd.Categorical(rows["part"], categories=PARTS).codes.argsort(kind="stable")
@@ -296,11 +302,30 @@ def _of_sequence(choice: Choice, video: Sequence, left_out: Counter) -> pd.DataF
             raise choice.refusal(f"sequence {video.name} has no {kind}", f"put it into {video.folder}")
     people = _detected if choice.source == "detections" else _annotated
     rows = people(choice, video, left_out)
-    left, top, right, bottom = _pixels(rows[list(BOX)].to_numpy()).T
-    outside = (right <= 0) | (bottom <= 0) | (left >= video.width) | (top >= video.height)
+    outside = _outside(rows, video)
     left_out["outside the image"] += int(outside.sum())
     rows = rows[~outside].sort_values(["frame", "identity"], kind="stable", ignore_index=True)
     return rows[["frame", "identity", *BOX]].assign(sequence=video.name)
+
+
+def _outside(rows: pd.DataFrame, video: Sequence) -> np.ndarray:
+    """Which rows (N,) have no pixel of the image."""
+    left, top, right, bottom = _pixels(rows[list(BOX)].to_numpy()).T
+    return (right <= 0) | (bottom <= 0) | (left >= video.width) | (top >= video.height)
+
+
+def _with_copies(rows: pd.DataFrame, copies: int, video: Sequence, generator: torch.Generator) -> pd.DataFrame:
+    """Rows, those of training followed in each frame by their moved copies."""
+    again = pd.concat([rows[rows["part"] == "train"]] * copies) if copies else rows[:0]
+    across, down, zoom = (2 * torch.rand(3, len(again), generator=generator, dtype=torch.float64) - 1).numpy()
+    width, height = again["width"] * np.exp(_ZOOM * zoom), again["height"] * np.exp(_ZOOM * zoom)
+    again = again.assign(
+        left=again["left"] + _MOVED[0] * across * again["width"] + (again["width"] - width) / 2,
+        top=again["top"] + _MOVED[1] * down * again["height"] + (again["height"] - height) / 2,
+        width=width,
+        height=height,
+    )
+    return pd.concat([rows, again[~_outside(again, video)]]).sort_values("frame", kind="stable")
 
 
 def _annotated(choice: Choice, video: Sequence, left_out: Counter) -> pd.DataFrame:

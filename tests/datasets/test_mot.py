@@ -296,6 +296,29 @@ def test_a_picture_of_one_colour_has_no_chromaticity():
     assert not mot._observations(np.full((1, 3, 4, 4), 128, np.uint8), "chromaticity").abs().max() > 1e-3
 
 
+def test_copies_are_of_training_boxes_and_near_them(made):
+    plain, table = boxes(made), boxes(made, copies=3)
+    for part in ("validation", "test"):
+        assert (
+            plain[plain["part"] == part]
+            .reset_index(drop=True)
+            .equals(table[table["part"] == part].reset_index(drop=True))
+        )
+    keys = ["sequence", "frame", "identity"]
+    first, all_of = plain[plain["part"] == "train"], table[table["part"] == "train"]
+    assert all_of[keys + ["label"]].drop_duplicates().merge(first[keys + ["label"]]).shape[0] == len(first)
+    pairs = all_of.merge(first, on=keys, suffixes=("", "_first"))
+    assert len(all_of) > 3.5 * len(first)  # what leaves the image is left out
+    assert (pairs.groupby(keys).size() <= 4).all()
+    zoom = np.log(pairs["width"] / pairs["width_first"])
+    np.testing.assert_allclose(zoom, np.log(pairs["height"] / pairs["height_first"]), atol=1e-12)
+    assert 0.08 < zoom.abs().max() <= 0.1
+    for low, side, most in (("left", "width", 0.1), ("top", "height", 0.05)):
+        moved = pairs[low] + pairs[side] / 2 - pairs[f"{low}_first"] - pairs[f"{side}_first"] / 2
+        assert 0.8 * most < (moved.abs() / pairs[f"{side}_first"]).max() <= most + 1e-12
+    assert boxes(made, copies=3).equals(table)
+
+
 def test_rows_of_a_sequence_are_in_the_order_of_frames(made):
     for _, rows in boxes(made).groupby(["part", "sequence"]):
         assert rows["frame"].is_monotonic_increasing
