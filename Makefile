@@ -9,7 +9,7 @@ CORES ?= all
 export OMP_NUM_THREADS ?= 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup results paper mnist motion smoke test lint performance
+.PHONY: setup results paper mnist motion mot smoke test lint performance
 
 setup: $(VENV)/.complete
 
@@ -31,6 +31,9 @@ mnist: setup
 
 motion: setup
 	snakemake --cores $(CORES) --configfile config/human_motion.yaml
+
+mot: setup
+	snakemake --cores $(CORES) --configfile config/mot.yaml
 
 smoke: setup
 	snakemake --cores $(CORES) --configfile config/smoke.yaml
