@@ -112,7 +112,7 @@ def test_each_detection_has_the_descriptor_of_its_picture(crowd, principal):
     """Also where the file is not in the order of frames."""
     (video,) = crowd.videos["train"]
     shuffled = dataclasses.replace(video, detections=video.detections.sample(frac=1, random_state=0))
-    described = tracking._described(principal, shuffled, (32, 16))
+    described = tracking._described(principal, shuffled, crowd.crops)
     for row in (0, 17, 80):
         picture = mot.crops(video, described.detections["frame"][row], described.detections.iloc[[row]], (32, 16))
         np.testing.assert_allclose(described.descriptors[row], principal(picture)[0].numpy(), atol=1e-9)
@@ -149,7 +149,7 @@ def test_the_true_identity_as_descriptor_is_better_than_none(crowd):
 
 
 def test_the_threshold_is_the_smallest_of_the_best_quantiles(crowd, principal, monkeypatch):
-    train = [tracking._described(principal, video, (32, 16)) for video in crowd.videos["train"]]
+    train = [tracking._described(principal, video, crowd.crops) for video in crowd.videos["train"]]
     reached = dict(zip(tracking.QUANTILES, (10, 30, 20, 40, 40, 30, 0), strict=True))
     distances = np.concatenate([tracking._distances(video) for video in train])
     expected = np.quantile(distances, 0.03)
@@ -160,7 +160,7 @@ def test_the_threshold_is_the_smallest_of_the_best_quantiles(crowd, principal, m
 
 def test_the_threshold_is_chosen_by_the_training_videos_alone(crowd, principal, result):
     """Each candidate tried by itself: the one that is chosen has the greatest IDF1 on training videos."""
-    train = [tracking._described(principal, video, (32, 16)) for video in crowd.videos["train"]]
+    train = [tracking._described(principal, video, crowd.crops) for video in crowd.videos["train"]]
     thresholds = np.quantile(np.concatenate([tracking._distances(video) for video in train]), tracking.QUANTILES)
     reached = []
     for threshold in thresholds:

@@ -76,7 +76,7 @@ rule claims:
         mem_mb=1000,
         runtime=10,
     params:
-        claims=config.get("claims", {}),
+        claims=claims_params,
         datasets=DATASETS,
         code=fingerprint("flatvae.reporting.claims"),
     script:

@@ -243,5 +243,14 @@ def number_figure_params(wildcards):
     }
 
 
+def claims_params(wildcards):
+    """The claims; one that names no data sets is for those on which its task is done, or all where it is on none."""
+    found = {}
+    for name, claim in config.get("claims", {}).items():
+        done = [dataset for dataset in DATASETS if claim["subject"]["task"] in tasks(config, dataset)]
+        found[name] = {"datasets": done or DATASETS} | claim
+    return found
+
+
 def claims_results():
     return [f"{OUT}/claims.csv", f"{OUT}/claims.md"] * bool(config.get("claims"))
