@@ -1,6 +1,7 @@
-"""Random encoder: the suite's encoder with its initial weights, never trained.
+"""Random encoder: the suite's networks with their initial weights, never trained.
 
-A control: what the network's form alone finds (Saxe et al., ICML 2011). A method that does not beat it has learnt nothing of use.
+A control, as a descriptor and as a method: what the networks' form alone finds (Saxe et al., ICML 2011). A method that does not
+beat it has learnt nothing of use. As a method it is the VAE before its first step, decoder included: it reconstructs nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from flatvae.evaluation import encode
-from flatvae.model import standard_model
+from flatvae.model import LatentVariableModel, standard_model
 from flatvae.priors import StandardNormal
 
 
@@ -23,7 +24,24 @@ def descriptor(
     channels: Sequence[int] = (),
 ) -> Callable[[Tensor], Tensor]:
     """The descriptor of observations (N, D) -> (N, n): means of an encoder with the initial weights of ``seed``."""
+    model = fit(dataset, seed=seed, latent_dim=latent_dim, hidden=hidden, activation=activation, channels=channels)
+    return lambda x: encode(model, x)
+
+
+def build(
+    dataset,
+    *,
+    latent_dim: int = 2,
+    hidden: Sequence[int] = (128, 128),
+    activation: str = "tanh",
+    channels: Sequence[int] = (),
+) -> LatentVariableModel:
+    """The VAE's model."""
+    return standard_model(dataset, StandardNormal(), latent_dim, hidden, activation, channels)
+
+
+def fit(dataset, *, seed: int, **hyperparameters) -> LatentVariableModel:
+    """The model with the initial weights of ``seed``; the hyperparameters are those of ``build``."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = standard_model(dataset, StandardNormal(), latent_dim, hidden, activation, channels)
-    return lambda x: encode(model, x)
+        return build(dataset, **hyperparameters)

@@ -353,9 +353,44 @@ def train(
                     f"warning: {label}: every seed became non-finite by step {trainer.step_count}; the training ends here"
                 )
                 break
+    return _trained(trainer, history, phase_end, average, started)
+
+
+@torch.no_grad()
+def fit(
+    module: ModuleType, dataset, hyperparameters: dict, seeds: list[int], *, device: torch.device, label: str
+) -> Trained:
+    """Every seed's model from the method's own ``fit(dataset, *, seed, …)``, for methods that are not trained by steps.
+
+    Ĉ, KL and c² are then measured on a block's batches. The history has one row per seed, at step 0, and β stays where a
+    training would start it: no bound is at work.
+    """
+    trainer = Trainer(module, dataset, hyperparameters, seeds, device)
+    build = split_hyperparameters(module, hyperparameters)[0]
+    started = time.perf_counter()
+    states = [module.fit(dataset, seed=seed, **build).state_dict() for seed in seeds]
+    for name, value in trainer.params.items():
+        value.copy_(torch.stack([state[name] for state in states]))
+    total = 0.0
+    for _ in range(BLOCK):
+        x, noise, uniform, probe = trainer._draw()
+        *terms, z = trainer._mapped(trainer.objective_without_penalty, "model.", x, noise, uniform, probe)
+        trainer.bound.update(terms[0], trainer.alive)
+        total = total + torch.stack([*terms, trainer._mapped(trainer.scale_of, "model.", z, probe)])
+    *terms, scale = total / BLOCK
+    trainer.alive = total.isfinite().all(0)
+    trainer.frozen_step = torch.where(trainer.alive, -1, 0)
+    history = [_history_rows(trainer, torch.stack(terms), scale, [False] * len(seeds))]
+    print(f"{label}: made by {module.__name__}.fit, not trained")
+    return _trained(trainer, history, [None] * len(seeds), scale, started)
+
+
+def _trained(
+    trainer: Trainer, history: list[pd.DataFrame], phase_end: list[int | None], average: Tensor, started: float
+) -> Trained:
     frozen = trainer.frozen_step.tolist()
     outcome = zip(
-        seeds,
+        trainer.seeds,
         frozen,
         phase_end,
         trainer.bound.error.tolist(),
@@ -395,12 +430,15 @@ def train_and_save(
 ) -> None:
     """Trains a method and writes its checkpoint, its history and the metrics of the task ``training``.
 
+    A method that has ``fit`` makes its models by that, and is not trained.
+
     Metrics per seed: ``frozen`` (0/1, with ``frozen_step`` where 1), ``initial_phase_end`` (step), ``bound_met``
     (0/1: Ĉ ≤ 1.02 κ² at the end), ``scale_average`` (moving average of c²). A seed that was frozen, or that never met the
     bound, is named in a warning.
     """
     module = importlib.import_module(builder)
-    trained = train(module, dataset, hyperparameters, list(seeds), device=choose_device(device), label=label)
+    make = fit if hasattr(module, "fit") else train
+    trained = make(module, dataset, hyperparameters, list(seeds), device=choose_device(device), label=label)
     build, penalty, settings = split_hyperparameters(module, hyperparameters)
     rows = []
     for seed in trained.seeds:

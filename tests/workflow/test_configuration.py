@@ -125,7 +125,7 @@ MISTAKES = [
     ({"datasets": {"digits": {"tasks": ["trackin"]}}}, "config: datasets.digits.tasks: the task 'trackin' does not exist; there are"),
     ({"descriptors": {"mine": {}}}, "config: descriptors.mine is to be made by baselines.mine, which has no function descriptor"),
     ({"descriptors": {"pca": {"n": 3}}}, "config: descriptors.pca: the option 'n' does not exist; there are latent_dim"),
-    ({"descriptors": {"vae": {"builder": "baselines.pca"}}}, "config: descriptors.vae has the name of a method; give it another"),
+    ({"descriptors": {"sort": {"builder": "baselines.pca"}}}, "config: descriptors.sort has the name of a tracker; give it another"),
     ({"sweeps": {"s": {"hyperparameter": "eta", "curves": {"a": ["gan"]}}}}, "config: sweeps.s.curves.a: the method 'gan' does not"),
     ({"sweeps": {"s": {"hyperparameter": "eta", "curves": {"a": ["vae"]}}}}, "config: sweeps.s is over eta, which is None for vae on"),
 ]  # fmt: skip

@@ -37,7 +37,9 @@ DATASETS = config["run"]["datasets"]
 METHODS = config["run"]["methods"]
 TASKS = [t for t in config["run"]["tasks"] if any(t in tasks(config, dataset) for dataset in DATASETS)]
 SWEEPS = config.get("sweeps", {})
-DESCRIPTORS = config.get("descriptors", {})
+DESCRIPTORS = [
+    name for name in config.get("descriptors", {}) if name not in METHODS
+]  # a method is evaluated as one
 
 FIGURE_TASK = {
     "flatness": "flatness",

@@ -282,8 +282,8 @@ def _check_descriptors(config: dict) -> None:
             )
         for option in set(own) - {"builder"}:
             _one_of(f"descriptors.{name}: the option", option, known - {"seed"})
-        if name in config["methods"] or name == "sort":
-            raise ValueError(f"config: descriptors.{name} has the name of a method; give it another")
+        if name == "sort":
+            raise ValueError("config: descriptors.sort has the name of a tracker; give it another")
 
 
 def _check_claims(config: dict) -> None:

@@ -1,0 +1,66 @@
+"""FlatVI (Palma et al., ICML 2025): a VAE whose decoder's *Fisher* metric is pulled towards a scaled identity.
+
+    L = F + λ (E[C] − κ²) + η R,   R = E ‖J(z̃)ᵀ F J(z̃) − c² I‖_F²,   c² = E tr(JᵀFJ) / n,   p(z) = N(0, I)
+
+with F the Fisher information of the likelihood at its mean f(z̃): 1/σ² for a Gaussian, diag 1/(p (1 − p)) for a Bernoulli
+likelihood. R is least, 0, exactly where JᵀFJ = c² I for one c; for f(a z) it is a⁴ times that of f at a z, so that like the
+absolute flat penalty it also falls as the latent space grows.
+
+JᵀFJ is the ordinary pull-back metric of φ ∘ f, φ the coordinates in which F is the identity: φ(x) = x / σ, and
+φ(p) = 2 arcsin √p, the variance-stabilising map. So the estimator of the flat penalty serves, by one probe. Our choice: σ = 1,
+for σ is fixed outside the training and η takes up σ⁻⁴; **for a Gaussian likelihood this is the flat VAE's penalty under the
+compact prior**. FlatVI is for counts, with a negative binomial likelihood; Gaussian and Bernoulli, the batch's own c² and mixup
+points are this suite's.
+
+The likelihood is that of the model whose ``decode`` is penalised (no hyperparameter that could contradict it); a plain function
+has none and is taken for the mean of a Gaussian.
+
+Default: η = 1.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from flatvae.flattening import probe
+from flatvae.geometry import Decoder
+from flatvae.likelihoods import Bernoulli
+from flatvae.model import LatentVariableModel, standard_model
+from flatvae.priors import StandardNormal
+
+_EDGE = (
+    1e-6  # p is kept this far from 0 and 1, where √F is infinite; there √F J is next to nothing, and counts as nothing
+)
+
+
+def build(
+    dataset,
+    *,
+    latent_dim: int = 2,
+    hidden: Sequence[int] = (128, 128),
+    activation: str = "tanh",
+    channels: Sequence[int] = (),
+) -> LatentVariableModel:
+    """The VAE's model."""
+    return standard_model(dataset, StandardNormal(), latent_dim, hidden, activation, channels)
+
+
+def penalty(decode: Decoder, z: Tensor, noise: Tensor, *, eta: float = 1.0) -> Tensor:
+    """η R by one jvp and one vjp: a scalar ≥ 0, zero for every draw of v where JᵀFJ = c² I.
+
+    Args:
+        decode: the decoder's mean f, (B, n) -> (B, D); a LatentVariableModel's ``decode``, or a function.
+        z: mixup points z̃ (B, n).
+        noise: v ~ N(0, I), (B, n).
+        eta: weight η ≥ 0.
+    """
+    return eta * probe(fisher_coordinates(decode), z, noise)[0]
+
+
+def fisher_coordinates(decode: Decoder) -> Decoder:
+    """φ ∘ f, whose pull-back metric is JᵀFJ with the Fisher matrix of the likelihood of the decoder's model."""
+    model = getattr(decode, "__self__", None)  # of a bound method, the model
+    if isinstance(getattr(model, "likelihood", None), Bernoulli):
+        return lambda z: 2 * torch.asin(decode(z).clamp(_EDGE, 1 - _EDGE).sqrt())
+    return decode

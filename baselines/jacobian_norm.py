@@ -1,0 +1,44 @@
+"""VAE with a penalty on the Jacobian's norm: is what flattens nothing but shrinking?
+
+    L = F + λ (E[C] − κ²) + η E tr G(z̃) = F + λ (E[C] − κ²) + η E ‖J(z̃)‖_F²,   p(z) = N(0, I)
+
+A control. It asks for smooth decoders, as the contractive autoencoder of Rifai et al. (ICML 2011) asks for smooth encoders, and
+for no shape: it is least, 0, exactly where the decoder is constant, and for f(a z) it is a² times that of f at a z, so a wider
+latent space lowers it as well as any flattening would. A flat penalty that does not beat it has only shrunk. By one probe
+v ~ N(0, I) a point (after Hoffman et al. 2019, arXiv 1908.02729): E |J v|² = tr G.
+
+Default: η = 1.
+"""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+from torch.func import jvp
+
+from flatvae.geometry import Decoder
+from flatvae.model import LatentVariableModel, standard_model
+from flatvae.priors import StandardNormal
+
+
+def build(
+    dataset,
+    *,
+    latent_dim: int = 2,
+    hidden: Sequence[int] = (128, 128),
+    activation: str = "tanh",
+    channels: Sequence[int] = (),
+) -> LatentVariableModel:
+    """The VAE's model."""
+    return standard_model(dataset, StandardNormal(), latent_dim, hidden, activation, channels)
+
+
+def penalty(decode: Decoder, z: Tensor, noise: Tensor, *, eta: float = 1.0) -> Tensor:
+    """η E |J v|² by one jvp: a scalar ≥ 0.
+
+    Args:
+        decode: the decoder's mean f, (B, n) -> (B, D).
+        z: mixup points z̃ (B, n).
+        noise: v ~ N(0, I), (B, n).
+        eta: weight η ≥ 0.
+    """
+    return eta * jvp(decode, (z,), (noise,))[1].square().sum(-1).mean()
