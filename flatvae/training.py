@@ -7,13 +7,14 @@ trained alone. Within a block of steps nothing waits for the device; between blo
 phase may end.
 """
 
+import contextlib
 import dataclasses
 import importlib
 import inspect
 import math
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
 
@@ -27,6 +28,7 @@ from flatvae import checkpoint
 from flatvae.constraint import TOLERANCE, ReconstructionBound
 from flatvae.errors import InputError
 from flatvae.model import LatentVariableModel
+from flatvae.resume import Interrupted, Snapshots
 
 BLOCK = 50  # steps between two looks at the device: history, progress, end of the initial phase
 
@@ -217,6 +219,42 @@ class Trainer:
         self.alive = torch.ones(len(self.seeds), dtype=torch.bool, device=device)
         self.frozen_step = torch.full((len(self.seeds),), -1, device=device)
         self.step_count = 0
+        self.block_step = 0  # steps of the present block that are done, and the sum of their terms
+        self.block_terms = torch.zeros(3, len(self.seeds), dtype=dtype, device=device)
+
+    def snapshot(self) -> dict[str, Tensor]:
+        """All that the rest of the training depends on; see ``restore``."""
+        tensors = {f"parameter/{name}": parameter for name, parameter in self.params.items()}
+        for name, parameter in self.params.items():
+            tensors |= {f"adam/{key}/{name}": value for key, value in self.optimiser.state[parameter].items()}
+        tensors |= {f"generator/{s}": generator.get_state() for s, generator in enumerate(self.generators)}
+        tensors |= {f"bound/{name}": getattr(self.bound, name) for name in ("beta", "average", "weight", "initial")}
+        tensors |= {name: getattr(self, name) for name in ("alive", "frozen_step", "block_terms")}
+        return tensors | {"count": torch.tensor([self.step_count, self.block_step])}
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Goes back, or on, to where ``snapshot`` was taken, bit by bit."""
+        for name, parameter in self.params.items():
+            with torch.no_grad():
+                parameter.copy_(tensors[f"parameter/{name}"])
+            state = {
+                key.split("/")[1]: t
+                for key, t in tensors.items()
+                if key.startswith("adam/") and key.endswith(f"/{name}")
+            }
+            # laid out in memory as the parameter is, see _descend
+            self.optimiser.state[parameter] = {
+                key: torch.empty_like(parameter).copy_(t) if t.shape == parameter.shape else t.to(parameter.device)
+                for key, t in state.items()
+            }
+        for s, generator in enumerate(self.generators):
+            generator.set_state(tensors[f"generator/{s}"])
+        device = self.alive.device
+        for name in ("beta", "average", "weight", "initial"):
+            setattr(self.bound, name, tensors[f"bound/{name}"].to(device))
+        for name in ("alive", "frozen_step", "block_terms"):
+            setattr(self, name, tensors[name].to(device))
+        self.step_count, self.block_step = tensors["count"].tolist()
 
     def _draw(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """A batch and its noise for every seed, each from the seed's own generator.
@@ -292,25 +330,59 @@ class Trainer:
         left = (s.steps - self.step_count) / max(1.0, s.decay_fraction * s.steps)
         return s.learning_rate * min(1.0, left)
 
-    def run_block(self, steps: int) -> tuple[Tensor, Tensor]:
-        """``steps`` steps, then the end of the initial phase where it is due.
+    def run_block(self, steps: int, interrupted: Callable[[], bool] = lambda: False) -> tuple[Tensor, Tensor] | None:
+        """``steps`` steps, those of a block begun before included, then the end of the initial phase where it is due.
 
         Returns:
-            mean terms (3, S) over the block, and c² (S,) at its last points.
+            mean terms (3, S) over the block, and c² (S,) at its last points; None where ``interrupted`` between two steps:
+            the next call goes on from there.
         """
         # while every seed is in its initial phase the penalty is off for all: it need not be computed
         objective = self.objective_without_penalty if bool(self.bound.initial.all()) else self.objective
-        total = 0.0
-        for _ in range(steps):
+        while self.block_step < steps:
+            if interrupted():
+                return None
             for group in self.optimiser.param_groups:
                 group["lr"] = self._learning_rate()
             terms, z, probe = self.step(objective)
-            total = total + terms
+            self.block_terms = self.block_terms + terms
+            self.block_step += 1
         with torch.no_grad():
             scale = self._mapped(self.scale_of, "model.", z, probe)
         limit = self.step_count >= self.settings.initial_fraction * self.settings.steps
         self.bound.end_initial_phase(force=limit)
-        return total / steps, scale
+        mean = self.block_terms / steps
+        self.block_step, self.block_terms = 0, torch.zeros_like(mean)
+        return mean, scale
+
+
+@dataclasses.dataclass
+class _Course:
+    """What a training gathers block by block."""
+
+    history: list[pd.DataFrame]
+    average: Tensor | None  # moving average of c², (S,)
+    phase_end: list[int | None]  # of each seed
+
+    COLUMNS = ("seed", "step", "error", "kl", "beta", "penalty", "scale", "initial")
+    WHOLE = ("seed", "step", "initial")
+
+    def snapshot(self) -> dict[str, Tensor]:
+        """As tensors."""
+        if not self.history:
+            return {}
+        rows = pd.concat(self.history)[list(self.COLUMNS)].to_numpy(dtype="float64")
+        ends = torch.tensor([-1 if end is None else end for end in self.phase_end])
+        return {"history": torch.from_numpy(rows), "scale_average": self.average, "phase_end": ends}
+
+    @classmethod
+    def restored(cls, tensors: dict[str, Tensor], n_seeds: int, device) -> "_Course":
+        """From a snapshot's tensors; from none, the beginning."""
+        if "history" not in tensors:
+            return cls([], None, [None] * n_seeds)
+        rows = pd.DataFrame(tensors["history"].numpy(), columns=cls.COLUMNS).astype(dict.fromkeys(cls.WHOLE, int))
+        ends = [None if end < 0 else end for end in tensors["phase_end"].tolist()]
+        return cls([rows], tensors["scale_average"].to(device), ends)
 
 
 def train(
@@ -322,38 +394,56 @@ def train(
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
     label: str = "",
+    snapshots: Snapshots | None = None,
 ) -> Trained:
     """Trains all seeds of a method on a data set, with a progress line per block.
 
-    A seed whose loss or gradient becomes non-finite is frozen at its last finite state; the others go on.
+    A seed whose loss or gradient becomes non-finite is frozen at its last finite state; the others go on. With
+    ``snapshots`` a training goes on from the snapshot that is there, writes one now and then, and when the process is
+    asked to end; one that was interrupted ends in the same bits as one that was not.
 
     Raises:
         InputError: the hyperparameters are not the method's.
+        Interrupted: the process was asked to end.
     """
     trainer = Trainer(module, dataset, hyperparameters, seeds, device, dtype)
     settings = trainer.settings
-    history: list[pd.DataFrame] = []
-    average = None
-    phase_end: list[int | None] = [None] * len(seeds)
+    found = (snapshots.read() if snapshots else None) or {}
+    course = _Course.restored(found, len(seeds), trainer.data.device)
+    if found:
+        trainer.restore(found)
+        print(f"{label}: goes on from step {trainer.step_count} of {settings.steps}", flush=True)
     started = time.perf_counter()
-    with _Progress(settings, label, len(seeds)) as progress:
+    with _Progress(settings, label, len(seeds)) as progress, snapshots or contextlib.nullcontext():
         while trainer.step_count < settings.steps:
             initial = trainer.bound.initial.tolist()
-            terms, scale = trainer.run_block(min(BLOCK, settings.steps - trainer.step_count))
-            average = scale if average is None else torch.lerp(average, scale, 0.1)
-            alive = trainer.alive.tolist()
-            for s, still_initial in enumerate(trainer.bound.initial.tolist()):
-                if initial[s] and not still_initial and alive[s]:
-                    phase_end[s] = trainer.step_count
-            rows = _history_rows(trainer, terms, scale, initial)
-            history.append(rows)
-            progress.show(trainer.step_count, rows)
+            left = settings.steps - trainer.step_count + trainer.block_step
+            block = trainer.run_block(min(BLOCK, left), lambda: snapshots is not None and snapshots.interrupted)
+            if block is not None:
+                _gather(course, trainer, *block, initial)
+                progress.show(trainer.step_count, course.history[-1])
+            if snapshots and snapshots.due():
+                snapshots.write(trainer.snapshot() | course.snapshot())
+            if block is None:
+                raise Interrupted(
+                    f"{label}: asked to end at step {trainer.step_count}; the same command goes on from there"
+                )
             if not trainer.alive.any():
                 print(
                     f"warning: {label}: every seed became non-finite by step {trainer.step_count}; the training ends here"
                 )
                 break
-    return _trained(trainer, history, phase_end, average, started)
+    return _trained(trainer, course, started)
+
+
+def _gather(course: _Course, trainer: Trainer, terms: Tensor, scale: Tensor, initial: list[bool]) -> None:
+    """A block's numbers; ``initial`` says which seeds were in their initial phase when it began."""
+    course.average = scale if course.average is None else torch.lerp(course.average, scale, 0.1)
+    alive = trainer.alive.tolist()
+    for s, still_initial in enumerate(trainer.bound.initial.tolist()):
+        if initial[s] and not still_initial and alive[s]:
+            course.phase_end[s] = trainer.step_count
+    course.history.append(_history_rows(trainer, terms, scale, initial))
 
 
 @torch.no_grad()
@@ -382,25 +472,23 @@ def fit(
     trainer.frozen_step = torch.where(trainer.alive, -1, 0)
     history = [_history_rows(trainer, torch.stack(terms), scale, [False] * len(seeds))]
     print(f"{label}: made by {module.__name__}.fit, not trained")
-    return _trained(trainer, history, [None] * len(seeds), scale, started)
+    return _trained(trainer, _Course(history, scale, [None] * len(seeds)), started)
 
 
-def _trained(
-    trainer: Trainer, history: list[pd.DataFrame], phase_end: list[int | None], average: Tensor, started: float
-) -> Trained:
+def _trained(trainer: Trainer, course: _Course, started: float) -> Trained:
     frozen = trainer.frozen_step.tolist()
     outcome = zip(
         trainer.seeds,
         frozen,
-        phase_end,
+        course.phase_end,
         trainer.bound.error.tolist(),
         trainer.bound.beta.tolist(),
-        average.tolist(),
+        course.average.tolist(),
         strict=True,
     )
     return Trained(
         state={name: value.detach().cpu() for name, value in trainer.params.items()},
-        history=pd.concat(history, ignore_index=True),
+        history=pd.concat(course.history, ignore_index=True),
         seeds=[
             {
                 "seed": seed,
@@ -427,18 +515,36 @@ def train_and_save(
     model_path: str | Path,
     history_path: str | Path,
     metrics_path: str | Path,
+    code: str = "",
+    snapshot_seconds: float = math.inf,
 ) -> None:
     """Trains a method and writes its checkpoint, its history and the metrics of the task ``training``.
 
-    A method that has ``fit`` makes its models by that, and is not trained.
+    A method that has ``fit`` makes its models by that, and is not trained. Snapshots of a training (see ``flatvae.resume``) are
+    kept in the folder ``.checkpoint`` beside the model, every ``snapshot_seconds``, until the results are written; ``code`` is
+    what they must have been made with.
 
     Metrics per seed: ``frozen`` (0/1, with ``frozen_step`` where 1), ``initial_phase_end`` (step), ``bound_met``
     (0/1: Ĉ ≤ 1.02 κ² at the end), ``scale_average`` (moving average of c²). A seed that was frozen, or that never met the
     bound, is named in a warning.
     """
     module = importlib.import_module(builder)
-    make = fit if hasattr(module, "fit") else train
-    trained = make(module, dataset, hyperparameters, list(seeds), device=choose_device(device), label=label)
+    common = {"device": choose_device(device), "label": label}
+    identity = {
+        "code": code,
+        "builder": builder,
+        "hyperparameters": hyperparameters,
+        "seeds": list(seeds),
+        "data": dataset.fingerprint(),
+        "device": str(common["device"]),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
+    snapshots = Snapshots(Path(model_path).parent / ".checkpoint" / "training.safetensors", identity, snapshot_seconds)
+    if hasattr(module, "fit"):
+        trained = fit(module, dataset, hyperparameters, list(seeds), **common)
+    else:
+        trained = train(module, dataset, hyperparameters, list(seeds), **common, snapshots=snapshots)
     build, penalty, settings = split_hyperparameters(module, hyperparameters)
     rows = []
     for seed in trained.seeds:
@@ -473,6 +579,7 @@ def train_and_save(
             "threads": torch.get_num_threads(),
         },
     )
+    snapshots.remove()
     print(f"{label}: trained {len(trained.seeds)} seeds in {trained.seconds:.1f} s", flush=True)
 
 

@@ -33,9 +33,11 @@ def job(snakemake):
     """Runs a script's body with its output, warnings and traceback in the rule's log.
 
     Output goes to the terminal too where that is no terminal (CI, a cluster's own log); on one, progress bars are shown
-    instead. Bad input (InputError) ends the job with its sentence alone.
+    instead. Bad input (InputError) ends the job with its sentence alone; a training that was asked to end, with a
+    status of its own.
     """
     from flatvae.errors import InputError
+    from flatvae.resume import EXIT_STATUS, Interrupted
 
     terminal = sys.__stderr__
     with open(snakemake.log[0], "w", buffering=1, encoding="utf-8") as log:
@@ -48,6 +50,9 @@ def job(snakemake):
                 terminal.write(f"\nflatvae: {error}\n\n")
                 terminal.flush()
                 sys.exit(1)
+            except Interrupted as interrupted:
+                print(interrupted)
+                sys.exit(EXIT_STATUS)
             except BaseException:
                 log.write(traceback.format_exc())
                 raise

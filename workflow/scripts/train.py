@@ -19,4 +19,7 @@ with job(snakemake):
         model_path=snakemake.output.model,
         history_path=snakemake.output.history,
         metrics_path=snakemake.output.metrics,
+        code=snakemake.params.code,
+        # not among the params: how often a snapshot is written does not change what is trained
+        snapshot_seconds=60 * snakemake.config["checkpoint_minutes"],
     )

@@ -1,0 +1,95 @@
+"""Interrupted trainings go on where they were, and end as if nothing had happened.
+
+A *snapshot* is all that the rest of a training depends on: parameters, optimiser, generators, multipliers, history. It lies in a
+file beside the outputs, written every so many seconds, and at once when the process is asked to end (SIGTERM, as a cluster
+sends it before a time limit or to make room). The file is whole or not there. With it goes the *identity* of the training: what
+its result depends on. A snapshot of another identity, or a damaged one, is not used, and that is said.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+EXIT_STATUS = 75  # EX_TEMPFAIL of sysexits.h: asked to end, try again
+_KEY = "identity"
+
+
+class Interrupted(Exception):
+    """The process was asked to end, and the snapshot is written."""
+
+
+class Snapshots:
+    """The snapshot file of one training.
+
+    As a context it takes SIGTERM for a request to end, where it is in the main thread.
+
+    Args:
+        path: the file, ``….safetensors``; its folder is made.
+        identity: anything that JSON can hold; equal exactly where two trainings would end alike.
+        seconds: between two snapshots.
+    """
+
+    def __init__(self, path: str | Path, identity: dict, seconds: float):
+        self.path = Path(path)
+        self.identity = json.dumps(identity, sort_keys=True)
+        self.seconds = seconds
+        self.interrupted = False
+        self._written = time.monotonic()
+        self._previous = None
+
+    def __enter__(self) -> "Snapshots":
+        if threading.current_thread() is threading.main_thread():
+            self._previous = signal.signal(signal.SIGTERM, self._interrupt)
+        return self
+
+    def __exit__(self, *exception) -> None:
+        if self._previous is not None:
+            signal.signal(signal.SIGTERM, self._previous)
+
+    def _interrupt(self, number, frame) -> None:
+        self.interrupted = True
+
+    def due(self) -> bool:
+        """Whether it is time to write one."""
+        return self.interrupted or time.monotonic() - self._written >= self.seconds
+
+    def write(self, tensors: dict[str, Tensor]) -> None:
+        """Writes a snapshot in place of the one before."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        try:
+            save_file({name: t.detach().contiguous() for name, t in tensors.items()}, beside, {_KEY: self.identity})
+            os.replace(beside, self.path)
+        finally:
+            beside.unlink(missing_ok=True)
+        self._written = time.monotonic()
+
+    def read(self) -> dict[str, Tensor] | None:
+        """The snapshot's tensors, in main memory; None where there is none that fits, and a line that says why."""
+        if not self.path.is_file():
+            return None
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                fits = (file.metadata() or {}).get(_KEY) == self.identity
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 no iterator
+        except (SafetensorError, OSError):
+            print(f"{self.path} is damaged; the training starts anew")
+            return None
+        if not fits:
+            print(f"{self.path} is of other code, settings or data; the training starts anew")
+            return None
+        return tensors
+
+    def remove(self) -> None:
+        """Deletes the file, and its folder where that is empty then."""
+        self.path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.path.parent.rmdir()
