@@ -12,6 +12,7 @@ import dataclasses
 import importlib
 import inspect
 import math
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -577,6 +578,7 @@ def train_and_save(
             "seeds": trained.seeds,
             "torch": torch.__version__,
             "threads": torch.get_num_threads(),
+            "device": device_record(common["device"]),
         },
     )
     snapshots.remove()
@@ -607,6 +609,22 @@ def choose_device(device: str) -> torch.device:
     if device == "cuda" and not available:
         raise InputError("config: device is cuda, but torch finds no GPU here; set device to cpu or auto")
     return torch.device("cuda" if available and device != "cpu" else "cpu")
+
+
+def device_record(device: torch.device) -> dict:
+    """What a training ran on, for the records: name, and of a GPU its driver, CUDA and the most memory taken so far (MB)."""
+    if device.type == "cpu":
+        return {"name": "cpu"}
+    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        driver = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False).stdout
+        return {
+            "name": torch.cuda.get_device_name(device),
+            "driver": driver.strip().split("\n")[0],
+            "cuda": torch.version.cuda,
+            "memory_mb": torch.cuda.max_memory_allocated(device) / 2**20,
+        }
+    return {"name": torch.cuda.get_device_name(device), "cuda": torch.version.cuda}
 
 
 def _history_rows(trainer: Trainer, terms: Tensor, scale: Tensor, initial: list[bool]) -> pd.DataFrame:

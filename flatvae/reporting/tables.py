@@ -70,6 +70,8 @@ TASK_METRICS = {
 }
 
 CAPTIONS = {
+    "compute": "What the run cost: wall time of the trainings, all seeds together, and of the evaluations, in seconds; steps a "
+    "second, summed over the seeds; the most memory any of these jobs took, in MB; threads, and whether on a GPU.",
     "reconstruction": "Reconstruction error on training and test data, the bound κ² and the seeds that met it, β, and "
     "KL in nats.",
     "flatness": "Condition number of the pull-back metric (median, 90 % quantile) and standard deviation of MF / mean "

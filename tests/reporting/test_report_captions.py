@@ -35,6 +35,7 @@ CASES = [
         {"number_figure": "sweep_eta", "dataset": "digits"},
         "digits, 5 seeds: sweep of a hyperparameter",
     ),
+    ("compute", {}, "What the run cost"),
     ("claims", {}, "Which of the paper's claims"),
     ("left_out", {}, "could not be drawn"),
 ]

@@ -85,7 +85,8 @@ rule claims:
 
 rule run_json:
     input:
-        expand(f"{OUT}/{{dataset}}/{{method}}/model.safetensors", dataset=DATASETS, method=METHODS),
+        metric_files(),
+        models=expand(f"{OUT}/{{dataset}}/{{method}}/model.safetensors", dataset=DATASETS, method=METHODS),
     output:
         f"{OUT}/run.json",
     log:
@@ -99,5 +100,47 @@ rule run_json:
     params:
         device=config["device"],
         seeds=config["seeds"],
+        tasks={dataset: evaluated(dataset) for dataset in DATASETS},
     script:
         "../scripts/run_json.py"
+
+
+rule compute:
+    input:
+        f"{OUT}/run.json",
+    output:
+        csv=report(f"{OUT}/tables/compute.csv", caption="../report/compute.rst", category="Tables"),
+        md=f"{OUT}/tables/compute.md",
+        tex=f"{OUT}/tables/compute.tex",
+    log:
+        f"{OUT}/logs/compute.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        datasets=DATASETS,
+        methods=METHODS,
+        code=fingerprint("flatvae.reporting.compute", "flatvae.reporting.tables"),
+    script:
+        "../scripts/compute.py"
+
+
+rule manifest:
+    input:
+        results(),
+    output:
+        f"{OUT}/manifest.json",
+    log:
+        f"{OUT}/logs/manifest.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    # commit and config are no params: what they did not change keeps the origin it has
+    script:
+        "../scripts/manifest.py"

@@ -138,6 +138,11 @@ def search_inputs(wildcards):
     return [f"{OUT}/search/{wildcards.dataset}/{method}.csv" for method in METHODS]
 
 
+def evaluated(dataset):
+    """Tasks of the rule evaluate on a data set; efficiency has a rule of its own."""
+    return [task for task in tasks(config, dataset) if task != "efficiency"]
+
+
 def metric_files():
     files = []
     for dataset in DATASETS:
@@ -164,7 +169,7 @@ def efficiency_files():
 
 
 def table_files():
-    return expand(f"{OUT}/tables/{{task}}.{{kind}}", task=TASKS, kind=["csv", "md", "tex"])
+    return expand(f"{OUT}/tables/{{task}}.{{kind}}", task=[*TASKS, "compute"], kind=["csv", "md", "tex"])
 
 
 def number_files():
@@ -256,3 +261,15 @@ def claims_params(wildcards):
 
 def claims_results():
     return [f"{OUT}/claims.csv", f"{OUT}/claims.md"] * bool(config.get("claims"))
+
+
+def results():
+    """What a run ends with."""
+    return [
+        f"{OUT}/metrics.csv",
+        f"{OUT}/run.json",
+        *table_files(),
+        *figure_files(),
+        f"{OUT}/figures/left_out.md",
+        *claims_results(),
+    ]

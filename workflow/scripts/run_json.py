@@ -1,4 +1,4 @@
-"""What the run was made with and how long its trainings took: everything that must not be in metrics.csv."""
+"""What the run was made with and how long its jobs took: everything that must not be in metrics.csv."""
 
 import json
 import platform
@@ -11,15 +11,24 @@ with job(snakemake):
 
     from flatvae import checkpoint
 
+    def measured(path):
+        """Wall time and memory of a job, as Snakemake measured them."""
+        (line,) = path.read_text().splitlines()
+        record = json.loads(line)
+        return {"seconds": record["s"], "max_rss_mb": record["max_rss"]}
+
     packages = ["torch", "numpy", "pandas", "scipy", "scikit-learn", "snakemake"]
-    seconds = {}
-    for path in map(Path, snakemake.input):
-        (line,) = (path.parent / "logs" / "train.benchmark.jsonl").read_text().splitlines()
-        measured = json.loads(line)
-        seconds["/".join(path.parts[-3:-1])] = {
-            "seconds": measured["s"],
-            "max_rss_mb": measured["max_rss"],
-            "threads": checkpoint.metadata(path)["threads"],
+    trainings, evaluations = {}, {}
+    for path in map(Path, snakemake.input.models):
+        name, logs, kept = "/".join(path.parts[-3:-1]), path.parent / "logs", checkpoint.metadata(path)
+        trainings[name] = measured(logs / "train.benchmark.jsonl") | {
+            "steps": kept["training"]["steps"],
+            "seeds": len(kept["seeds"]),
+            "threads": kept["threads"],
+            "device": kept["device"],
+        }
+        evaluations[name] = {
+            task: measured(logs / f"{task}.benchmark.jsonl") for task in snakemake.params.tasks[path.parts[-3]]
         }
     record = {
         "platform": platform.platform(),
@@ -28,6 +37,7 @@ with job(snakemake):
         "packages": {name: version(name) for name in packages},
         "device": snakemake.params.device,
         "seeds": snakemake.params.seeds,
-        "training": seconds,
+        "training": trainings,
+        "evaluation": evaluations,
     }
     Path(snakemake.output[0]).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,29 @@
+"""Where every table and figure comes from: commit, config and date of the run, and the hash of each file."""
+
+import datetime
+import hashlib
+import json
+import subprocess
+from pathlib import Path
+
+from adapter import job
+
+with job(snakemake):
+    folder = Path(snakemake.output[0]).parent
+    config = json.dumps(snakemake.config, sort_keys=True)
+    try:  # with a + where files differ from the commit
+        command = ["git", "describe", "--always", "--abbrev=40", "--dirty=+"]
+        commit = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        commit = "unknown"
+    record = {
+        "commit": commit,
+        "config_sha256": hashlib.sha256(config.encode()).hexdigest(),
+        "config": snakemake.config,
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "sha256": {
+            Path(path).relative_to(folder).as_posix(): hashlib.sha256(Path(path).read_bytes()).hexdigest()
+            for path in sorted(snakemake.input)
+        },
+    }
+    Path(snakemake.output[0]).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
