@@ -6,8 +6,8 @@ Importing the package is cheap; its modules, and with them torch, are loaded whe
 import importlib
 import pkgutil
 
-_LAZY = {"load": "flatvae.checkpoint", "InputError": "flatvae.errors"}
-__all__ = ["InputError", "load"]
+_LAZY = {"FlatVAE": "flatvae.estimator", "load": "flatvae.checkpoint", "InputError": "flatvae.errors"}
+__all__ = ["FlatVAE", "InputError", "load"]
 
 
 def __getattr__(name: str):
