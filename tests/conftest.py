@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from project_copy import project, smoke  # noqa: F401  fixtures: one copy and one run for tests/workflow and tests/cluster
 
 from flatvae.datasets import Dataset
 

@@ -5,6 +5,7 @@ SCRIPTS = str(Path(workflow.current_basedir).parent / "scripts")
 sys.path.insert(0, SCRIPTS)
 
 import plan
+import single
 from configuration import (
     candidates,
     check,
@@ -33,6 +34,7 @@ except ValueError as error:
     raise WorkflowError(str(error)) from None
 
 OUT = config["results_dir"].rstrip("/")
+single.check(OUT)
 DATASETS = config["run"]["datasets"]
 METHODS = config["run"]["methods"]
 TASKS = [t for t in config["run"]["tasks"] if any(t in tasks(config, dataset) for dataset in DATASETS)]
@@ -112,7 +114,7 @@ def efficiency_params(wildcards):
     return {
         "trainings": {method: specification(config, wildcards.dataset, method) for method in METHODS},
         "n_seeds": config["seeds"],
-        "device": config["device"],
+        "device": "cpu",  # where all that is timed here runs: the job asks for no GPU
         "distance": distances(config, wildcards.dataset).get("geodesic"),
         **config["efficiency"],
     }
@@ -126,6 +128,21 @@ def training_priority(wildcards):
 
 def gpu(wildcards):
     return int(wants_gpu(config))
+
+
+def training_minutes(wildcards, seeds, times=1):
+    """Time limit of a training: half an hour, and 0.2 s a step and seed, several times what MNIST takes on one core.
+
+    On a GPU seeds cost next to nothing. A day at most: a training that its limit ends goes on in the next try.
+    """
+    steps = specification(config, wildcards.dataset, wildcards.method)["hyperparameters"]["steps"]
+    return min(24 * 60, 30 + times * steps * (1 if gpu(wildcards) else seeds) // 300)
+
+
+def training_mb(wildcards, seeds):
+    """Memory of a training: several times what any took (MLPs 0.7 GB; with convolutions 4 GB for one seed), CUDA's on a GPU."""
+    chosen = specification(config, wildcards.dataset, wildcards.method)["hyperparameters"]
+    return 3000 + (3000 if chosen.get("channels") else 200) * seeds + 4000 * gpu(wildcards)
 
 
 def search_inputs(wildcards):

@@ -37,7 +37,7 @@ rule efficiency:
         "../../environment.yml"
     threads: lambda wildcards: workflow.cores or 1
     resources:
-        mem_mb=8000,
+        mem_mb=6000,
         runtime=4 * 60,
     params:
         data=data_params,

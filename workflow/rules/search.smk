@@ -10,8 +10,12 @@ rule search_candidates:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=6000,
-        runtime=24 * 60,
+        mem_mb=lambda wildcards: training_mb(wildcards, config["search"]["seeds"]),
+        runtime=lambda wildcards: training_minutes(
+            wildcards,
+            config["search"]["seeds"],
+            len(config["search"]["candidates"][wildcards.method]),
+        ),
         gpu=gpu,
     params:
         data=data_params,

@@ -15,8 +15,8 @@ rule train:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=6000,
-        runtime=24 * 60,
+        mem_mb=lambda wildcards: training_mb(wildcards, config["seeds"]),
+        runtime=lambda wildcards: training_minutes(wildcards, config["seeds"]),
         gpu=gpu,
     params:
         data=data_params,

@@ -1,6 +1,9 @@
 """What every script of the workflow does around its one call: a log, and one sentence for bad input."""
 
 import contextlib
+import ctypes
+import os
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -28,9 +31,26 @@ class _Tee:
         return False
 
 
+def _end_with_parent() -> None:
+    """Has the system send SIGTERM when Snakemake dies: an orphan would go on writing what the next run makes anew."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+
+
+@contextlib.contextmanager
+def _whole(snakemake):
+    """Lets a script write beside its outputs, which get their names once all is written: none is ever half there."""
+    names = list(snakemake.output)
+    beside = {name: str(Path(name).with_name(f".part-{Path(name).name}")) for name in names}
+    snakemake.output = type(snakemake.output)(toclone=snakemake.output, custom_map=beside.get)
+    yield
+    for name in names:
+        os.replace(beside[name], name)
+
+
 @contextlib.contextmanager
 def job(snakemake):
-    """Runs a script's body with its output, warnings and traceback in the rule's log.
+    """Runs a script's body with its output, warnings and traceback in the rule's log, and its files whole or not there.
 
     Output goes to the terminal too where that is no terminal (CI, a cluster's own log); on one, progress bars are shown
     instead. Bad input (InputError) ends the job with its sentence alone; a training that was asked to end, with a
@@ -39,12 +59,14 @@ def job(snakemake):
     from flatvae.errors import InputError
     from flatvae.resume import EXIT_STATUS, Interrupted
 
+    _end_with_parent()
     terminal = sys.__stderr__
     with open(snakemake.log[0], "w", buffering=1, encoding="utf-8") as log:
         tee = _Tee(log) if terminal.isatty() else _Tee(log, terminal)
         with contextlib.redirect_stdout(tee), contextlib.redirect_stderr(tee):
             try:
-                yield
+                with _whole(snakemake):
+                    yield
             except InputError as error:
                 log.write(traceback.format_exc())
                 terminal.write(f"\nflatvae: {error}\n\n")

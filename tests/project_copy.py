@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 TREE = ("Snakefile", "workflow", "flatvae", "baselines", "config", "profiles", "environment.yml")
 
 
@@ -32,20 +32,30 @@ class Project:
         (site / "requirements.pth").write_text(sysconfig.get_path("purelib") + "\n")
         self.python = self.bin / "python"
 
-    def snakemake(self, *arguments: str, timeout: float = 600, **environment: str) -> subprocess.CompletedProcess:
-        command = [str(self.python), "-m", "snakemake", *arguments]
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen:
+        """A run of Snakemake, in a process group of its own as one from a terminal is."""
         clean = {k: v for k, v in os.environ.items() if k not in {"PYTHONPATH", "FLATVAE_DATA"}}
         clean |= {"PATH": f"{self.bin}:{clean['PATH']}", "OMP_NUM_THREADS": "1", **environment}
-        return subprocess.run(
-            command,
+        return subprocess.Popen(
+            [str(self.python), "-m", "snakemake", *arguments],
             cwd=self.folder,
             env=clean,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             text=True,
-            timeout=timeout,
+            start_new_session=True,
         )
+
+    def snakemake(self, *arguments: str, timeout: float = 600, **environment: str) -> subprocess.CompletedProcess:
+        """The same, to its end."""
+        with self.start(*arguments, **environment) as process:
+            try:
+                out = process.communicate(timeout=timeout)[0]
+            except BaseException:
+                process.kill()
+                raise
+        return subprocess.CompletedProcess(process.args, process.returncode, out)
 
     def smoke(self, *arguments: str, overlays: tuple[str, ...] = (), **keywords) -> subprocess.CompletedProcess:
         configs = ("--configfile", "config/smoke.yaml", *overlays)

@@ -1,0 +1,127 @@
+"""Runs that are killed: the same command goes on, no file is ever half there, and the numbers are those of a quiet run."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+from matplotlib.image import imread
+from safetensors.torch import load_file
+
+KILLS = int(os.environ.get("FLATVAE_KILLS", "5"))
+LOADERS = {
+    ".csv": pd.read_csv,
+    ".npz": lambda path: dict(np.load(path)),
+    ".png": imread,
+    ".json": lambda path: json.loads(path.read_text()),
+    ".safetensors": load_file,
+}
+
+
+def overlay(tmp_path: Path, name: str) -> str:
+    content = {
+        "results_dir": f"results/{name}",
+        "checkpoint_minutes": 0.01,
+        "run": {"methods": ["vae", "flat_vae"], "tasks": ["reconstruction", "flatness", "interpolation"]},
+        "datasets": {"pendulum": {"training": {"steps": 400}}},
+    }
+    path = tmp_path / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return str(path)
+
+
+def targets(name: str) -> tuple[str, str]:
+    return f"results/{name}/metrics.csv", f"results/{name}/figures/pendulum_flatness.png"
+
+
+def start(project, config: str, name: str) -> subprocess.Popen:
+    """The run in a process group of its own, as from a terminal."""
+    command = [str(project.python), "-m", "snakemake", *targets(name), "--cores", "2", "--configfile"]
+    return subprocess.Popen(
+        [*command, "config/smoke.yaml", config],
+        cwd=project.folder,
+        env=os.environ | {"PATH": f"{project.bin}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def children(pid: int) -> list[int]:
+    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True).stdout.split()
+    return [int(child) for child in found]
+
+
+def load_all(folder: Path) -> int:
+    """Loads every file of results; one that is half there would not load."""
+    files = [path for path in folder.rglob("*") if path.suffix in LOADERS and not path.name.startswith(".")]
+    for path in files:
+        LOADERS[path.suffix](path)
+    return len(files)
+
+
+def test_kills_at_random_moments_change_nothing(project, tmp_path):
+    quiet = start(project, overlay(tmp_path, "quiet"), "quiet")
+    out = quiet.communicate(timeout=600)[0]
+    assert quiet.returncode == 0, out[-3000:]
+    draw, config, results = random.Random(7), overlay(tmp_path, "killed"), project.folder / "results"
+    kills = 0
+    while kills < KILLS:
+        run = start(project, config, "killed")
+        time.sleep(draw.uniform(3, 14))
+        jobs = children(run.pid)
+        victim = draw.choice(jobs) if jobs and kills % 2 else run.pid
+        if run.poll() is not None:  # done already: begin anew, with nothing but the snapshots
+            run.communicate()
+            for path in (results / "killed").rglob("model.safetensors"):
+                path.unlink()
+            continue
+        os.kill(victim, signal.SIGKILL)
+        kills += 1
+        if victim == run.pid:
+            run.wait()
+            deadline = time.monotonic() + 30
+            while any(Path(f"/proc/{job}").exists() for job in jobs) and time.monotonic() < deadline:
+                time.sleep(0.1)  # jobs end with their run
+            assert not any(Path(f"/proc/{job}").exists() for job in jobs)
+        else:
+            run.communicate(timeout=600)
+        load_all(results / "killed")
+    last = start(project, config, "killed")
+    out = last.communicate(timeout=600)[0]
+    assert last.returncode == 0, out[-3000:]
+    assert load_all(results / "killed") > 10
+    for name in ("metrics.csv", "pendulum/flat_vae/model.safetensors", "pendulum/vae/history.csv"):
+        assert (results / "killed" / name).read_bytes() == (results / "quiet" / name).read_bytes(), name
+    assert not list((results / "killed").rglob(".checkpoint"))
+
+
+def test_a_second_run_on_the_same_folder_is_refused(project, tmp_path):
+    config = overlay(tmp_path, "shared")
+    first = start(project, config, "shared")
+    lock = project.folder / "results" / "shared" / ".lock"
+    deadline = time.monotonic() + 60
+    while not lock.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    second = start(project, config, "shared")
+    out = second.communicate(timeout=120)[0]
+    assert second.returncode == 1
+    assert "another run is writing to results/shared; wait for it to end" in out
+    assert first.wait(timeout=600) == 0
+
+
+def test_a_folder_that_cannot_be_written_is_named(project, tmp_path):
+    (project.folder / "results").mkdir(exist_ok=True)
+    (project.folder / "results" / "blocked").write_text("a file where the folder is to be")
+    run = start(project, overlay(tmp_path, "blocked"), "blocked")
+    out = run.communicate(timeout=120)[0]
+    assert run.returncode == 1
+    assert "results_dir results/blocked cannot be written (see " in out
