@@ -14,9 +14,11 @@ REFERENCE = ROOT / "results" / "reference"
 RUNS = sorted(path.parent for path in REFERENCE.glob("*/metrics.csv"))
 
 
-SHOWN = ["default/tables/flatness.md", "default/claims.md"] + [
-    f"mnist/tables/{task}.md" for task in ("flatness", "reconstruction", "neighbours", "distances", "likelihood")
-]
+SHOWN = (
+    ["default/tables/flatness.md", "default/claims.md"]
+    + [f"human_motion/tables/{task}.md" for task in ("flatness", "reconstruction", "neighbours", "distances")]
+    + [f"mnist/tables/{task}.md" for task in ("flatness", "reconstruction", "neighbours", "distances", "likelihood")]
+)
 
 
 def rows_of(path: Path) -> list[str]:
