@@ -140,6 +140,13 @@ def test_a_mistake_is_named_in_one_sentence(change, sentence):
     assert "\n" not in str(error.value)
 
 
+def test_what_tracking_needs_is_asked_for_at_the_start(monkeypatch):
+    monkeypatch.setattr(configuration, "TRACKING_PACKAGES", ("numpy", "no_such_package"))
+    with pytest.raises(ValueError, match=r"run.tasks has tracking, and no_such_package is not installed; pip install"):
+        configuration.check(DEFAULT, SCHEMA)
+    configuration.check(configs()["mnist"], SCHEMA)
+
+
 def test_the_more_special_setting_wins():
     config = merge(
         DEFAULT,

@@ -3,6 +3,7 @@
 Nothing here imports torch: the config is checked before anything is loaded, let alone trained.
 """
 
+import importlib.util
 import math
 import shutil
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ import yaml
 from fingerprint import ROOT, fields, has_penalty, keywords, source
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
+
+TRACKING_PACKAGES = ("deep_sort_realtime", "trackeval", "trackers")  # those of the extra `tracking`
 
 
 def loader(config: dict, dataset: str) -> str:
@@ -271,6 +274,15 @@ def _check_distances(config: dict) -> None:
                 _one_of(f"{place}.{name}: the option", option, known)
 
 
+def _check_packages(config: dict) -> None:
+    if any("tracking" in tasks(config, dataset) for dataset in config["run"]["datasets"]):
+        lost = [name for name in TRACKING_PACKAGES if importlib.util.find_spec(name) is None]
+        if lost:
+            raise ValueError(
+                f"config: run.tasks has tracking, and {', '.join(lost)} is not installed; pip install '.[tracking]', or leave it out"
+            )
+
+
 def _check_descriptors(config: dict) -> None:
     for name, own in config.get("descriptors", {}).items():
         module = own.get("builder", f"baselines.{name}")
@@ -347,6 +359,7 @@ def check(config: dict, schema: Path) -> None:
     _check_common(config)
     _check_search(config)
     _check_distances(config)
+    _check_packages(config)
     _check_descriptors(config)
     _check_claims(config)
     _check_sweeps(config)
