@@ -279,7 +279,8 @@ def _check_packages(config: dict) -> None:
         lost = [name for name in TRACKING_PACKAGES if importlib.util.find_spec(name) is None]
         if lost:
             raise ValueError(
-                f"config: run.tasks has tracking, and {', '.join(lost)} is not installed; pip install '.[tracking]', or leave it out"
+                f"config: run.tasks has tracking, and {', '.join(lost)} is not installed; pip install '.[tracking]', "
+                "or leave it out"
             )
 
 
