@@ -195,3 +195,18 @@ class TestCurveLength:
         curve = t[:, None] * velocity
         speed = torch.einsum("s,nst,t->n", velocity, geometry.pullback_metric(torus, curve), velocity).sqrt()
         close(geometry.curve_length(torus, curve), torch.trapezoid(speed, t), 1e-6)
+
+
+@pytest.mark.parametrize(("rows", "numbers"), [(1024, 1), (1024, 40), (3, 2**25)])
+def test_chunks_of_rows_leave_the_metric_as_it_is(monkeypatch, rows, numbers):
+    decoder = torch.nn.Sequential(torch.nn.Linear(2, 5), torch.nn.Tanh(), torch.nn.Linear(5, 4)).double()
+    z = torch.randn(11, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    whole = geometry.pullback_metric(decoder, z)
+    monkeypatch.setattr(geometry, "_CHUNK", rows)
+    monkeypatch.setattr(geometry, "_NUMBERS", numbers)
+    sizes = []
+    monkeypatch.setattr(
+        geometry, "jacobian_columns", lambda f, z, own=geometry.jacobian_columns: sizes.append(len(z)) or own(f, z)
+    )
+    torch.testing.assert_close(geometry.pullback_metric(decoder, z), whole)
+    assert max(sizes) == max(1, min(rows, numbers // 8))
