@@ -139,10 +139,15 @@ def training_minutes(wildcards, seeds, times=1):
     return min(24 * 60, 30 + times * steps * (1 if gpu(wildcards) else seeds) // 300)
 
 
+def evaluation_mb(wildcards):
+    """Memory of an evaluation: about 1 GB was the most, but for the metric of a decoder of pictures (12.5 GB on mot)."""
+    return 16000 if wildcards.task == "flatness" and has_videos(config, wildcards.dataset) else 6000
+
+
 def training_mb(wildcards, seeds):
-    """Memory of a training: several times what any took (MLPs 0.7 GB; with convolutions 4 GB for one seed), CUDA's on a GPU."""
+    """Memory of a training: several times what any took (0.8 GB, convolutions with one seed), and CUDA's on a GPU."""
     chosen = specification(config, wildcards.dataset, wildcards.method)["hyperparameters"]
-    return 3000 + (3000 if chosen.get("channels") else 200) * seeds + 4000 * gpu(wildcards)
+    return 3000 + (500 if chosen.get("channels") else 200) * seeds + 4000 * gpu(wildcards)
 
 
 def search_inputs(wildcards):

@@ -13,7 +13,7 @@ rule evaluate:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=6000,
+        mem_mb=evaluation_mb,
         runtime=4 * 60,
     params:
         data=data_params,
