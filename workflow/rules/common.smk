@@ -139,11 +139,6 @@ def training_minutes(wildcards, seeds, times=1):
     return min(24 * 60, 30 + times * steps * (1 if gpu(wildcards) else seeds) // 300)
 
 
-def evaluation_mb(wildcards):
-    """Memory of an evaluation: about 1 GB was the most, but for the metric of a decoder of pictures (12.5 GB on mot)."""
-    return 16000 if wildcards.task == "flatness" and has_videos(config, wildcards.dataset) else 6000
-
-
 def training_mb(wildcards, seeds):
     """Memory of a training: several times what any took (0.8 GB, convolutions with one seed), and CUDA's on a GPU."""
     chosen = specification(config, wildcards.dataset, wildcards.method)["hyperparameters"]

@@ -13,7 +13,7 @@ rule evaluate:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=evaluation_mb,
+        mem_mb=6000,
         runtime=4 * 60,
     params:
         data=data_params,
