@@ -415,7 +415,7 @@ def train(
         trainer.restore(found)
         print(f"{label}: goes on from step {trainer.step_count} of {settings.steps}", flush=True)
     started = time.perf_counter()
-    with _Progress(settings, label, len(seeds)) as progress, snapshots or contextlib.nullcontext():
+    with _Progress(settings, label, len(seeds), trainer.step_count) as progress, snapshots or contextlib.nullcontext():
         while trainer.step_count < settings.steps:
             initial = trainer.bound.initial.tolist()
             left = settings.steps - trainer.step_count + trainer.block_step
@@ -649,11 +649,17 @@ class _Progress:
 
     LINES = 20
 
-    def __init__(self, settings: Settings, label: str, n_seeds: int):
+    def __init__(self, settings: Settings, label: str, n_seeds: int, done: int):
         self.settings = settings
+        self.done = done  # steps that were there when this process began
         self.label = f"{label} × {n_seeds} seeds"
         self.bar = tqdm(
-            total=settings.steps, desc=self.label, unit="step", file=sys.__stderr__, disable=not sys.__stderr__.isatty()
+            initial=done,
+            total=settings.steps,
+            desc=self.label,
+            unit="step",
+            file=sys.__stderr__,
+            disable=not sys.__stderr__.isatty(),
         )
         self.every = max(BLOCK, settings.steps // self.LINES)
         self.started = time.perf_counter()
@@ -673,5 +679,5 @@ class _Progress:
         self.bar.update(step - self.bar.n)
         self.bar.set_postfix_str(text)
         if step % self.every < BLOCK or step == self.settings.steps:
-            rate = step / (time.perf_counter() - self.started)
+            rate = (step - self.done) / (time.perf_counter() - self.started)
             print(f"{self.label}: step {step}/{self.settings.steps}  {text}  {rate:.1f} steps/s", flush=True)
