@@ -70,11 +70,14 @@ def reidentification(codes: Tensor, dataset, distance: str = "euclidean") -> Res
         ends; ``asked`` and ``left_out``, numbers of queries.
 
     Raises:
-        InputError: no test crop's person is in its gallery.
+        InputError: no test crop's person is in its gallery, or a descriptor is not finite.
     """
     crops, asked = _Crops.of(dataset), queries(dataset)
     shown = _shown(asked, crops.label)
     of_queries, nearest = [], {}
+    if not codes.isfinite().all():
+        found = f"neighbours: a descriptor of {dataset.name} is NaN or infinite"
+        raise InputError(f"{found}; train the model again so that it stays finite, or leave it out.")
     for row, order in zip(asked.tolist(), _rankings(codes.double(), crops, asked), strict=True):
         of_queries.append(_query_metrics(crops.label[order] == crops.label[row]))
         if row in shown:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusal import refused
 from torch import nn
 
 from flatvae import datasets
@@ -274,6 +275,12 @@ def test_the_control_is_the_raw_pictures():
     control = neighbours.control(dataset)
     assert {distance for distance, *_ in control.metrics} == {"data"}
     assert values_of(control) == values_of(neighbours.described(lambda x: x, dataset))
+
+
+def test_a_descriptor_that_is_not_finite_is_refused():
+    dataset = walkers(40, 1)
+    sentence = refused(lambda: neighbours.described(lambda x: x / x[:, :1].clamp(max=0.0), dataset))
+    assert "is NaN or infinite; train the model again" in sentence
 
 
 def test_described_on_data_that_are_no_people_has_the_metrics_of_labels():

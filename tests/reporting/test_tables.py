@@ -88,6 +88,7 @@ def test_tracking_says_what_a_descriptor_was_made_with_and_keeps_videos_apart(me
                 rows("vae", "tracking", "HOTA", [50, 51, 52]),
                 rows("vae", "tracking", "HOTA/A-1", [40, 41, 42]),
                 rows("sort", "tracking", "HOTA", [45]),
+                rows("vae", "tracking", "appearance_threshold_quantile", [0.1, 1, 0.1]),
                 rows("supervised", "tracking", "HOTA", [60, 60, 60]),
             ),
         ]
@@ -107,7 +108,8 @@ def test_latex_of_neighbours(metrics):
     caption = (
         "Nearest neighbours by each distance: k-NN label accuracy, precision at 10 and recall of the 10 true neighbours "
         "where a true factor is known; of people in videos rank-1, rank-5 and mAP among pictures of the same video 10 or more "
-        "frames away. Distance data: Euclidean on raw observations, a control. " + INTERVAL
+        "frames away (geodesic: ranks among the 30 nearest by decoded picture, no mAP). Distance data: Euclidean on raw "
+        "observations, a control. " + INTERVAL
     )
     caption = caption.replace("±", r"$\pm$").replace("%", r"\%").replace("–", "--")
     assert tables.to_latex(table(metrics, "neighbours")) == (
