@@ -18,32 +18,18 @@ has none and is taken for the mean of a Gaussian.
 Default: η = 1.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
+from baselines.vae import build
 from flatvae.flattening import probe
 from flatvae.geometry import Decoder
 from flatvae.likelihoods import Bernoulli
-from flatvae.model import LatentVariableModel, standard_model
-from flatvae.priors import StandardNormal
 
-_EDGE = (
-    1e-6  # p is kept this far from 0 and 1, where √F is infinite; there √F J is next to nothing, and counts as nothing
-)
+__all__ = ["build", "fisher_coordinates", "penalty"]  # build is the VAE's
 
-
-def build(
-    dataset,
-    *,
-    latent_dim: int = 2,
-    hidden: Sequence[int] = (128, 128),
-    activation: str = "tanh",
-    channels: Sequence[int] = (),
-) -> LatentVariableModel:
-    """The VAE's model."""
-    return standard_model(dataset, StandardNormal(), latent_dim, hidden, activation, channels)
+# p is kept this far from 0 and 1, where √F is infinite; there √F J is next to nothing, and counts as nothing
+_EDGE = 1e-6
 
 
 def penalty(decode: Decoder, z: Tensor, noise: Tensor, *, eta: float = 1.0) -> Tensor:

@@ -9,30 +9,16 @@ Nazari et al. have it with a plain autoencoder at the codes; here it stands at t
 Default: η = 1.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
+from baselines.vae import build
 from flatvae.geometry import Decoder, jacobian_columns, metric_from_columns
-from flatvae.model import LatentVariableModel, standard_model
-from flatvae.priors import StandardNormal
 
-_RIDGE = (
-    1e-6  # of the metric's mean eigenvalue: above float32's rounding, so that log det of a rank-deficient G is finite
-)
+__all__ = ["build", "penalty"]  # build is the VAE's
 
-
-def build(
-    dataset,
-    *,
-    latent_dim: int = 2,
-    hidden: Sequence[int] = (128, 128),
-    activation: str = "tanh",
-    channels: Sequence[int] = (),
-) -> LatentVariableModel:
-    """The VAE's model."""
-    return standard_model(dataset, StandardNormal(), latent_dim, hidden, activation, channels)
+# of the metric's mean eigenvalue: above float32's rounding, so that log det of a rank-deficient G is finite
+_RIDGE = 1e-6
 
 
 def penalty(decode: Decoder, z: Tensor, noise: Tensor, *, eta: float = 1.0) -> Tensor:

@@ -9,27 +9,14 @@ VAE's scale-free penalty is n² (RDM − 1/n): this one with ``eta`` n² times a
 Default: η = 1.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 from torch.func import jvp, vjp
 
+from baselines.vae import build
 from flatvae.geometry import Decoder
-from flatvae.model import LatentVariableModel, standard_model
-from flatvae.priors import StandardNormal
 
-
-def build(
-    dataset,
-    *,
-    latent_dim: int = 2,
-    hidden: Sequence[int] = (128, 128),
-    activation: str = "tanh",
-    channels: Sequence[int] = (),
-) -> LatentVariableModel:
-    """The VAE's model."""
-    return standard_model(dataset, StandardNormal(), latent_dim, hidden, activation, channels)
+__all__ = ["build", "penalty"]  # build is the VAE's
 
 
 def penalty(decode: Decoder, z: Tensor, noise: Tensor, *, eta: float = 1.0) -> Tensor:

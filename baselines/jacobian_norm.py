@@ -10,26 +10,13 @@ v ~ N(0, I) a point (after Hoffman et al. 2019, arXiv 1908.02729): E |J v|² = t
 Default: η = 1.
 """
 
-from collections.abc import Sequence
-
 from torch import Tensor
 from torch.func import jvp
 
+from baselines.vae import build
 from flatvae.geometry import Decoder
-from flatvae.model import LatentVariableModel, standard_model
-from flatvae.priors import StandardNormal
 
-
-def build(
-    dataset,
-    *,
-    latent_dim: int = 2,
-    hidden: Sequence[int] = (128, 128),
-    activation: str = "tanh",
-    channels: Sequence[int] = (),
-) -> LatentVariableModel:
-    """The VAE's model."""
-    return standard_model(dataset, StandardNormal(), latent_dim, hidden, activation, channels)
+__all__ = ["build", "penalty"]  # build is the VAE's
 
 
 def penalty(decode: Decoder, z: Tensor, noise: Tensor, *, eta: float = 1.0) -> Tensor:

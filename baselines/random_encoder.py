@@ -9,9 +9,11 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from baselines.vae import build
 from flatvae.evaluation import encode
-from flatvae.model import LatentVariableModel, standard_model
-from flatvae.priors import StandardNormal
+from flatvae.model import LatentVariableModel
+
+__all__ = ["build", "descriptor", "fit"]  # build is the VAE's
 
 
 def descriptor(
@@ -26,18 +28,6 @@ def descriptor(
     """The descriptor of observations (N, D) -> (N, n): means of an encoder with the initial weights of ``seed``."""
     model = fit(dataset, seed=seed, latent_dim=latent_dim, hidden=hidden, activation=activation, channels=channels)
     return lambda x: encode(model, x)
-
-
-def build(
-    dataset,
-    *,
-    latent_dim: int = 2,
-    hidden: Sequence[int] = (128, 128),
-    activation: str = "tanh",
-    channels: Sequence[int] = (),
-) -> LatentVariableModel:
-    """The VAE's model."""
-    return standard_model(dataset, StandardNormal(), latent_dim, hidden, activation, channels)
 
 
 def fit(dataset, *, seed: int, **hyperparameters) -> LatentVariableModel:

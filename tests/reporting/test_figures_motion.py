@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from inside import assert_inside
 from matplotlib.colors import to_hex, to_rgb
 
 from flatvae.errors import InputError
@@ -366,17 +367,7 @@ def test_nothing_written_leaves_the_figure(count, seeds, rows):
     spaces = {f"a_method_name_{index}": latent_space(index, seeds) for index in range(count)}
     several = {f"a_method_name_{index}": bodies(index, seeds) for index in range(count)}
     for figure in (figures.trajectories(spaces, rows, "title"), draw(several)):
-        figure.draw_without_rendering()
-        (legend,) = figure.legends
-        written = [legend, figure._suptitle, *figure.axes]
-        for part in written:
-            box = part.get_tightbbox() if part in figure.axes else part.get_window_extent()
-            assert box.x0 >= 0, part
-            assert box.y0 >= 0, part
-            assert box.x1 <= figure.bbox.width, part
-            assert box.y1 <= figure.bbox.height, part
-            if part in figure.axes:
-                assert not box.overlaps(legend.get_window_extent()), part
+        assert_inside(figure)
 
 
 def test_motion_figures_have_the_same_bytes_when_made_again(spaces, methods, rows, tmp_path):

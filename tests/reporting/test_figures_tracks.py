@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from inside import assert_inside
 from matplotlib.colors import to_hex, to_rgb
 
 from flatvae.errors import InputError
@@ -367,16 +368,7 @@ def test_nothing_written_leaves_the_figure(count, crops):
     retrieved = {f"a_method_name_{index}": found(index) for index in range(count)}
     tracked = {f"a_method_name_{index}": detections() for index in range(count)}
     for figure in (retrieval(retrieved, crops), tracks(tracked)):
-        figure.draw_without_rendering()
-        (legend,) = figure.legends
-        for part in [legend, figure._suptitle, *figure.axes]:
-            box = part.get_tightbbox() if part in figure.axes else part.get_window_extent()
-            assert box.x0 >= 0, part
-            assert box.y0 >= 0, part
-            assert box.x1 <= figure.bbox.width, part
-            assert box.y1 <= figure.bbox.height, part
-            if part in figure.axes:
-                assert not box.overlaps(legend.get_window_extent()), part
+        assert_inside(figure)
 
 
 def test_figures_have_the_same_bytes_when_made_again(methods, crops, trackers, tmp_path):

@@ -61,3 +61,10 @@ def test_relative_imports_are_followed(tmp_path, monkeypatch):
     fingerprint.tree.cache_clear()
     assert fingerprint.closure(["baselines.one"]) == ["baselines.one", "baselines.three", "baselines.two"]
     fingerprint.tree.cache_clear()
+
+
+def test_a_function_taken_from_another_module_has_that_one_s_parameters():
+    assert fingerprint.keywords("baselines.irvae", "build") == fingerprint.keywords("baselines.vae", "build")
+    assert fingerprint.keywords("baselines.irvae", "penalty") == {"eta"}
+    assert fingerprint.keywords("baselines.irvae", "jvp") is None  # of no module of this project
+    assert "baselines.vae" in fingerprint.closure(["baselines.irvae"])
