@@ -42,18 +42,7 @@ def targets(name: str) -> tuple[str, str]:
 
 
 def start(project, config: str, name: str) -> subprocess.Popen:
-    """The run in a process group of its own, as from a terminal."""
-    command = [str(project.python), "-m", "snakemake", *targets(name), "--cores", "2", "--configfile"]
-    return subprocess.Popen(
-        [*command, "config/smoke.yaml", config],
-        cwd=project.folder,
-        env=os.environ | {"PATH": f"{project.bin}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    )
+    return project.start(*targets(name), "--cores", "2", "--configfile", "config/smoke.yaml", config)
 
 
 def children(pid: int) -> list[int]:
