@@ -23,7 +23,12 @@ def file_stamp(config: dict, dataset: str) -> list | None:
 
 
 def announce(workflow, config: dict) -> None:
-    """Prints the plan for the trainings, those of a search included, that are about to run; nothing where there are none."""
+    """Prints the plan for the trainings, those of a search included, that are about to run; nothing where there are none.
+
+    Nor on a cluster: where Snakemake runs there is neither the device nor the number of machines that they will have.
+    """
+    if workflow.non_local_exec:
+        return
     trainings = []
     for job in sorted(workflow.dag.needrun_jobs(), key=lambda job: str(job.output)):
         if job.rule.name not in {"train", "search_candidates"}:
@@ -79,7 +84,8 @@ def main() -> None:
         total += seconds
         print(f"{line}, about {seconds / 60:.1f} min")
     minutes = total / 60 / request["parallel"]
-    print(f"  in all about {minutes:.1f} min for training alone, {request['parallel']} at a time", flush=True)
+    if total:
+        print(f"  in all about {minutes:.1f} min for training alone, {request['parallel']} at a time", flush=True)
 
 
 if __name__ == "__main__":
