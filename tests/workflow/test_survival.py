@@ -16,10 +16,17 @@ from matplotlib.image import imread
 from safetensors.torch import load_file
 
 KILLS = int(os.environ.get("FLATVAE_KILLS", "5"))
+
+
+def load_pdf(path: Path) -> None:
+    assert path.read_bytes().rstrip().endswith(b"%%EOF"), path
+
+
 LOADERS = {
     ".csv": pd.read_csv,
     ".npz": lambda path: dict(np.load(path)),
     ".png": imread,
+    ".pdf": load_pdf,
     ".json": lambda path: json.loads(path.read_text()),
     ".safetensors": load_file,
 }
