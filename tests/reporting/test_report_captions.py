@@ -38,6 +38,7 @@ CASES = [
     ("compute", {}, "What the run cost"),
     ("claims", {}, "Which of the paper's claims"),
     ("left_out", {}, "could not be drawn"),
+    ("controls", {}, "Do the control methods"),
 ]
 
 

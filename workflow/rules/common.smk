@@ -7,6 +7,7 @@ sys.path.insert(0, SCRIPTS)
 import plan
 import single
 from configuration import (
+    builder,
     candidates,
     check,
     dataset_options,
@@ -14,6 +15,7 @@ from configuration import (
     distances,
     has_videos,
     loader,
+    own_rule,
     specification,
     sweep_values,
     takes_distances,
@@ -75,6 +77,16 @@ def data_params(wildcards):
         "root": config["data_root"],
         "options": dataset_options(config, wildcards.dataset),
     }
+
+
+def methods_of(module):
+    """Names of the methods that a module builds, as a pattern: for a rule that a baseline has of its own."""
+    return "|".join(method for method in METHODS if builder(config, method) == module)
+
+
+def trained_here():
+    """Names of the methods without a rule of their own, as a pattern."""
+    return "|".join(m for m in config["methods"] if own_rule(config, m) is None) or "(?!)"
 
 
 def data_code(wildcards):
@@ -289,4 +301,6 @@ def results():
         *figure_files(),
         f"{OUT}/figures/left_out.md",
         *claims_results(),
+        f"{OUT}/controls.csv",
+        f"{OUT}/controls.md",
     ]

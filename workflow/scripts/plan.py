@@ -11,6 +11,9 @@ import sys
 from pathlib import Path
 
 from configuration import candidates, dataset_options, loader, specification, wants_gpu
+from snakemake.exceptions import WorkflowError
+
+BROKEN = 3  # status of the process that finds a method which does not keep its contract
 
 
 def file_stamp(config: dict, dataset: str) -> list | None:
@@ -23,13 +26,17 @@ def file_stamp(config: dict, dataset: str) -> list | None:
 
 
 def announce(workflow, config: dict) -> None:
-    """Prints the plan for the trainings, those of a search included, that are about to run; nothing where there are none."""
+    """Prints the plan for the trainings, those of a search included, that are about to run; nothing where there are none.
+
+    Raises:
+        WorkflowError: a method does not keep its contract.
+    """
     trainings = []
     for job in sorted(workflow.dag.needrun_jobs(), key=lambda job: str(job.output)):
-        if job.rule.name not in {"train", "search_candidates"}:
+        searching = job.rule.name == "search_candidates"
+        if not searching and not hasattr(job.output, "model"):
             continue
         dataset, method = job.wildcards.dataset, job.wildcards.method
-        searching = job.rule.name == "search_candidates"
         trainings.append(
             {
                 "dataset": dataset,
@@ -38,6 +45,7 @@ def announce(workflow, config: dict) -> None:
                 "options": dataset_options(config, dataset),
                 "seeds": config["search"]["seeds"] if searching else config["seeds"],
                 "times": len(candidates(config, dataset, method)["candidates"]) if searching else 1,
+                "by": job.rule.name,
                 **specification(config, dataset, method),
             }
         )
@@ -47,37 +55,47 @@ def announce(workflow, config: dict) -> None:
     request["parallel"] = 1 if wants_gpu(config) else min(workflow.cores or 1, len(trainings))
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(Path(__file__).resolve())]
-    subprocess.run(command, input=json.dumps(request), text=True, env=environment, stdout=sys.stderr, check=False)
+    done = subprocess.run(
+        command, input=json.dumps(request), text=True, env=environment, stdout=sys.stderr, check=False
+    )
+    if done.returncode == BROKEN:
+        raise WorkflowError("a method does not keep its contract (see above); nothing was run")
 
 
 def main() -> None:
     """Measures a few steps of each training of the request on standard input, and prints the plan."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
     from flatvae import datasets, training
-    from flatvae.errors import InputError
+    from flatvae.errors import ContractError, InputError
 
     request = json.load(sys.stdin)
     print(f"flatvae: {sum(t['times'] for t in request['trainings'])} trainings to run")
-    known, total = {}, 0.0
+    known, broken, total = {}, [], 0.0
     for t in request["trainings"]:
-        steps = t["hyperparameters"]["steps"]
         repeated = f"{t['times']} × " if t["times"] > 1 else ""
-        line = f"  {t['dataset']}/{t['method']}: {repeated}{steps} steps × {t['seeds']} seeds"
+        line = f"  {t['dataset']}/{t['method']}: {repeated}{t['hyperparameters']['steps']} steps × {t['seeds']} seeds"
         try:
             if t["dataset"] not in known:
                 known[t["dataset"]] = datasets.load(t["loader"], request["root"], **t["options"])
-            seconds = (
-                steps
-                * t["times"]
-                * training.seconds_per_step(
-                    t["builder"], known[t["dataset"]], t["hyperparameters"], t["seeds"], request["device"]
-                )
+            data = known[t["dataset"]]
+            if t["by"] not in {"train", "search_candidates"}:  # a rule of its own makes the models
+                training.check_build(t["builder"], data, t["hyperparameters"])
+                print(f"  {t['dataset']}/{t['method']}: {t['seeds']} seeds by the rule {t['by']}, time unknown")
+                continue
+            seconds = t["times"] * training.estimated_seconds(
+                t["builder"], data, t["hyperparameters"], t["seeds"], request["device"]
             )
+        except ContractError as error:
+            broken.append(str(error))
+            continue
         except InputError as error:  # the job itself will say so and stop; the plan is not the place to fail
             print(f"{line}, time unknown: {error}")
             continue
         total += seconds
         print(f"{line}, about {seconds / 60:.1f} min")
+    if broken:
+        print("\n" + "\n".join(f"flatvae: {sentence}" for sentence in dict.fromkeys(broken)) + "\n", flush=True)
+        sys.exit(BROKEN)
     minutes = total / 60 / request["parallel"]
     print(f"  in all about {minutes:.1f} min for training alone, {request['parallel']} at a time", flush=True)
 
