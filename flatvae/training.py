@@ -113,7 +113,7 @@ class Trained:
         state: parameters by name, seeds stacked along the first dimension.
         history: one row per block and seed: seed, step, error, kl, beta, penalty, scale, initial.
         seeds: one dictionary per seed: seed, frozen_step (None while finite), initial_phase_end (its step),
-            error (Ĉ), beta, scale (moving average of c²).
+            error (Ĉ), beta (None where no bound was at work), scale (moving average of c²).
         seconds: wall time of the steps.
     """
 
@@ -471,7 +471,7 @@ def _measured(
 ) -> Trained:
     """Ĉ, KL and c² of models that no training of this suite made, on a block's batches.
 
-    The history has one row per seed, at step 0, and β stays where a training would start it: no bound is at work.
+    The history has one row per seed, at step 0, where β is what a training would start with; in the end there is none.
     """
     trainer = Trainer(module, dataset, hyperparameters, list(models), device)
     for model in models.values():
@@ -489,7 +489,8 @@ def _measured(
     trainer.alive = total.isfinite().all(0)
     trainer.frozen_step = torch.where(trainer.alive, -1, 0)
     history = [_history_rows(trainer, torch.stack(terms), scale, [False] * len(models))]
-    return _trained(trainer, _Course(history, scale, [None] * len(models)), started)
+    trained = _trained(trainer, _Course(history, scale, [None] * len(models)), started)
+    return dataclasses.replace(trained, seeds=[seed | {"beta": None} for seed in trained.seeds])
 
 
 def _trained(trainer: Trainer, course: _Course, started: float) -> Trained:

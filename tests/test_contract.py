@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from baselines import pca, vae
-from flatvae import contract, datasets
+from flatvae import checkpoint, contract, datasets
 from flatvae.errors import ContractError, InputError
 from flatvae.training import Trainer, estimated_seconds, fit, hand_over
 
@@ -143,6 +143,7 @@ def test_models_made_elsewhere_are_handed_over_whole(pendulum, tmp_path):
     hand_over(models, **common, **{k: tmp_path / "own" / v for k, v in names.items()})
     for file in names.values():
         assert (tmp_path / "own" / file).read_bytes() == (tmp_path / "fit" / file).read_bytes()
+    assert [s["beta"] for s in checkpoint.metadata(tmp_path / "own" / "m.safetensors")["seeds"]] == [None, None]
     models[4].decoder[0].bias.data[0] = torch.nan
     with pytest.raises(
         ContractError, match=r"baselines/pca\.py: decode of the model that its own rule makes returned NaN"

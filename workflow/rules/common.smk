@@ -22,7 +22,7 @@ from configuration import (
     tasks,
     wants_gpu,
 )
-from fingerprint import fingerprint, has_penalty
+from fingerprint import fingerprint, has_penalty, keywords
 
 from snakemake.exceptions import WorkflowError
 
@@ -116,6 +116,11 @@ def evaluation_code(wildcards):
     return fingerprint(*entries, *made, without=without(wildcards))
 
 
+def trained_by_steps():
+    """Methods of the run whose models the suite's own training makes."""
+    return [m for m in METHODS if own_rule(config, m) is None and keywords(builder(config, m), "fit") is None]
+
+
 def efficiency_code(wildcards):
     builders = [specification(config, wildcards.dataset, method)["builder"] for method in METHODS]
     made = [distance["builder"] for distance in distances(config, wildcards.dataset).values()]
@@ -124,7 +129,10 @@ def efficiency_code(wildcards):
 
 def efficiency_params(wildcards):
     return {
-        "trainings": {method: specification(config, wildcards.dataset, method) for method in METHODS},
+        "methods": METHODS,
+        "trainings": {
+            method: specification(config, wildcards.dataset, method) for method in trained_by_steps()
+        },
         "n_seeds": config["seeds"],
         "device": "cpu",  # where all that is timed here runs: the job asks for no GPU
         "distance": distances(config, wildcards.dataset).get("geodesic"),
