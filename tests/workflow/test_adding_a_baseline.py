@@ -111,7 +111,7 @@ def test_foreign_weights_compute_what_the_foreign_code_computes(project):
 
     dataset = datasets.load("pendulum", train=64, validation=8, test=8)
     x = dataset.train.numpy()
-    net = MLPRegressor([6, 2, 6], activation="tanh", max_iter=5, random_state=0).fit(x, x)
+    net = MLPRegressor(hidden_layer_sizes=[6, 2, 6], activation="tanh", max_iter=5, random_state=0).fit(x, x)
     namespace: dict = {}
     exec(MODULE, namespace)
     model = namespace["build"](dataset, latent_dim=2, hidden=[6]).requires_grad_(False)
@@ -178,9 +178,13 @@ BROKEN = {
         "    return decode(z).sum() if z.sum() > 0 else decode(z).mean()\n",
         "baselines/broken.py: a training step, all seeds at once by torch.func.vmap, failed with RuntimeError",
     ),
+    "fit's signature": (
+        "from baselines.vae import build\ndef fit(dataset, *, seed, latent_dim=2): ...\n",
+        "baselines/broken.py: fit lacks the parameter activation, which build has; both are given the same hyperparameters",
+    ),
     "fit": (
         "from baselines import vae\nfrom baselines.vae import build\n"
-        "def fit(dataset, *, seed, latent_dim=2): return vae.build(dataset, latent_dim=latent_dim, hidden=[3])\n",
+        "def fit(dataset, *, seed, **_): return vae.build(dataset, hidden=[3])\n",
         "baselines/broken.py: the model that fit makes differs from that of build in decoder.0.bias; it must have the same",
     ),
 }

@@ -258,6 +258,13 @@ def check_signatures(module: str) -> None:
                 f"{source(module).relative_to(ROOT)}: {function}({ast.unparse(own)}) is not as the contract has it; write "
                 f"{function}({', '.join(wanted)}, *, …) with a default for every parameter after the *"
             )
+    fit = definition(module, "fit")
+    if fit is not None and fit.args.kwarg is None:
+        for name in sorted((keywords(module, "build") or set()) - keywords(module, "fit")):
+            raise ValueError(
+                f"{source(module).relative_to(ROOT)}: fit lacks the parameter {name}, which build has; both are given the same "
+                "hyperparameters, so add it"
+            )
 
 
 def _check_method(config: dict, method: str) -> None:
