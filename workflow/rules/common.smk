@@ -57,6 +57,8 @@ FIGURE_TASK = {
 MOTION_FIGURE_TASK = {"trajectories": "flatness", "poses": "distances"}  # for the loader human_motion
 VIDEO_FIGURE_TASK = {"retrieval": "neighbours", "tracks": "tracking"}  # for data sets of videos
 ONLY_2D = ("latent_map", "equidistance", "trajectories")
+COMPARISONS = ("pareto", "improvement")
+COMPARED_WITH = "vhp_vae"  # what the paper's method adds its penalty to
 
 
 wildcard_constraints:
@@ -67,6 +69,7 @@ wildcard_constraints:
     motion_figure="|".join(MOTION_FIGURE_TASK),
     video_figure="|".join(VIDEO_FIGURE_TASK),
     descriptor="|".join(DESCRIPTORS),
+    comparison="|".join(COMPARISONS),
     number_figure="|".join(["efficiency", *(f"sweep_{sweep}" for sweep in SWEEPS)]),
 
 
@@ -287,6 +290,15 @@ def number_figure_params(wildcards):
     }
 
 
+def comparison_files():
+    """What compares all methods: where there are several, and a data set with both flatness and reconstruction."""
+    both = any({"flatness", "reconstruction"} <= set(tasks(config, dataset)) for dataset in DATASETS)
+    if len(METHODS) < 2 or not both:
+        return []
+    figures = expand(f"{OUT}/figures/comparison_{{name}}.{{kind}}", name=COMPARISONS, kind=["pdf", "png"])
+    return figures + expand(f"{OUT}/tables/comparison.{{kind}}", kind=["csv", "md", "tex"])
+
+
 def claims_params(wildcards):
     """The claims; one that names no data sets is for those on which its task is done, or all where it is on none."""
     found = {}
@@ -307,6 +319,7 @@ def results():
         f"{OUT}/run.json",
         *table_files(),
         *figure_files(),
+        *comparison_files(),
         f"{OUT}/figures/left_out.md",
         *claims_results(),
         f"{OUT}/controls.csv",
