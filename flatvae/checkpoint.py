@@ -4,6 +4,7 @@ The header's JSON holds the format version, the builder's module, its hyperparam
 a checkpoint is loaded without the config, or the data, that it was trained with.
 """
 
+import hashlib
 import importlib
 import json
 import os
@@ -22,6 +23,15 @@ VERSION = 1
 _KEY = "flatvae"
 
 
+def digest(tensors: dict[str, Tensor], text: str) -> str:
+    """sha256 over tensors and what is written with them: the format itself notices a file that was cut, and no other damage."""
+    found = hashlib.sha256(text.encode())
+    for name, tensor in sorted(tensors.items()):
+        found.update(f"{name}: {tensor.dtype}, {tuple(tensor.shape)}\n".encode())
+        found.update(tensor.detach().cpu().flatten().numpy())
+    return found.hexdigest()
+
+
 def save(path: str | Path, state: dict[str, Tensor], metadata: dict) -> None:
     """Writes the stacked parameters and the metadata; atomic: the file is whole or not there.
 
@@ -35,7 +45,8 @@ def save(path: str | Path, state: dict[str, Tensor], metadata: dict) -> None:
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     text = json.dumps({"version": VERSION, **metadata}, sort_keys=True, allow_nan=False)
     try:
-        save_file({name: value.contiguous() for name, value in state.items()}, beside, metadata={_KEY: text})
+        kept = {_KEY: text, "sha256": digest(state, text)}
+        save_file({name: value.contiguous() for name, value in state.items()}, beside, metadata=kept)
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)  # there only if something went wrong
@@ -61,7 +72,10 @@ def metadata(path: str | Path) -> dict:
         text = (file.metadata() or {}).get(_KEY)
     if text is None:
         raise InputError(f"checkpoint {path} was not written by flatvae; name a model.safetensors of its results")
-    content = json.loads(text)
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise _damaged(path) from error
     if content["version"] != VERSION:
         raise InputError(
             f"checkpoint {path} has format version {content['version']} and this flatvae reads {VERSION}; train it again"
@@ -85,13 +99,12 @@ def load(path: str | Path, seed: int) -> LatentVariableModel:
         InputError: the file is missing, truncated, of another version or model, or has no such seed.
     """
     path = Path(path)
-    content = metadata(path)
+    content, tensors = metadata(path), _tensors(path)
     seeds = [s["seed"] for s in content["seeds"]]
     if seed not in seeds:
         raise InputError(f"checkpoint {path} has no seed {seed}; it holds {', '.join(map(str, seeds))}")
     model = _build(path, content)
-    with _open(path) as file:
-        state = {name: file.get_slice(name)[seeds.index(seed)] for name in file.keys()}  # noqa: SIM118 no iterator
+    state = {name: tensor[seeds.index(seed)] for name, tensor in tensors.items()}
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
@@ -100,6 +113,19 @@ def load(path: str | Path, seed: int) -> LatentVariableModel:
         ) from error
     model.config = {**content, "seed": seed}
     return model.requires_grad_(False).eval()
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    """The stacked parameters, once they are known to be what was written."""
+    with _open(path) as file:
+        kept, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 no iterator
+    if kept.get("sha256", "") not in ("", digest(tensors, kept[_KEY])):  # the first files of this version have none
+        raise _damaged(path)
+    return tensors
+
+
+def _damaged(path: Path) -> InputError:
+    return InputError(f"checkpoint {path} is damaged: it is not what was written; delete it and train again")
 
 
 def _build(path: Path, content: dict) -> LatentVariableModel:

@@ -18,6 +18,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from flatvae.checkpoint import digest
+
 EXIT_STATUS = 75  # EX_TEMPFAIL of sysexits.h: asked to end, try again
 _KEY = "identity"
 
@@ -65,8 +67,9 @@ class Snapshots:
         """Writes a snapshot in place of the one before."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        kept = {_KEY: self.identity, "sha256": digest(tensors, self.identity)}
         try:
-            save_file({name: t.detach().contiguous() for name, t in tensors.items()}, beside, {_KEY: self.identity})
+            save_file({name: t.detach().contiguous() for name, t in tensors.items()}, beside, kept)
             os.replace(beside, self.path)
         finally:
             beside.unlink(missing_ok=True)
@@ -78,12 +81,15 @@ class Snapshots:
             return None
         try:
             with safe_open(self.path, framework="pt") as file:
-                fits = (file.metadata() or {}).get(_KEY) == self.identity
+                kept = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 no iterator
+            damaged = kept.get("sha256") != digest(tensors, kept.get(_KEY, ""))
         except (SafetensorError, OSError):
+            damaged = True
+        if damaged:
             print(f"{self.path} is damaged; the training starts anew")
             return None
-        if not fits:
+        if kept[_KEY] != self.identity:
             print(f"{self.path} is of other code, settings or data; the training starts anew")
             return None
         return tensors

@@ -2,9 +2,11 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sysconfig
 import venv
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,12 +33,13 @@ class Project:
         site = next((folder / "environment" / "lib").glob("python*/site-packages"))
         (site / "requirements.pth").write_text(sysconfig.get_path("purelib") + "\n")
         self.python = self.bin / "python"
+        self.started: list[subprocess.Popen] = []
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen:
         """A run of Snakemake, in a process group of its own as one from a terminal is."""
         clean = {k: v for k, v in os.environ.items() if k not in {"PYTHONPATH", "FLATVAE_DATA"}}
         clean |= {"PATH": f"{self.bin}:{clean['PATH']}", "OMP_NUM_THREADS": "1", **environment}
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [str(self.python), "-m", "snakemake", *arguments],
             cwd=self.folder,
             env=clean,
@@ -45,7 +48,18 @@ class Project:
             stdin=subprocess.DEVNULL,
             text=True,
             start_new_session=True,
+            # what a shell has put in the background is deaf to Ctrl-C, and so would be what it starts
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
+        self.started.append(process)
+        return process
+
+    def stop(self) -> None:
+        """Kills the runs that tests which failed have left."""
+        for process in self.started:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
 
     def snakemake(self, *arguments: str, timeout: float = 600, **environment: str) -> subprocess.CompletedProcess:
         """The same, to its end."""
@@ -63,8 +77,10 @@ class Project:
 
 
 @pytest.fixture(scope="session")
-def project(tmp_path_factory) -> Project:
-    return Project(tmp_path_factory.mktemp("workflow"))
+def project(tmp_path_factory) -> Iterator[Project]:
+    made = Project(tmp_path_factory.mktemp("workflow"))
+    yield made
+    made.stop()
 
 
 @pytest.fixture(scope="session")

@@ -116,6 +116,14 @@ class TestErrors:
         path.write_bytes(content[: kept if isinstance(kept, int) else int(kept * len(content))])
         self.check(path, "truncated")
 
+    @pytest.mark.parametrize("place", [None, b"8, 5", b"latent_dim", b": {"])
+    def test_one_bit_is_another(self, path, place):
+        """In the last parameter; in a value and a key of the header; and so that this is JSON no more."""
+        content = bytearray(path.read_bytes())
+        content[content.index(place) if place else -1] ^= 1
+        path.write_bytes(content)
+        self.check(path, "damaged")
+
     def test_not_safetensors(self, path):
         path.write_bytes(b"\x80\x02}q\x00." * 100)
         self.check(path, "no safetensors file")

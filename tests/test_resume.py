@@ -97,11 +97,19 @@ def test_a_frozen_seed_stays_frozen(data, tmp_path):
         torch.testing.assert_close(other.params[name], value, rtol=0, atol=0, equal_nan=True)
 
 
+def flip(path: Path, position: int) -> None:
+    """One bit of a file, as a disk may lose it."""
+    content = bytearray(path.read_bytes())
+    content[position] ^= 1
+    path.write_bytes(content)
+
+
 @pytest.mark.parametrize(
     ("change", "why"),
     [
         (lambda path: None, "is of other code, settings or data; the training starts anew"),
         (lambda path: path.write_bytes(path.read_bytes()[:-7]), "is damaged; the training starts anew"),
+        (lambda path: flip(path, -7), "is damaged; the training starts anew"),
         (lambda path: path.write_bytes(b"nonsense"), "is damaged; the training starts anew"),
     ],
 )

@@ -16,10 +16,17 @@ from matplotlib.image import imread
 from safetensors.torch import load_file
 
 KILLS = int(os.environ.get("FLATVAE_KILLS", "5"))
+
+
+def load_pdf(path: Path) -> None:
+    assert path.read_bytes().rstrip().endswith(b"%%EOF"), path
+
+
 LOADERS = {
     ".csv": pd.read_csv,
     ".npz": lambda path: dict(np.load(path)),
     ".png": imread,
+    ".pdf": load_pdf,
     ".json": lambda path: json.loads(path.read_text()),
     ".safetensors": load_file,
 }
@@ -42,18 +49,7 @@ def targets(name: str) -> tuple[str, str]:
 
 
 def start(project, config: str, name: str) -> subprocess.Popen:
-    """The run in a process group of its own, as from a terminal."""
-    command = [str(project.python), "-m", "snakemake", *targets(name), "--cores", "2", "--configfile"]
-    return subprocess.Popen(
-        [*command, "config/smoke.yaml", config],
-        cwd=project.folder,
-        env=os.environ | {"PATH": f"{project.bin}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    )
+    return project.start(*targets(name), "--cores", "2", "--configfile", "config/smoke.yaml", config)
 
 
 def children(pid: int) -> list[int]:

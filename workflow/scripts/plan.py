@@ -1,4 +1,4 @@
-"""Says, before training starts, what will be trained and about how long that takes here.
+"""Says, before training starts, what will be trained and about how long that takes here; refuses methods out of contract.
 
 ``announce`` runs in Snakemake's own process and reads the jobs from its graph; the measuring, which needs torch, in a
 process of its own.
@@ -28,6 +28,9 @@ def file_stamp(config: dict, dataset: str) -> list | None:
 def announce(workflow, config: dict) -> None:
     """Prints the plan for the trainings, those of a search included, that are about to run; nothing where there are none.
 
+    On a cluster the methods are only checked, on the CPU: where Snakemake runs there is neither the device nor the number of
+    machines that the trainings will have.
+
     Raises:
         WorkflowError: a method does not keep its contract.
     """
@@ -51,7 +54,9 @@ def announce(workflow, config: dict) -> None:
         )
     if not trainings:
         return
-    request = {"trainings": trainings, "root": config["data_root"], "device": config["device"]}
+    cluster = workflow.non_local_exec
+    device = "cpu" if cluster else config["device"]
+    request = {"trainings": trainings, "root": config["data_root"], "device": device, "timed": not cluster}
     request["parallel"] = 1 if wants_gpu(config) else min(workflow.cores or 1, len(trainings))
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(Path(__file__).resolve())]
@@ -92,12 +97,13 @@ def main() -> None:
             print(f"{line}, time unknown: {error}")
             continue
         total += seconds
-        print(f"{line}, about {seconds / 60:.1f} min")
+        print(f"{line}, about {seconds / 60:.1f} min" if request["timed"] else line)
     if broken:
         print("\n" + "\n".join(f"flatvae: {sentence}" for sentence in dict.fromkeys(broken)) + "\n", flush=True)
         sys.exit(BROKEN)
     minutes = total / 60 / request["parallel"]
-    print(f"  in all about {minutes:.1f} min for training alone, {request['parallel']} at a time", flush=True)
+    if total and request["timed"]:
+        print(f"  in all about {minutes:.1f} min for training alone, {request['parallel']} at a time", flush=True)
 
 
 if __name__ == "__main__":
