@@ -309,7 +309,10 @@ class Trainer:
         updates after the phase are a few times the learning rate, for some tens of steps.)
         """
         shares = [on if name.startswith("prior.") else self.alive for name in self.params]  # 1 where trained, (S,)
-        squares = [g.flatten(1).square().sum(1) * share for g, share in zip(gradients, shares, strict=True)]
+        squares = [
+            torch.linalg.vector_norm(g, dim=[*range(1, g.dim())]).square() * share
+            for g, share in zip(gradients, shares, strict=True)
+        ]
         norm = sum(squares).sqrt()
         was_alive = self.alive
         self.alive = was_alive & torch.isfinite(loss) & torch.isfinite(norm)
