@@ -9,7 +9,7 @@ CORES ?= all
 export OMP_NUM_THREADS ?= 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup results paper mnist motion mot smoke test lint performance
+.PHONY: setup baseline results paper mnist motion mot smoke test lint performance
 
 setup: $(VENV)/.complete
 
@@ -37,6 +37,9 @@ mot: setup
 
 smoke: setup
 	snakemake --cores $(CORES) --configfile config/smoke.yaml
+
+baseline: setup
+	python -m baselines "$(NAME)"
 
 lint: setup
 	ruff check .

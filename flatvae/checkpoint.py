@@ -19,7 +19,7 @@ from flatvae.datasets import Dataset
 from flatvae.errors import InputError
 from flatvae.model import LatentVariableModel
 
-VERSION = 1
+VERSION = 2  # since 2 the header holds a hash of the file's content
 _KEY = "flatvae"
 
 
@@ -30,6 +30,12 @@ def digest(tensors: dict[str, Tensor], text: str) -> str:
         found.update(f"{name}: {tensor.dtype}, {tuple(tensor.shape)}\n".encode())
         found.update(tensor.detach().cpu().flatten().numpy())
     return found.hexdigest()
+
+
+def _sha256(state: dict[str, Tensor], content: dict) -> str:
+    """Of parameters and metadata, but for the hash that stands among the latter."""
+    hashed = {key: value for key, value in content.items() if key != "sha256"}
+    return digest(state, json.dumps(hashed, sort_keys=True, allow_nan=False))
 
 
 def save(path: str | Path, state: dict[str, Tensor], metadata: dict) -> None:
@@ -43,10 +49,11 @@ def save(path: str | Path, state: dict[str, Tensor], metadata: dict) -> None:
     """
     path = Path(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    text = json.dumps({"version": VERSION, **metadata}, sort_keys=True, allow_nan=False)
+    content = {"version": VERSION, **metadata}
+    # within the one text: several entries of a header are written in no fixed order, and the same models must be the same bytes
+    text = json.dumps({**content, "sha256": _sha256(state, content)}, sort_keys=True, allow_nan=False)
     try:
-        kept = {_KEY: text, "sha256": digest(state, text)}
-        save_file({name: value.contiguous() for name, value in state.items()}, beside, metadata=kept)
+        save_file({name: value.contiguous() for name, value in state.items()}, beside, metadata={_KEY: text})
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)  # there only if something went wrong
@@ -99,7 +106,8 @@ def load(path: str | Path, seed: int) -> LatentVariableModel:
         InputError: the file is missing, truncated, of another version or model, or has no such seed.
     """
     path = Path(path)
-    content, tensors = metadata(path), _tensors(path)
+    content = metadata(path)
+    tensors = _tensors(path, content)
     seeds = [s["seed"] for s in content["seeds"]]
     if seed not in seeds:
         raise InputError(f"checkpoint {path} has no seed {seed}; it holds {', '.join(map(str, seeds))}")
@@ -115,11 +123,11 @@ def load(path: str | Path, seed: int) -> LatentVariableModel:
     return model.requires_grad_(False).eval()
 
 
-def _tensors(path: Path) -> dict[str, Tensor]:
-    """The stacked parameters, once they are known to be what was written."""
+def _tensors(path: Path, content: dict) -> dict[str, Tensor]:
+    """The stacked parameters, once they and the metadata are known to be what was written."""
     with _open(path) as file:
-        kept, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 no iterator
-    if kept.get("sha256", "") not in ("", digest(tensors, kept[_KEY])):  # the first files of this version have none
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 no iterator
+    if content.get("sha256") != _sha256(tensors, content):
         raise _damaged(path)
     return tensors
 

@@ -6,3 +6,7 @@ class InputError(ValueError):
 
     The workflow prints it without a traceback; everything else is a defect of the suite and keeps its traceback.
     """
+
+
+class ContractError(InputError):
+    """A method's file does not keep its contract: one sentence that names the file, the clause and the mend."""

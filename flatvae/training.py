@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import importlib
 import inspect
+import io
 import math
 import subprocess
 import sys
@@ -25,9 +26,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, jvp, stack_module_state, vmap
 from tqdm import tqdm
 
-from flatvae import checkpoint
+from flatvae import checkpoint, contract
 from flatvae.constraint import TOLERANCE, ReconstructionBound
-from flatvae.errors import InputError
+from flatvae.errors import ContractError, InputError
 from flatvae.model import LatentVariableModel
 from flatvae.resume import Interrupted, Snapshots
 
@@ -112,7 +113,7 @@ class Trained:
         state: parameters by name, seeds stacked along the first dimension.
         history: one row per block and seed: seed, step, error, kl, beta, penalty, scale, initial.
         seeds: one dictionary per seed: seed, frozen_step (None while finite), initial_phase_end (its step),
-            error (Ĉ), beta, scale (moving average of c²).
+            error (Ĉ), beta (None where no bound was at work), scale (moving average of c²).
         seconds: wall time of the steps.
     """
 
@@ -162,15 +163,7 @@ def build_seeded(module: ModuleType, dataset, build: dict, seed: int) -> LatentV
     """A fresh model with the initial weights of ``seed``; the global random state is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return module.build(dataset, **build)
-
-
-def _try_penalty(module: ModuleType, model: LatentVariableModel, penalty) -> None:
-    """Calls the penalty once on a fresh model, so that what is wrong with it is said before the initial phase, not after."""
-    points = torch.linspace(-1, 1, 4 * model.latent_dim).view(4, -1).to(next(model.parameters()))
-    value = penalty(model.decode, points, torch.ones_like(points))
-    if not (isinstance(value, Tensor) and value.shape == ()):
-        raise InputError(f"{module.__name__}.penalty must return a scalar tensor for one model and one batch; mend it")
+        return contract.called(module, "build", dataset, **build)
 
 
 class Trainer:
@@ -199,17 +192,21 @@ class Trainer:
         self.dtype = dtype
         self.data = dataset.train.to(device, dtype)
         # seeds are initialised in float32 whatever the dtype, so that they start from the same weights
-        models = [build_seeded(module, dataset, build, seed).to(device, dtype) for seed in self.seeds]
+        models = [build_seeded(module, dataset, build, seed) for seed in self.seeds]
+        contract.check_model(module, "build", models[0], dataset)
+        models = [model.to(device, dtype) for model in models]
         self.model = models[0]
         self.params, buffers = stack_module_state(models)
         if buffers:
-            raise InputError(f"{module.__name__}.build returned a model with buffers; keep constants as attributes")
+            raise ContractError(
+                f"{contract.file_of(module)}: build returned a model with buffers; keep constants as attributes"
+            )
         for parameter in self.params.values():
             parameter.grad = torch.zeros_like(parameter)
         has_penalty = hasattr(module, "penalty")
         bound_penalty = (lambda decode, z, noise: module.penalty(decode, z, noise, **penalty)) if has_penalty else None
         if has_penalty:
-            _try_penalty(module, self.model, bound_penalty)
+            contract.check_penalty(module, self.model, bound_penalty)
         self.objective = _Objective(self.model, bound_penalty, self.settings.alpha0)
         self.objective_without_penalty = _Objective(self.model, None, None)
         self.scale_of = _Scale(self.model)
@@ -312,7 +309,10 @@ class Trainer:
         updates after the phase are a few times the learning rate, for some tens of steps.)
         """
         shares = [on if name.startswith("prior.") else self.alive for name in self.params]  # 1 where trained, (S,)
-        squares = [g.flatten(1).square().sum(1) * share for g, share in zip(gradients, shares, strict=True)]
+        squares = [
+            torch.linalg.vector_norm(g, dim=[*range(1, g.dim())]).square() * share
+            for g, share in zip(gradients, shares, strict=True)
+        ]
         norm = sum(squares).sqrt()
         was_alive = self.alive
         self.alive = was_alive & torch.isfinite(loss) & torch.isfinite(norm)
@@ -447,21 +447,41 @@ def _gather(course: _Course, trainer: Trainer, terms: Tensor, scale: Tensor, ini
     course.history.append(_history_rows(trainer, terms, scale, initial))
 
 
-@torch.no_grad()
 def fit(
     module: ModuleType, dataset, hyperparameters: dict, seeds: list[int], *, device: torch.device, label: str
 ) -> Trained:
     """Every seed's model from the method's own ``fit(dataset, *, seed, …)``, for methods that are not trained by steps.
 
-    Ĉ, KL and c² are then measured on a block's batches. The history has one row per seed, at step 0, and β stays where a
-    training would start it: no bound is at work.
+    Raises:
+        ContractError: what ``fit`` returned is no model of ``build``'s form.
     """
-    trainer = Trainer(module, dataset, hyperparameters, seeds, device)
     build = split_hyperparameters(module, hyperparameters)[0]
     started = time.perf_counter()
-    states = [module.fit(dataset, seed=seed, **build).state_dict() for seed in seeds]
+    models = {seed: contract.called(module, "fit", dataset, seed=seed, **build) for seed in seeds}
+    print(f"{label}: made by {module.__name__}.fit, not trained")
+    return _measured(module, dataset, hyperparameters, models, "fit", device, started)
+
+
+@torch.no_grad()
+def _measured(
+    module: ModuleType,
+    dataset,
+    hyperparameters: dict,
+    models: dict[int, LatentVariableModel],
+    maker: str,
+    device: torch.device,
+    started: float,
+) -> Trained:
+    """Ĉ, KL and c² of models that no training of this suite made, on a block's batches.
+
+    The history has one row per seed, at step 0, where β is what a training would start with; in the end there is none.
+    """
+    trainer = Trainer(module, dataset, hyperparameters, list(models), device)
+    for model in models.values():
+        contract.check_model(module, maker, model, dataset)
+        contract.check_form(module, maker, model, trainer.model)
     for name, value in trainer.params.items():
-        value.copy_(torch.stack([state[name] for state in states]))
+        value.copy_(torch.stack([model.state_dict()[name] for model in models.values()]))
     total = 0.0
     for _ in range(BLOCK):
         x, noise, uniform, probe = trainer._draw()
@@ -471,9 +491,9 @@ def fit(
     *terms, scale = total / BLOCK
     trainer.alive = total.isfinite().all(0)
     trainer.frozen_step = torch.where(trainer.alive, -1, 0)
-    history = [_history_rows(trainer, torch.stack(terms), scale, [False] * len(seeds))]
-    print(f"{label}: made by {module.__name__}.fit, not trained")
-    return _trained(trainer, _Course(history, scale, [None] * len(seeds)), started)
+    history = [_history_rows(trainer, torch.stack(terms), scale, [False] * len(models))]
+    trained = _trained(trainer, _Course(history, scale, [None] * len(models)), started)
+    return dataclasses.replace(trained, seeds=[seed | {"beta": None} for seed in trained.seeds])
 
 
 def _trained(trainer: Trainer, course: _Course, started: float) -> Trained:
@@ -546,6 +566,46 @@ def train_and_save(
         trained = fit(module, dataset, hyperparameters, list(seeds), **common)
     else:
         trained = train(module, dataset, hyperparameters, list(seeds), **common, snapshots=snapshots)
+    _save(module, dataset, hyperparameters, trained, common["device"], label, model_path, history_path, metrics_path)
+    snapshots.remove()
+    print(f"{label}: trained {len(trained.seeds)} seeds in {trained.seconds:.1f} s", flush=True)
+
+
+def hand_over(
+    models: dict[int, LatentVariableModel],
+    *,
+    builder: str,
+    dataset,
+    hyperparameters: dict,
+    label: str,
+    model_path: str | Path,
+    history_path: str | Path,
+    metrics_path: str | Path,
+) -> None:
+    """Writes what ``train_and_save`` writes, for models by seed that other code has trained (a baseline's own rule).
+
+    Each must have the form that the method's ``build`` makes, with the other code's weights in its encoder and decoder.
+
+    Raises:
+        ContractError: a model is not of that form, or not finite on the data.
+    """
+    module, device = importlib.import_module(builder), torch.device("cpu")
+    trained = _measured(module, dataset, hyperparameters, models, "its own rule", device, time.perf_counter())
+    _save(module, dataset, hyperparameters, trained, device, label, model_path, history_path, metrics_path)
+
+
+def _save(
+    module: ModuleType,
+    dataset,
+    hyperparameters: dict,
+    trained: Trained,
+    device: torch.device,
+    label: str,
+    model_path: str | Path,
+    history_path: str | Path,
+    metrics_path: str | Path,
+) -> None:
+    """The files of ``train_and_save``, and a warning for every seed that was frozen or did not meet the bound."""
     build, penalty, settings = split_hyperparameters(module, hyperparameters)
     rows = []
     for seed in trained.seeds:
@@ -570,7 +630,7 @@ def train_and_save(
         model_path,
         trained.state,
         {
-            "builder": f"{builder}:build",
+            "builder": f"{module.__name__}:build",
             "build": build,
             "penalty": penalty,
             "training": dataclasses.asdict(settings),
@@ -578,11 +638,36 @@ def train_and_save(
             "seeds": trained.seeds,
             "torch": torch.__version__,
             "threads": torch.get_num_threads(),
-            "device": device_record(common["device"]),
+            "device": device_record(device),
         },
     )
-    snapshots.remove()
-    print(f"{label}: trained {len(trained.seeds)} seeds in {trained.seconds:.1f} s", flush=True)
+
+
+def check_build(builder: str, dataset, hyperparameters: dict) -> None:
+    """Tries what the method's ``build`` makes.
+
+    Raises:
+        ContractError: the method's file does not keep its contract.
+    """
+    module = importlib.import_module(builder)
+    model = build_seeded(module, dataset, split_hyperparameters(module, hyperparameters)[0], 0)
+    contract.check_model(module, "build", model, dataset)
+
+
+def estimated_seconds(builder: str, dataset, hyperparameters: dict, n_seeds: int, device: str = "cpu") -> float:
+    """About how long a training takes here, from a few steps of it; of a method that has ``fit``, from one seed's.
+
+    Raises:
+        ContractError: the method's file does not keep its contract.
+    """
+    module = importlib.import_module(builder)
+    if not hasattr(module, "fit"):
+        what = f"{contract.file_of(module)}: a training step, all seeds at once by torch.func.vmap,"
+        measured = contract.tried(what, lambda: seconds_per_step(builder, dataset, hyperparameters, n_seeds, device))
+        return hyperparameters["steps"] * measured
+    with contextlib.redirect_stdout(io.StringIO()):
+        made = fit(module, dataset, hyperparameters, [0], device=choose_device(device), label=builder)
+    return made.seconds * n_seeds
 
 
 def seconds_per_step(

@@ -144,7 +144,8 @@ def measure(
     Args:
         paths: checkpoint of every method.
         dataset: the data they were trained on.
-        trainings: of every method, the arguments of ``seconds_per_step``: builder, hyperparameters, n_seeds, device.
+        trainings: of every method that is trained by steps, the arguments of ``seconds_per_step``: builder,
+            hyperparameters, n_seeds, device.
         distance_at: (model, nodes) -> a geodesic distance with these nodes.
         sizes: of the gallery; those above the training set count as it.
         queries: see ``search_times``.
@@ -166,5 +167,6 @@ def measure(
             found += [("", metric, value) for metric, value in memory.items()]
             rows += [(method, name, "efficiency", metric, seed, value) for name, metric, value in found]
             print(f"{dataset.name}/{method} seed {seed}: searches measured", flush=True)
-    rows += _step_rows(dataset, trainings)
+    if trainings:
+        rows += _step_rows(dataset, trainings)
     return pd.DataFrame(rows, columns=["method", "distance", "task", "metric", "seed", "value"])

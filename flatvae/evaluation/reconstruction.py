@@ -2,7 +2,8 @@
 
 Metrics: ``train_error`` and ``test_error``, the mean of C(x, z) with one posterior sample z ~ q(z|x) a datum; ``bound`` = κ²;
 ``bound_met`` = 1 where Ĉ, the moving average of the error over the last training batches, ended ≤ 1.02 κ²; ``beta`` at the
-end; ``kl`` = mean over the test set of log q(z|x) − log p(z), nats (an upper bound of the KL for the hierarchical prior).
+end, where the bound was at work; ``kl`` = mean over the test set of log q(z|x) − log p(z), nats (an upper bound of the KL
+for the hierarchical prior).
 """
 
 import torch
@@ -42,7 +43,7 @@ def evaluate(model, dataset) -> Result:
         "test_error": test_error,
         "bound": bound,
         "bound_met": float(seed["error"] <= TOLERANCE * bound),
-        "beta": seed["beta"],
+        **({} if seed["beta"] is None else {"beta": seed["beta"]}),
         "kl": kl,
     }
     shown = dataset.test[spread(len(dataset.test), _SHOWN)]

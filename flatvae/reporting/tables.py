@@ -131,12 +131,21 @@ def task_table(
         for method in _methods(metrics, of_task, dataset, method_order)
         for key in _keys(cells, dataset, method)
     ]
-    table = pd.DataFrame(rows)
+    caption = (
+        f"{CAPTIONS.get(task, f'Task {task}.')} Mean ± half-width of the 95 % Student t-interval over n seeds "
+        f"({n_seeds} trained); a number alone is a single value or the same in every seed; –: does not apply."
+    )
+    return annotated(pd.DataFrame(rows), metrics, task, n_seeds, caption)
+
+
+def annotated(table: pd.DataFrame, metrics: pd.DataFrame, task: str, n_seeds: int, caption: str) -> pd.DataFrame:
+    """A table with the columns of `task_table`, and in `.attrs` its caption and what its marks † and ‡ need."""
     table.attrs = {
         "task": task,
         "n_seeds": n_seeds,
+        "caption": caption,
         "trained": _trained(metrics),
-        "bound_met": _bound_met(metrics),
+        "bound_met": bound_met(metrics),
         "frozen": _frozen(metrics),
     }
     return table
@@ -187,7 +196,7 @@ def _trained(metrics: pd.DataFrame) -> list[tuple[str, str]]:
     return [key for key, _ in _pairs(rows)]
 
 
-def _bound_met(metrics: pd.DataFrame) -> dict[tuple[str, str], tuple[int, int]]:
+def bound_met(metrics: pd.DataFrame) -> dict[tuple[str, str], tuple[int, int]]:
     """(dataset, method) -> (seeds that met the bound, seeds that have a say)."""
     of_bound = metrics[metrics["metric"] == "bound_met"]
     training = of_bound[of_bound["task"] == "training"]  # always there in a run of the workflow, whatever its tasks
@@ -241,6 +250,14 @@ def format_cell(mean: float, low: float, high: float) -> str:
     return f"({text}){power}" if power else text
 
 
+def format_share(share: float, low: float, high: float) -> str:
+    """A share in [0, 1] as «0.96 [0.84, 1]», for its interval is not symmetric; alone where that has no width or is none."""
+    if math.isnan(share):
+        return "–"
+    share, low, high = ("" if math.isnan(end) else fixed(end, 3, trim=True) for end in (share, low, high))
+    return share if low == high else f"{share} [{low}, {high}]"
+
+
 def _decimals(mean: float, half: float) -> int:
     lead = math.floor(math.log10(half))
     digits = 2 if half < 2 * 10.0**lead or half >= abs(mean) else 1
@@ -289,7 +306,8 @@ def _number_cell(row: pd.Series, name: str, attrs: dict) -> str:
     pair = (row["dataset"], row["method"])
     if name == "bound_met" and attrs["task"] == "reconstruction" and pair in attrs["bound_met"]:
         return "{}/{}".format(*attrs["bound_met"][pair])
-    return format_cell(row[name], row[f"{name}_low"], row[f"{name}_high"])
+    format_number = format_share if attrs["task"] == "comparison" else format_cell
+    return format_number(row[name], row[f"{name}_low"], row[f"{name}_high"])
 
 
 def _footnotes(table: pd.DataFrame) -> list[str]:
@@ -310,14 +328,6 @@ def _unique(names: list[str]) -> str:
     return ", ".join(dict.fromkeys(names))
 
 
-def _caption(table: pd.DataFrame) -> str:
-    task, n_seeds = table.attrs["task"], table.attrs["n_seeds"]
-    return (
-        f"{CAPTIONS.get(task, f'Task {task}.')} Mean ± half-width of the 95 % Student t-interval over n seeds "
-        f"({n_seeds} trained); a number alone is a single value or the same in every seed; –: does not apply."
-    )
-
-
 def to_markdown(table: pd.DataFrame) -> str:
     """A task table as Markdown: caption, pipe table, footnotes of the marks † (bound not met) and ‡ (seeds missing)."""
     cells = [[cell.replace("|", r"\|") for cell in row] for row in _cells(table)]
@@ -326,7 +336,7 @@ def to_markdown(table: pd.DataFrame) -> str:
         _pad(column, str.ljust if i < n_left else str.rjust) for i, column in enumerate(zip(*cells, strict=True))
     ]
     lines = ["| " + " | ".join(row) + " |" for row in zip(*columns, strict=True)]
-    return "\n\n".join([_caption(table), "\n".join(lines), *_footnotes(table)]) + "\n"
+    return "\n\n".join([table.attrs["caption"], "\n".join(lines), *_footnotes(table)]) + "\n"
 
 
 def _pad(column: Sequence[str], justify) -> list[str]:
@@ -374,7 +384,7 @@ def to_latex(table: pd.DataFrame) -> str:
         r"% needs \usepackage{booktabs,graphicx}",
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{escape_latex(_caption(table))}}}",
+        rf"\caption{{{escape_latex(table.attrs['caption'])}}}",
         rf"\label{{tab:{table.attrs['task']}}}",
         r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{{'l' * left}{'r' * (len(heading) - left)}}}",

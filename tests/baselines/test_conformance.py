@@ -29,10 +29,13 @@ NETWORK = {"hidden": [12, 10], "prior_hidden": [8], "n_prior_samples": 3}
 
 
 def discovered() -> list[str]:
-    """Modules of methods: every file of baselines/ with a ``build``, and the paper's method."""
+    """Modules of methods: every file of baselines/ with a ``build``, the template of a new one, and the paper's method."""
     files = sorted((ROOT / "baselines").glob("[!_]*.py"))
     names = [f"baselines.{file.stem}" for file in files]
-    return [name for name in names if hasattr(importlib.import_module(name), "build")] + ["flatvae.flat_vae"]
+    return [name for name in names if hasattr(importlib.import_module(name), "build")] + [
+        "baselines._template",
+        "flatvae.flat_vae",
+    ]
 
 
 @functools.cache

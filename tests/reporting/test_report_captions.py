@@ -35,9 +35,13 @@ CASES = [
         {"number_figure": "sweep_eta", "dataset": "digits"},
         "digits, 5 seeds: sweep of a hyperparameter",
     ),
+    ("comparison", {}, "How likely is a method better than vhp_vae"),
+    ("comparison_figure", {"comparison": "pareto"}, "flatness against reconstruction"),
+    ("comparison_figure", {"comparison": "improvement"}, "probability of being better than vhp_vae"),
     ("compute", {}, "What the run cost"),
     ("claims", {}, "Which of the paper's claims"),
     ("left_out", {}, "could not be drawn"),
+    ("controls", {}, "Do the control methods"),
 ]
 
 
@@ -49,7 +53,8 @@ def test_every_caption_is_among_the_cases():
 def test_caption_renders_and_is_valid_rest(name, wildcards, words):
     """Snakemake renders a caption by jinja with `snakemake` and turns it from reST into HTML."""
     docutils = pytest.importorskip("docutils.core")
-    snakemake = SimpleNamespace(wildcards=SimpleNamespace(**wildcards), config={"seeds": 5})
+    params = SimpleNamespace(baseline="vhp_vae")
+    snakemake = SimpleNamespace(wildcards=SimpleNamespace(**wildcards), params=params, config={"seeds": 5})
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
     text = environment.from_string((REPORT / f"{name}.rst").read_text("utf-8")).render(snakemake=snakemake)
     assert words in " ".join(text.split())

@@ -81,7 +81,7 @@ MISTAKES = [
     ({"run": {"datasets": ["pendulm"]}}, "config: run.datasets: the dataset 'pendulm' does not exist; there are "),
     ({"run": {"methods": ["vae", "gan"]}}, "config: run.methods: the method 'gan' does not exist; there are "),
     ({"run": {"tasks": ["flattness"]}}, "config: run.tasks: the task 'flattness' does not exist; there are distances"),
-    ({"seed": 3}, "config: seed is not a key that exists; there are checkpoint_minutes, claims, data_root"),
+    ({"seed": 3}, "config: seed is not a key that exists; there are checkpoint_minutes, claims, controls"),
     ({"seeds": "five"}, "config: seeds is 'five'; it must be of type integer"),
     ({"seeds": 0}, "config: seeds is 0; it must be ≥ 1"),
     ({"device": "gpu"}, "config: device is 'gpu'; it must be one of ['cpu', 'cuda', 'auto']"),

@@ -1,5 +1,6 @@
 """Snakemake runs the smoke config for real; what it reruns, and what it says of bad input."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -80,6 +81,13 @@ def test_smoke_run_gives_every_number_table_and_figure(smoke):
     for figure in figures.split():
         for kind in ("pdf", "png"):
             assert (results / "figures" / f"pendulum_{figure}.{kind}").stat().st_size > 5000
+    for comparison in ("comparison_pareto.pdf", "comparison_pareto.png", "comparison_improvement.pdf"):
+        assert (results / "figures" / comparison).stat().st_size > 5000
+    compared = pd.read_csv(results / "tables" / "comparison.csv", keep_default_na=False).set_index("method")
+    assert list(compared.index) == METHODS
+    assert compared.loc["vhp_vae", "condition_number_median"] == 0.5
+    recorded = set(json.loads((results / "manifest.json").read_text())["sha256"])
+    assert {"figures/comparison_pareto.png", "figures/comparison_improvement.pdf", "tables/comparison.tex"} <= recorded
     assert "None." in (results / "figures" / "left_out.md").read_text()
     times = read_metrics(results / "efficiency.csv")
     assert set(times["method"]) == set(METHODS)
@@ -157,7 +165,7 @@ def test_editing_figures_redraws_alone(smoke):
     common = smoke.folder / "flatvae" / "reporting" / "figures" / "_common.py"
     with edited(common, "def save(", "_UNUSED = 1\n\n\ndef save("):
         jobs = planned(smoke)
-    assert {rule for rule, _ in jobs} == {"figure", "number_figure", "manifest", "all"}
+    assert {rule for rule, _ in jobs} == {"figure", "number_figure", "comparison_figure", "manifest", "all"}
 
 
 def test_editing_the_geodesic_distance_retrains_nothing(smoke):
@@ -212,6 +220,22 @@ def test_a_sweep_is_drawn_from_the_methods_own_values(smoke, tmp_path):
     assert (smoke.folder / "results" / "sweep" / "figures" / "pendulum_sweep_eta.png").stat().st_size > 5000
 
 
+def test_methods_are_compared_where_there_are_several_and_both_tasks(smoke, tmp_path):
+    """Without the method that they are compared with, table and figure say that there is nothing to compare."""
+    change = {"results_dir": "results/compared", "run": {"methods": ["vae"], "tasks": ["flatness", "reconstruction"]}}
+    for methods, tasks in ((["vae"], ["flatness", "reconstruction"]), (["vae", "flat_vae"], ["flatness"])):
+        change["run"] = {"methods": methods, "tasks": tasks}
+        assert not {rule for rule, _ in planned(smoke, overlay(tmp_path, change))} & {"comparison", "comparison_figure"}
+    change["run"] = {"methods": ["vae", "flat_vae"], "tasks": ["flatness", "reconstruction"]}
+    run = smoke.smoke(overlays=(overlay(tmp_path, change),))
+    assert run.returncode == 0, run.stdout[-3000:]
+    results = smoke.folder / "results" / "compared"
+    said = "There are no numbers of vhp_vae to compare with."
+    assert said in (results / "tables" / "comparison.md").read_text()
+    assert (results / "figures" / "comparison_improvement.png").is_file()
+    assert (results / "figures" / "comparison_pareto.png").stat().st_size > 5000
+
+
 def test_the_default_config_shares_no_file_with_the_smoke_config(smoke):
     before = {p: p.stat().st_mtime_ns for p in (smoke.folder / "results").rglob("*") if p.is_file()}
     run = smoke.snakemake("--cores", "all", "--dry-run")
@@ -235,6 +259,9 @@ def test_the_report_opens_with_captions_and_categories(smoke):
         names = archive.namelist()
         text = "".join(archive.read(n).decode("utf-8", "ignore") for n in names if n.endswith((".html", ".js")))
     assert any(n.endswith("pendulum_latent_map.png") for n in names)
+    assert any(n.endswith("comparison_pareto.png") for n in names)
+    assert '"Comparison"' in text
+    assert "probability of being better than vhp_vae" in " ".join(text.split())
     assert "Figures" in text
     assert "magnification factor" in text
 

@@ -83,6 +83,46 @@ rule claims:
         "../scripts/claims.py"
 
 
+rule controls:
+    input:
+        f"{OUT}/metrics.csv",
+    output:
+        csv=report(f"{OUT}/controls.csv", caption="../report/controls.rst", category="Claims"),
+        md=f"{OUT}/controls.md",
+    log:
+        f"{OUT}/logs/controls.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        controls=config.get("controls", {}),
+        methods=METHODS,
+        datasets=DATASETS,
+        code=fingerprint("flatvae.reporting.controls"),
+    script:
+        "../scripts/controls.py"
+
+
+rule controls_hold:
+    input:
+        csv=f"{OUT}/controls.csv",
+    output:
+        f"{OUT}/.controls_hold",
+    log:
+        f"{OUT}/logs/controls_hold.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    script:
+        "../scripts/controls_hold.py"
+
+
 rule run_json:
     input:
         metric_files(),

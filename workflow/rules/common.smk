@@ -7,6 +7,7 @@ sys.path.insert(0, SCRIPTS)
 import plan
 import single
 from configuration import (
+    builder,
     candidates,
     check,
     dataset_options,
@@ -14,13 +15,14 @@ from configuration import (
     distances,
     has_videos,
     loader,
+    own_rule,
     specification,
     sweep_values,
     takes_distances,
     tasks,
     wants_gpu,
 )
-from fingerprint import fingerprint, has_penalty
+from fingerprint import fingerprint, has_penalty, keywords
 
 from snakemake.exceptions import WorkflowError
 
@@ -55,6 +57,8 @@ FIGURE_TASK = {
 MOTION_FIGURE_TASK = {"trajectories": "flatness", "poses": "distances"}  # for the loader human_motion
 VIDEO_FIGURE_TASK = {"retrieval": "neighbours", "tracks": "tracking"}  # for data sets of videos
 ONLY_2D = ("latent_map", "equidistance", "trajectories")
+COMPARISONS = ("pareto", "improvement")
+COMPARED_WITH = "vhp_vae"  # what the paper's method adds its penalty to
 
 
 wildcard_constraints:
@@ -65,6 +69,7 @@ wildcard_constraints:
     motion_figure="|".join(MOTION_FIGURE_TASK),
     video_figure="|".join(VIDEO_FIGURE_TASK),
     descriptor="|".join(DESCRIPTORS),
+    comparison="|".join(COMPARISONS),
     number_figure="|".join(["efficiency", *(f"sweep_{sweep}" for sweep in SWEEPS)]),
 
 
@@ -75,6 +80,16 @@ def data_params(wildcards):
         "root": config["data_root"],
         "options": dataset_options(config, wildcards.dataset),
     }
+
+
+def methods_of(module):
+    """Names of the methods that a module builds, as a pattern: for a rule that a baseline has of its own."""
+    return "|".join(method for method in METHODS if builder(config, method) == module)
+
+
+def trained_here():
+    """Names of the methods without a rule of their own, as a pattern."""
+    return "|".join(m for m in config["methods"] if own_rule(config, m) is None) or "(?!)"
 
 
 def data_code(wildcards):
@@ -104,6 +119,11 @@ def evaluation_code(wildcards):
     return fingerprint(*entries, *made, without=without(wildcards))
 
 
+def trained_by_steps():
+    """Methods of the run whose models the suite's own training makes."""
+    return [m for m in METHODS if own_rule(config, m) is None and keywords(builder(config, m), "fit") is None]
+
+
 def efficiency_code(wildcards):
     builders = [specification(config, wildcards.dataset, method)["builder"] for method in METHODS]
     made = [distance["builder"] for distance in distances(config, wildcards.dataset).values()]
@@ -112,7 +132,10 @@ def efficiency_code(wildcards):
 
 def efficiency_params(wildcards):
     return {
-        "trainings": {method: specification(config, wildcards.dataset, method) for method in METHODS},
+        "methods": METHODS,
+        "trainings": {
+            method: specification(config, wildcards.dataset, method) for method in trained_by_steps()
+        },
         "n_seeds": config["seeds"],
         "device": "cpu",  # where all that is timed here runs: the job asks for no GPU
         "distance": distances(config, wildcards.dataset).get("geodesic"),
@@ -267,6 +290,15 @@ def number_figure_params(wildcards):
     }
 
 
+def comparison_files():
+    """What compares all methods: where there are several, and a data set with both flatness and reconstruction."""
+    both = any({"flatness", "reconstruction"} <= set(tasks(config, dataset)) for dataset in DATASETS)
+    if len(METHODS) < 2 or not both:
+        return []
+    figures = expand(f"{OUT}/figures/comparison_{{name}}.{{kind}}", name=COMPARISONS, kind=["pdf", "png"])
+    return figures + expand(f"{OUT}/tables/comparison.{{kind}}", kind=["csv", "md", "tex"])
+
+
 def claims_params(wildcards):
     """The claims; one that names no data sets is for those on which its task is done, or all where it is on none."""
     found = {}
@@ -287,6 +319,9 @@ def results():
         f"{OUT}/run.json",
         *table_files(),
         *figure_files(),
+        *comparison_files(),
         f"{OUT}/figures/left_out.md",
         *claims_results(),
+        f"{OUT}/controls.csv",
+        f"{OUT}/controls.md",
     ]

@@ -9,6 +9,8 @@ rule train:
         f"{OUT}/{{dataset}}/{{method}}/logs/train.log",
     benchmark:
         f"{OUT}/{{dataset}}/{{method}}/logs/train.benchmark.jsonl"
+    wildcard_constraints:
+        method=trained_here(),
     # the longest first, and before any evaluation: else the last one runs alone
     priority: training_priority
     conda:
@@ -28,3 +30,9 @@ rule train:
         ),
     script:
         "../scripts/train.py"
+
+
+# of baselines that have a rule of their own beside their module: it makes the same three files, and the benchmark
+for own in sorted({str(own_rule(config, method)) for method in METHODS if own_rule(config, method)}):
+
+    include: own

@@ -3,6 +3,7 @@
 Nothing here imports torch: the config is checked before anything is loaded, let alone trained.
 """
 
+import ast
 import importlib.util
 import math
 import shutil
@@ -11,10 +12,18 @@ from pathlib import Path
 
 import jsonschema
 import yaml
-from fingerprint import ROOT, fields, has_penalty, keywords, source
+from fingerprint import ROOT, definition, fields, has_penalty, keywords, source
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
+# positional parameters of the functions that a baseline's file may have; all others are keywords with a default
+CONTRACT = {
+    "build": ("dataset",),
+    "penalty": ("decode", "z", "noise"),
+    "fit": ("dataset",),
+    "distance": ("model", "dataset"),
+    "descriptor": ("dataset",),
+}
 TRACKING_PACKAGES = ("deep_sort_realtime", "trackeval", "trackers")  # those of the extra `tracking`
 
 
@@ -31,6 +40,13 @@ def dataset_options(config: dict, dataset: str) -> dict:
 def builder(config: dict, method: str) -> str:
     """Module of a method: ``builder``, by default ``baselines.<method>``."""
     return config["methods"][method].get("builder", f"baselines.{method}")
+
+
+def own_rule(config: dict, method: str) -> Path | None:
+    """The file of Snakemake's beside a method's module, with the rule that makes its models; None where it has none."""
+    module = source(builder(config, method))
+    path = module.with_suffix(".smk") if module else None
+    return path if path and path.is_file() else None
 
 
 def hyperparameters(config: dict, dataset: str, method: str) -> dict:
@@ -224,6 +240,33 @@ def _check_dataset(config: dict, dataset: str) -> None:
         _one_of(f"datasets.{dataset}.methods: the method", method, config["methods"])
 
 
+def check_signatures(module: str) -> None:
+    """Whether the functions of a baseline's file can be called as the suite calls them.
+
+    Raises:
+        ValueError: one cannot.
+    """
+    for function, wanted in CONTRACT.items():
+        found = definition(module, function)
+        if found is None:
+            continue
+        own = found.args
+        given = [*own.posonlyargs, *own.args]
+        lacking = [a.arg for a, default in zip(own.kwonlyargs, own.kw_defaults, strict=True) if default is None]
+        if len(given) != len(wanted) or own.defaults or own.vararg or set(lacking) - {"seed"}:
+            raise ValueError(
+                f"{source(module).relative_to(ROOT)}: {function}({ast.unparse(own)}) is not as the contract has it; write "
+                f"{function}({', '.join(wanted)}, *, …) with a default for every parameter after the *"
+            )
+    fit = definition(module, "fit")
+    if fit is not None and fit.args.kwarg is None:
+        for name in sorted((keywords(module, "build") or set()) - keywords(module, "fit")):
+            raise ValueError(
+                f"{source(module).relative_to(ROOT)}: fit lacks the parameter {name}, which build has; both are given the same "
+                "hyperparameters, so add it"
+            )
+
+
 def _check_method(config: dict, method: str) -> None:
     module = builder(config, method)
     if source(module) is None:
@@ -235,6 +278,7 @@ def _check_method(config: dict, method: str) -> None:
         raise ValueError(
             f"{source(module).relative_to(ROOT)} has no function build(dataset, *, …); every method needs one"
         )
+    check_signatures(module)
     places = {f"methods.{method}": config["methods"][method]} | {
         f"datasets.{d}.methods.{method}": of.get("methods", {}).get(method, {}) for d, of in config["datasets"].items()
     }
@@ -269,6 +313,7 @@ def _check_distances(config: dict) -> None:
                     f"config: distances.{name} is to be made by {module}, which has no function "
                     f"distance(model, dataset, *, …); write it in {module.replace('.', '/')}.py or name a module that has it"
                 )
+            check_signatures(module)
             place = f"datasets.{dataset}.distances" if name in of.get("distances", {}) else "distances"
             for option in entry["options"]:
                 _one_of(f"{place}.{name}: the option", option, known)
@@ -293,6 +338,7 @@ def _check_descriptors(config: dict) -> None:
                 f"config: descriptors.{name} is to be made by {module}, which has no function descriptor(dataset, *, …); "
                 f"write it in {module.replace('.', '/')}.py or name a module that has it"
             )
+        check_signatures(module)
         for option in set(own) - {"builder"}:
             _one_of(f"descriptors.{name}: the option", option, known - {"seed"})
         if name == "sort":
@@ -305,6 +351,16 @@ def _check_claims(config: dict) -> None:
             method = claim.get(side, {}).get("method")
             if method:
                 _one_of(f"claims.{name}.{side}: the method", method, config["methods"])
+
+
+def _check_controls(config: dict) -> None:
+    for name, control in config.get("controls", {}).items():
+        known = [*config["methods"], *config.get("descriptors", {})]
+        for method in (control["method"], *control.get("against", [])):
+            _one_of(f"controls.{name}: the method", method, known)
+        for dataset in control.get("datasets", []):
+            _one_of(f"controls.{name}: the data set", dataset, config["datasets"])
+        _one_of(f"controls.{name}: the task", control["task"], modules("flatvae.evaluation"))
 
 
 def _check_sweeps(config: dict) -> None:
@@ -363,4 +419,5 @@ def check(config: dict, schema: Path) -> None:
     _check_packages(config)
     _check_descriptors(config)
     _check_claims(config)
+    _check_controls(config)
     _check_sweeps(config)

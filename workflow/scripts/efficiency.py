@@ -22,7 +22,7 @@ with job(snakemake):
     }
     with threadpool_limits(1):
         table = efficiency.measure(
-            dict(zip(trainings, snakemake.input.models, strict=True)),
+            dict(zip(measured["methods"], snakemake.input.models, strict=True)),
             dataset,
             trainings,
             lambda model, nodes: distance.GeodesicDistance(model.decode, nodes, **options),

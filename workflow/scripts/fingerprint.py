@@ -73,8 +73,8 @@ def fingerprint(*modules: str, without: Iterable[str] = ()) -> str:
     return digest.hexdigest()[:16]
 
 
-def keywords(module: str, function: str) -> set[str] | None:
-    """Names of a function's keyword-only parameters, read from its source; None where the module has no such function.
+def definition(module: str, function: str) -> ast.FunctionDef | None:
+    """A function of a module, read from its source; None where the module has no such function.
 
     A function that the module imports from another of this project, as a baseline may with another's ``build``, is its own.
     """
@@ -82,10 +82,16 @@ def keywords(module: str, function: str) -> set[str] | None:
         if isinstance(node, ast.ImportFrom) and any((a.asname or a.name) == function for a in node.names):
             (name,) = (a.name for a in node.names if (a.asname or a.name) == function)
             origin = _origin(module, node)
-            return keywords(origin, name) if origin.split(".")[0] in PACKAGES and source(origin) else None
+            return definition(origin, name) if origin.split(".")[0] in PACKAGES and source(origin) else None
         if isinstance(node, ast.FunctionDef) and node.name == function:
-            return {a.arg for a in node.args.kwonlyargs}
+            return node
     return None
+
+
+def keywords(module: str, function: str) -> set[str] | None:
+    """Names of a function's keyword-only parameters; None where the module has no such function."""
+    found = definition(module, function)
+    return None if found is None else {a.arg for a in found.args.kwonlyargs}
 
 
 def fields(module: str, name: str) -> set[str]:

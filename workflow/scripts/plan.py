@@ -1,4 +1,4 @@
-"""Says, before training starts, what will be trained and about how long that takes here.
+"""Says, before training starts, what will be trained and about how long that takes here; refuses methods out of contract.
 
 ``announce`` runs in Snakemake's own process and reads the jobs from its graph; the measuring, which needs torch, in a
 process of its own.
@@ -11,6 +11,9 @@ import sys
 from pathlib import Path
 
 from configuration import candidates, dataset_options, loader, specification, wants_gpu
+from snakemake.exceptions import WorkflowError
+
+BROKEN = 3  # status of the process that finds a method which does not keep its contract
 
 
 def file_stamp(config: dict, dataset: str) -> list | None:
@@ -25,16 +28,18 @@ def file_stamp(config: dict, dataset: str) -> list | None:
 def announce(workflow, config: dict) -> None:
     """Prints the plan for the trainings, those of a search included, that are about to run; nothing where there are none.
 
-    Nor on a cluster: where Snakemake runs there is neither the device nor the number of machines that they will have.
+    On a cluster the methods are only checked, on the CPU: where Snakemake runs there is neither the device nor the number of
+    machines that the trainings will have.
+
+    Raises:
+        WorkflowError: a method does not keep its contract.
     """
-    if workflow.non_local_exec:
-        return
     trainings = []
     for job in sorted(workflow.dag.needrun_jobs(), key=lambda job: str(job.output)):
-        if job.rule.name not in {"train", "search_candidates"}:
+        searching = job.rule.name == "search_candidates"
+        if not searching and not hasattr(job.output, "model"):
             continue
         dataset, method = job.wildcards.dataset, job.wildcards.method
-        searching = job.rule.name == "search_candidates"
         trainings.append(
             {
                 "dataset": dataset,
@@ -43,48 +48,61 @@ def announce(workflow, config: dict) -> None:
                 "options": dataset_options(config, dataset),
                 "seeds": config["search"]["seeds"] if searching else config["seeds"],
                 "times": len(candidates(config, dataset, method)["candidates"]) if searching else 1,
+                "by": job.rule.name,
                 **specification(config, dataset, method),
             }
         )
     if not trainings:
         return
-    request = {"trainings": trainings, "root": config["data_root"], "device": config["device"]}
+    cluster = workflow.non_local_exec
+    device = "cpu" if cluster else config["device"]
+    request = {"trainings": trainings, "root": config["data_root"], "device": device, "timed": not cluster}
     request["parallel"] = 1 if wants_gpu(config) else min(workflow.cores or 1, len(trainings))
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(Path(__file__).resolve())]
-    subprocess.run(command, input=json.dumps(request), text=True, env=environment, stdout=sys.stderr, check=False)
+    done = subprocess.run(
+        command, input=json.dumps(request), text=True, env=environment, stdout=sys.stderr, check=False
+    )
+    if done.returncode == BROKEN:
+        raise WorkflowError("a method does not keep its contract (see above); nothing was run")
 
 
 def main() -> None:
     """Measures a few steps of each training of the request on standard input, and prints the plan."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
     from flatvae import datasets, training
-    from flatvae.errors import InputError
+    from flatvae.errors import ContractError, InputError
 
     request = json.load(sys.stdin)
     print(f"flatvae: {sum(t['times'] for t in request['trainings'])} trainings to run")
-    known, total = {}, 0.0
+    known, broken, total = {}, [], 0.0
     for t in request["trainings"]:
-        steps = t["hyperparameters"]["steps"]
         repeated = f"{t['times']} × " if t["times"] > 1 else ""
-        line = f"  {t['dataset']}/{t['method']}: {repeated}{steps} steps × {t['seeds']} seeds"
+        line = f"  {t['dataset']}/{t['method']}: {repeated}{t['hyperparameters']['steps']} steps × {t['seeds']} seeds"
         try:
             if t["dataset"] not in known:
                 known[t["dataset"]] = datasets.load(t["loader"], request["root"], **t["options"])
-            seconds = (
-                steps
-                * t["times"]
-                * training.seconds_per_step(
-                    t["builder"], known[t["dataset"]], t["hyperparameters"], t["seeds"], request["device"]
-                )
+            data = known[t["dataset"]]
+            if t["by"] not in {"train", "search_candidates"}:  # a rule of its own makes the models
+                training.check_build(t["builder"], data, t["hyperparameters"])
+                print(f"  {t['dataset']}/{t['method']}: {t['seeds']} seeds by the rule {t['by']}, time unknown")
+                continue
+            seconds = t["times"] * training.estimated_seconds(
+                t["builder"], data, t["hyperparameters"], t["seeds"], request["device"]
             )
+        except ContractError as error:
+            broken.append(str(error))
+            continue
         except InputError as error:  # the job itself will say so and stop; the plan is not the place to fail
             print(f"{line}, time unknown: {error}")
             continue
         total += seconds
-        print(f"{line}, about {seconds / 60:.1f} min")
+        print(f"{line}, about {seconds / 60:.1f} min" if request["timed"] else line)
+    if broken:
+        print("\n" + "\n".join(f"flatvae: {sentence}" for sentence in dict.fromkeys(broken)) + "\n", flush=True)
+        sys.exit(BROKEN)
     minutes = total / 60 / request["parallel"]
-    if total:
+    if total and request["timed"]:
         print(f"  in all about {minutes:.1f} min for training alone, {request['parallel']} at a time", flush=True)
 
 

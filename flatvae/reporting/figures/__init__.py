@@ -6,6 +6,7 @@ Figures are made without pyplot: there is no global state and nothing to close, 
 """
 
 from flatvae.reporting.figures._common import method_style, note, save
+from flatvae.reporting.figures.comparisons import improvement, pareto
 from flatvae.reporting.figures.costs import efficiency
 from flatvae.reporting.figures.distributions import distances, flatness, interpolation, normalised_factor
 from flatvae.reporting.figures.latent import equidistance, latent_map
@@ -22,12 +23,14 @@ __all__ = [
     "equidistance",
     "flatness",
     "geodesics",
+    "improvement",
     "interpolation",
     "latent_map",
     "method_style",
     "nearest_frames",
     "normalised_factor",
     "note",
+    "pareto",
     "poses",
     "reconstructions",
     "retrieval",

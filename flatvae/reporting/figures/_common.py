@@ -105,6 +105,17 @@ def check_columns(frame: pd.DataFrame, needed: Sequence[str], what: str) -> None
             raise InputError(f"{what}: the frame lacks the column '{name}'; pass {', '.join(needed)}")
 
 
+def of_metric(frame: pd.DataFrame, task: str, metric: str) -> pd.DataFrame:
+    """The rows of one metric."""
+    return frame[(frame["task"] == task) & (frame["metric"] == metric)]
+
+
+def missed_bound(frame: pd.DataFrame) -> set[str]:
+    """Methods of which a seed did not meet its bound."""
+    met = of_metric(frame, "reconstruction", "bound_met")
+    return set(met.loc[met["value"] == 0, "method"])
+
+
 def seeds_of(arrays: Arrays, name: str) -> list[int]:
     """The seeds that the first dimension of this array stands for."""
     return [int(seed) for seed in arrays.get("seeds", range(len(arrays[name])))]

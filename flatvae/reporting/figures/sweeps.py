@@ -13,7 +13,17 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from flatvae.errors import InputError
-from flatvae.reporting.figures._common import RC, Style, about, check_columns, log_ticks, method_style, new_figure
+from flatvae.reporting.figures._common import (
+    RC,
+    Style,
+    about,
+    check_columns,
+    log_ticks,
+    method_style,
+    missed_bound,
+    new_figure,
+    of_metric,
+)
 from flatvae.reporting.statistics import Interval, t_interval
 
 _BOUND = {"color": "black", "linewidth": 0.9, "linestyle": "--", "zorder": 1.5}
@@ -66,7 +76,7 @@ def sweep(frame: pd.DataFrame, values: Values, name: str, title: str, baseline: 
     """
     check_columns(frame, ("method", "distance", "task", "metric", "seed", "value"), "figure sweep")
     frame = _of_methods(frame, values, baseline)
-    shown = [metric for metric in _METRICS if len(_rows(frame, metric.task, metric.name))]
+    shown = [metric for metric in _METRICS if len(of_metric(frame, metric.task, metric.name))]
     if not shown:
         raise InputError(f"figure sweep: the frame has none of {', '.join(metric.name for metric in _METRICS)}")
     with mpl.rc_context(RC):
@@ -95,16 +105,6 @@ def _of_methods(frame: pd.DataFrame, values: Values, baseline: str | None) -> pd
     return frame[frame["method"].isin(methods) & frame["distance"].isin(["", "euclidean"])]
 
 
-def _rows(frame: pd.DataFrame, task: str, metric: str) -> pd.DataFrame:
-    return frame[(frame["task"] == task) & (frame["metric"] == metric)]
-
-
-def _missed(frame: pd.DataFrame) -> set[str]:
-    """Methods of which a seed did not meet its bound."""
-    met = _rows(frame, "reconstruction", "bound_met")
-    return set(met.loc[met["value"] == 0, "method"])
-
-
 def _hyperparameter(axes: Axes, values: Values, name: str) -> None:
     x = np.array([x for curve in values.values() for x in curve.values()], float)
     axes.set_xlabel(name)
@@ -123,13 +123,13 @@ def _hyperparameter(axes: Axes, values: Values, name: str) -> None:
 
 
 def _panel(axes: Axes, frame: pd.DataFrame, metric: _Metric, values: Values, baseline: str | None) -> None:
-    rows, missed = _rows(frame, metric.task, metric.name), _missed(frame)
+    rows, missed = of_metric(frame, metric.task, metric.name), missed_bound(frame)
     seeds = {method: of_method.to_numpy(float) for method, of_method in rows.groupby("method")["value"]}
     curves = {
         label: [_Point(x, seeds[m], t_interval(seeds[m]), m in missed) for m, x in curve.items() if m in seeds]
         for label, curve in values.items()
     }
-    bounds = _rows(frame, "reconstruction", "bound") if metric.name == "test_error" else frame[:0]
+    bounds = of_metric(frame, "reconstruction", "bound") if metric.name == "test_error" else frame[:0]
     drawn = [bounds["value"], *(ends for of_method in seeds.values() for ends in _ends(of_method, metric.log))]
     axes.set_ylabel(metric.label)
     _limit(axes, np.concatenate([np.ravel(each) for each in drawn]).astype(float), metric.log)
@@ -213,9 +213,9 @@ def _explain(figure: Figure, frame: pd.DataFrame, values: Values, baseline: str 
         handles.append(Line2D([], [], **_BASELINE, label=f"{baseline} (ticks: its seeds)"))
     handles.append(Line2D([], [], color="0.3", marker="o", **_SEED, label="a seed"))
     handles.append(Patch(color="0.3", alpha=0.2, linewidth=0, label="mean, 95 % t-interval"))
-    if len(_rows(frame, "reconstruction", "test_error")) and len(_rows(frame, "reconstruction", "bound")):
+    if len(of_metric(frame, "reconstruction", "test_error")) and len(of_metric(frame, "reconstruction", "bound")):
         handles.append(Line2D([], [], **_BOUND, label=r"bound $\kappa^2$"))
-    if _missed(frame):
+    if missed_bound(frame):
         open_marker = {"marker": "o", "color": "white", "markeredgecolor": "0.3", "markersize": 4.5}
         handles.append(Line2D([], [], linestyle="", **open_marker, label="open: bound not met by all seeds"))
     if any(line.get_label() == _BEYOND for panel in figure.axes for line in panel.lines):

@@ -1,0 +1,247 @@
+"""All methods side by side: what flatness costs in reconstruction, and which are better than a baseline."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter
+
+from flatvae.reporting.figures._common import (
+    RC,
+    Style,
+    about,
+    check_columns,
+    log_ticks,
+    method_style,
+    missed_bound,
+    new_figure,
+    note,
+    of_metric,
+)
+
+_COLUMNS = ("method", "metric", "probability", "low", "high", "n", "datasets", "bound_met")
+_WIDTH = 7.2
+_BOUND = {"color": "black", "linewidth": 0.9, "linestyle": "--", "zorder": 1}
+_FRONT = {"color": "0.55", "linewidth": 1.0, "drawstyle": "steps-post", "zorder": 1.5}
+_HALF = {"color": "black", "linewidth": 0.9, "linestyle": "--", "zorder": 1}
+_SEED = {"linestyle": "", "markersize": 2.5, "markeredgewidth": 0, "alpha": 0.6}
+_MEAN = {"linestyle": "", "markersize": 6, "zorder": 3}
+_OPEN = {"linestyle": "", "marker": "o", "color": "white", "markeredgecolor": "0.3"}
+
+LABELS = {
+    "condition_number_median": "median $k(G)$, test codes ↓",
+    "condition_number_median_mixup": "median $k(G)$, mixup ↓",
+    "mf_std": "std of MF / mean MF ↓",
+    "test_error": "test error ↓",
+    "kl": "KL ↓",
+    "nll": r"$-\log\,p(x)$ ↓",
+    "knn_accuracy": "k-NN accuracy ↑",
+    "precision_at_10": "precision at 10 ↑",
+    "true_neighbour_recall_at_10": "true neighbours at 10 ↑",
+    "distance_error_median": "distance error ↓",
+    "velocity_cv": "CV of velocity ↓",
+    "second_difference": "second difference ↓",
+    "IDF1": "IDF1 ↑",
+}
+
+
+class _Cloud(NamedTuple):
+    """A method on a data set: test error / bound and condition number of its seeds, and whether one missed the bound."""
+
+    x: np.ndarray
+    y: np.ndarray
+    missed: bool
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """Mean of x; geometric mean of y, whose axis is logarithmic: infinite where a seed is."""
+        return float(self.x.mean()), float(np.exp(np.log(self.y).mean()))
+
+
+def pareto(frame: pd.DataFrame, methods: Sequence[str], title: str) -> Figure:
+    """Flatness against reconstruction: a panel for each data set, every seed, the methods' means and their Pareto front.
+
+    x is the test error over the bound κ² (log axis). It is the *test* error because the bound holds the training error of
+    every method at 1 (dashed), where only how closely it was met would tell them apart; what lies to the right of 1
+    is lost in generalising. y is the median condition number at test codes (log axis; 1, the lower end, is flat). Small: a seed;
+    large: mean of x and geometric mean of y, open where a seed missed the bound. The grey staircase is the Pareto
+    front: its corners are the methods that no other equals or beats in both means. Infinite condition numbers stand at the
+    upper edge, on a tick of their own, and a method of which a seed is infinite is on no front.
+
+    `frame`: rows of metrics.csv (columns dataset, method, task, metric, seed, value); seeds that lack a number are left out.
+    `methods` gives colours and markers by place. Where no method has the numbers, a note. Raises InputError on a missing
+    column.
+    """
+    check_columns(frame, ("dataset", "method", "task", "metric", "seed", "value"), "figure pareto")
+    clouds = {name: _clouds(rows, methods) for name, rows in frame.groupby("dataset", sort=False)}
+    clouds = {name: found for name, found in clouds.items() if found}
+    if not clouds:
+        return note("No method has both an error and a condition number.", title)
+    drawn = [method for method in methods if any(method in found for found in clouds.values())]
+    styles = {method: method_style(methods.index(method)) for method in drawn}
+    missed = any(cloud.missed for found in clouds.values() for cloud in found.values())
+    handles = _pareto_handles(styles, missed)
+    with mpl.rc_context(RC):
+        rows = math.ceil(len(clouds) / 3)
+        columns = math.ceil(len(clouds) / rows)
+        figure = new_figure(_WIDTH, (3.4 if columns == 1 else 2.6) * rows + _height(math.ceil(len(handles) / 3)), title)
+        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        for panel, (name, found) in zip(axes, clouds.items(), strict=False):
+            _pareto_panel(panel, name, found, styles)
+        for panel in axes[len(clouds) :]:
+            panel.axis("off")
+        figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
+    return figure
+
+
+def _clouds(frame: pd.DataFrame, methods: Sequence[str]) -> dict[str, _Cloud]:
+    columns = {
+        name: of_metric(frame, task, name).set_index(["method", "seed"])["value"]
+        for task, name in (
+            ("reconstruction", "test_error"),
+            ("reconstruction", "bound"),
+            ("flatness", "condition_number_median"),
+        )
+    }
+    numbers = pd.concat(columns, axis=1, join="inner")
+    numbers["x"] = numbers["test_error"] / numbers["bound"]
+    missed, found = missed_bound(frame), dict(list(numbers.groupby("method")))
+    return {
+        method: _Cloud(*found[method][["x", "condition_number_median"]].to_numpy(float).T, method in missed)
+        for method in methods
+        if method in found
+    }
+
+
+def _pareto_panel(axes: Axes, name: str, clouds: dict[str, _Cloud], styles: dict[str, Style]) -> None:
+    axes.set(title=name, xlabel=r"test error / bound $\kappa^2$", ylabel="median $k(G)$, test codes")
+    _limit(axes, list(clouds.values()))
+    axes.axvline(1, **_BOUND)
+    top = axes.get_ylim()[1]
+    _front(axes, [cloud.centre for cloud in clouds.values()])
+    for method, cloud in clouds.items():
+        style, (x, y) = styles[method], cloud.centre
+        axes.plot(cloud.x, _within(cloud.y, top), marker=style.marker, color=style.colour, clip_on=False, **_SEED)
+        face = "white" if cloud.missed else style.colour
+        look = {"color": face, "markeredgecolor": style.colour, "label": method, "clip_on": False}
+        axes.plot(x, _within(y, top), marker=style.marker, **look, **_MEAN)
+
+
+def _within(y: np.ndarray | float, top: float) -> np.ndarray:
+    """Infinite values at the upper edge."""
+    return np.where(np.isinf(y), top, y)
+
+
+def _limit(axes: Axes, clouds: Sequence[_Cloud]) -> None:
+    """Log axes about all seeds, the bound and k = 1; infinite condition numbers get a tick at the upper edge."""
+    low, high = about(np.concatenate([[1.0], *(cloud.x for cloud in clouds)]))
+    axes.set(xscale="log", xlim=(low, high))
+    log_ticks(axes.xaxis, low, high)
+    y = np.concatenate([[1.0], *(cloud.y for cloud in clouds)])
+    low, high = about(y)
+    infinite = bool(np.isinf(y).any())
+    top = high * (high / low) ** 0.1 if infinite else high
+    axes.set(yscale="log", ylim=(low, top))
+    log_ticks(axes.yaxis, low, high)
+    if infinite:
+        plain = axes.yaxis.get_major_formatter()
+        axes.yaxis.set_major_locator(FixedLocator([*axes.yaxis.get_majorticklocs(), top]))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, place: "∞" if value == top else plain(value, place)))
+
+
+def pareto_front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Those of the points that no other reaches in both coordinates, both being better the smaller; infinite ones never are.
+
+    A point is out where another is at most as large in both and smaller in one. Sorted by x; equal points count once.
+    """
+    front = []
+    for x, y in sorted(set(points)):
+        if math.isfinite(y) and (not front or y < front[-1][1]):
+            front.append((x, y))
+    return front
+
+
+def _front(axes: Axes, centres: Sequence[tuple[float, float]]) -> None:
+    front = pareto_front(centres)
+    if front:
+        (right, top), (x, y) = (axes.get_xlim()[1], axes.get_ylim()[1]), zip(*front, strict=True)
+        axes.plot([x[0], *x, right], [top, *y, y[-1]], **_FRONT)
+
+
+def _pareto_handles(styles: dict[str, Style], missed: bool) -> list[Line2D]:
+    handles = [
+        Line2D([], [], color=style.colour, marker=style.marker, label=method, **_MEAN)
+        for method, style in styles.items()
+    ]
+    handles.append(Line2D([], [], color="0.3", marker="o", **_SEED, label="a seed (large: mean, geometric of k)"))
+    handles.append(Line2D([], [], **_BOUND, label=r"bound $\kappa^2$ of the training error"))
+    handles.append(Line2D([], [], **_FRONT, label="Pareto front of the means"))
+    return handles + [_open_handle()] * missed
+
+
+def _open_handle() -> Line2D:
+    return Line2D([], [], markersize=5, **_OPEN, label="open: bound not met by all seeds")
+
+
+def _height(legend_rows: int) -> float:
+    """Inches that the title and the legend take."""
+    return 0.5 + 0.17 * legend_rows
+
+
+def improvement(frame: pd.DataFrame, methods: Sequence[str], baseline: str, title: str) -> Figure:
+    """Forest plot of the probability of improvement over a baseline: a panel for each metric, a row for each method.
+
+    `frame`: as `flatvae.reporting.comparison.improvement` gives it (columns method, metric, probability, low, high, n,
+    datasets, bound_met). A marker with its 95 % interval (none where low is NaN), the dashed line at ½; it is open where a
+    seed of the method missed its bound. A panel's heading tells by its arrow which way is better, over how many data
+    sets, and the least number n of seeds. A method without a number has an empty row. `methods` are the rows and give
+    colours and markers by place. A frame without rows makes a note. Raises InputError on a missing column.
+    """
+    check_columns(frame, _COLUMNS, "figure improvement")
+    if frame.empty:
+        return note(f"There are no numbers of {baseline} to compare with.", title)
+    metrics = list(dict.fromkeys(frame["metric"]))
+    shown = f"probability of being better than {baseline}, 95 % bootstrap interval"
+    handles = [
+        Line2D([], [], color="0.3", marker="o", markersize=4, label=shown),
+        Line2D([], [], **_HALF, label=f"as good as {baseline}"),
+        *[_open_handle()] * bool((~frame["bound_met"].astype(bool)).any()),
+    ]
+    with mpl.rc_context(RC):
+        rows = math.ceil(len(metrics) / 4)
+        columns = math.ceil(len(metrics) / rows)
+        height = rows * (0.7 + 0.15 * len(methods)) + _height(len(handles))
+        figure = new_figure(max(4.8, 2.0 + 1.4 * columns), height, title)
+        axes = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
+        for panel, metric in zip(axes, metrics, strict=False):
+            _improvement_panel(panel, frame[frame["metric"] == metric], metric, methods)
+        for panel in axes[len(metrics) :]:
+            panel.axis("off")
+        figure.legend(handles=handles, loc="outside lower center", frameon=False)
+    return figure
+
+
+def _improvement_panel(axes: Axes, frame: pd.DataFrame, metric: str, methods: Sequence[str]) -> None:
+    datasets = int(frame["datasets"].max())
+    scope = f"{datasets} data set{'s' * (datasets > 1)}, n = {frame['n'].min()}"
+    axes.set_title(f"{LABELS.get(metric, metric)}\n{scope}", fontsize=7)
+    axes.set(xlim=(-0.06, 1.06), ylim=(len(methods) - 0.5, -0.5))
+    axes.set_xticks([0, 0.5, 1], ["0", "½", "1"])
+    axes.set_yticks(range(len(methods)), methods)
+    axes.tick_params(axis="y", length=0)
+    axes.axvline(0.5, **_HALF)
+    for slot in range(1, len(methods)):
+        axes.axhline(slot - 0.5, color="0.9", linewidth=0.5, zorder=0.5)
+    for row in frame.itertuples():
+        slot = methods.index(row.method)
+        style = method_style(slot)
+        axes.plot([row.low, row.high], [slot, slot], color=style.colour, linewidth=1.1, solid_capstyle="butt")
+        face = style.colour if row.bound_met else "white"
+        look = {"color": face, "markeredgecolor": style.colour, "label": row.method}
+        axes.plot(row.probability, slot, style.marker, markersize=4, zorder=3, **look)

@@ -1,0 +1,164 @@
+"""Against what others offer for the same job: python -m pytest -s tests/performance/test_peers.py
+
+CPU time of one process on one thread, interleaved. pythae (Chadebec et al. 2022) is compared with where it is installed: it is no
+requirement of this project. Its trainer trains one model, so a step of ours counts per seed; its VAE has no bound and no
+penalty, so ours is compared as the plain VAE.
+"""
+
+import os
+import statistics
+import time
+from types import SimpleNamespace
+
+import pytest
+import torch
+from test_step_time import SETTINGS, dataset, interleaved, ratio, trainer
+from torch import nn
+from torch.func import jacrev
+
+from baselines import vae
+from baselines.geodesic import GeodesicDistance
+from flatvae import geometry
+from flatvae.datasets import Dataset
+from flatvae.training import build_seeded
+
+os.environ["TQDM_DISABLE"] = "1"  # pythae's bars
+SEEDS = 5
+BATCHES = 20  # of pythae's epoch
+
+
+def pythae_epoch(data: Dataset, encoder: nn.Module, decoder: nn.Module, folder, latent_dim: int, loss: str):
+    """An epoch of pythae's trainer, BATCHES steps of 128 data each; its own encoder and decoder where none are given."""
+    pythae = pytest.importorskip("pythae", reason="pythae is not installed: pip install pythae")
+    from pythae.data.datasets import BaseDataset
+    from pythae.models import VAE, VAEConfig
+    from pythae.trainers import BaseTrainer, BaseTrainerConfig
+
+    assert pythae
+    config = VAEConfig(input_dim=tuple(data.shape), latent_dim=latent_dim, reconstruction_loss=loss)
+    model = VAE(config, encoder=encoder, decoder=decoder)
+    rows = data.train[torch.randint(len(data.train), (BATCHES * 128,))].view(-1, *data.shape)
+    options = BaseTrainerConfig(
+        output_dir=str(folder), num_epochs=1, per_device_train_batch_size=128, learning_rate=1e-3, no_cuda=True
+    )
+    training = BaseTrainer(model, BaseDataset(rows, torch.zeros(len(rows))), training_config=options)
+    training.prepare_training()
+    return lambda: training.train_step(1)
+
+
+def pythae_networks(latent_dim: int, hidden: list[int], dim: int):
+    """The suite's MLPs as pythae wants them."""
+    pytest.importorskip("pythae", reason="pythae is not installed: pip install pythae")
+    from pythae.models.base.base_utils import ModelOutput
+    from pythae.models.nn import BaseDecoder, BaseEncoder
+
+    from flatvae.networks import MLP
+
+    class Encoder(BaseEncoder):
+        def __init__(self):
+            super().__init__()
+            self.network = MLP(dim, hidden, 2 * latent_dim)
+
+        def forward(self, x):
+            mean, log_variance = self.network(x.flatten(1)).chunk(2, dim=-1)
+            return ModelOutput(embedding=mean, log_covariance=log_variance)
+
+    class Decoder(BaseDecoder):
+        def __init__(self):
+            super().__init__()
+            self.network = MLP(latent_dim, hidden[::-1], dim)
+
+        def forward(self, z):
+            return ModelOutput(reconstruction=self.network(z))
+
+    return Encoder(), Decoder()
+
+
+def test_a_vae_s_step_against_pythae_on_the_pendulum_s_network(tmp_path):
+    print(f"\nVAE, n = 2, 256-128-128, batch 128, {SEEDS} seeds of ours; per step")
+    data = dataset(256)
+    networks = pythae_networks(2, [128, 128], 256)
+    ours = trainer(vae, data, {"latent_dim": 2, "hidden": [128, 128], **SETTINGS}, SEEDS)
+    theirs = pythae_epoch(data, *networks, tmp_path, 2, "mse")
+    times = interleaved({"flatvae": lambda: [ours() for _ in range(BATCHES)], "pythae": theirs}, each=1)
+    assert ratio(times, "pythae", "flatvae", SEEDS) >= 1
+
+
+def test_a_vae_s_step_against_pythae_on_its_own_network(tmp_path):
+    print(f"\nVAE, n = 10, 784-512, batch 128, Bernoulli, {SEEDS} seeds of ours; per step")
+    parts = torch.rand(3, 1000, 784, generator=torch.Generator().manual_seed(0))
+    data = Dataset("grey", *parts, "bernoulli", (1, 28, 28))
+    settings = {"latent_dim": 10, "hidden": [512], "activation": "silu", **SETTINGS}
+    ours = trainer(vae, data, settings, SEEDS)
+    theirs = pythae_epoch(data, None, None, tmp_path, 10, "bce")
+    times = interleaved({"flatvae": lambda: [ours() for _ in range(BATCHES)], "pythae": theirs}, each=1)
+    assert ratio(times, "pythae", "flatvae", SEEDS) >= 1
+
+
+def decode_of(dim: int, latent_dim: int, gain: float):
+    model = build_seeded(vae, dataset(dim), {"latent_dim": latent_dim, "hidden": [128, 128]}, 0)
+    for parameter in model.decoder.parameters():
+        parameter.requires_grad_(False).mul_(gain)
+    return model.decode
+
+
+def test_metric_tensors_against_a_loop_over_samples():
+    """The loop that one would write: a Jacobian of each sample by reverse mode, then its product with itself."""
+    print("\nmetric tensors of 1,000 points, n = 2, 128-128-256")
+    decode, z = decode_of(256, 2, 1.0), torch.randn(1000, 2)
+
+    def loop(points):
+        jacobians = [jacrev(lambda row: decode(row[None])[0])(row) for row in points]
+        return torch.stack([j.T @ j for j in jacobians])
+
+    torch.testing.assert_close(geometry.pullback_metric(decode, z[:50]), loop(z[:50]), rtol=1e-4, atol=1e-6)
+    times = interleaved(
+        {"in one": lambda: geometry.pullback_metric(decode, z), "loop over 50": lambda: loop(z[:50])}, 1
+    )
+    assert ratio(times, "loop over 50", "in one", 20) >= 50
+
+
+def test_refined_geodesics_against_stochman():
+    """Both asked for the same pairs at once; ours counts where it is not longer than theirs by more than a thousandth."""
+    from stochman.curves import CubicSpline
+    from stochman.geodesic import geodesic_minimizing_energy
+    from stochman.manifold import EmbeddedManifold
+
+    pairs = 100
+    print(f"\n{pairs} geodesics, n = 2, 128-128-256")
+    decode = decode_of(256, 2, 2.0)
+    source = torch.Generator().manual_seed(1)
+    nodes, a, b = (3 * torch.randn(size, 2, generator=source) for size in (1000, pairs, pairs))
+    distance = GeodesicDistance(decode, nodes, 40)
+
+    class Surface(EmbeddedManifold):
+        def embed(self, points, jacobian=False):
+            return decode(points)
+
+    manifold = Surface()
+    found = SimpleNamespace()
+
+    def ours():
+        found.ours = distance.between(a, b).length
+
+    def theirs():
+        curve = CubicSpline(a, b, num_nodes=20)
+        geodesic_minimizing_energy(curve, manifold)
+        time_points = torch.linspace(0, 1, 200)
+        with torch.no_grad():
+            found.theirs = geometry.curve_length(decode, curve(time_points))
+
+    times: dict[str, list[float]] = {"flatvae": [], "stochman": []}
+    for _ in range(3):
+        for name, run in (("flatvae", ours), ("stochman", theirs)):
+            started = time.process_time()
+            run()
+            times[name].append(time.process_time() - started)
+    for name, values in times.items():
+        print(f"  {name:<32} {1e3 * statistics.median(values) / pairs:8.2f} ms per pair")
+    longer = (found.ours / found.theirs - 1).max().item()
+    print(
+        f"  ours is longer by at most {100 * longer:.3f} %, and shorter by {100 * (1 - found.ours / found.theirs).mean():.3f} % in the mean"
+    )
+    assert longer <= 1e-3
+    assert ratio(times, "stochman", "flatvae") >= 1
