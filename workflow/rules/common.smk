@@ -166,6 +166,11 @@ def training_minutes(wildcards, seeds, times=1):
     return min(24 * 60, 30 + times * steps * (1 if gpu(wildcards) else seeds) // 300)
 
 
+def evaluation_minutes(wildcards, attempt):
+    """Time limit of an evaluation: 7 minutes a seed, 2.5 times what the slowest took, and more in every further try."""
+    return attempt * 7 * config["seeds"]
+
+
 def training_mb(wildcards, seeds):
     """Memory of a training: several times what any took (0.8 GB, convolutions with one seed), and CUDA's on a GPU."""
     chosen = specification(config, wildcards.dataset, wildcards.method)["hyperparameters"]

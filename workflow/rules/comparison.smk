@@ -42,7 +42,7 @@ rule comparison_figure:
     threads: 1
     resources:
         mem_mb=2000,
-        runtime=30,
+        runtime=5,
     params:
         datasets=DATASETS,
         methods=METHODS,

@@ -14,7 +14,7 @@ rule evaluate:
     threads: 1
     resources:
         mem_mb=6000,
-        runtime=4 * 60,
+        runtime=evaluation_minutes,
     params:
         data=data_params,
         builder=lambda wildcards: specification(config, wildcards.dataset, wildcards.method)["builder"],
@@ -38,7 +38,7 @@ rule efficiency:
     threads: lambda wildcards: workflow.cores or 1
     resources:
         mem_mb=6000,
-        runtime=4 * 60,
+        runtime=evaluation_minutes,
     params:
         data=data_params,
         measured=efficiency_params,

@@ -22,7 +22,7 @@ rule motion_figure:
     threads: 1
     resources:
         mem_mb=2000,
-        runtime=30,
+        runtime=5,
     params:
         methods=METHODS,
         data=data_params,

@@ -18,7 +18,7 @@ rule figure:
     threads: 1
     resources:
         mem_mb=2000,
-        runtime=30,
+        runtime=5,
     params:
         methods=METHODS,
         bound=lambda wildcards: specification(config, wildcards.dataset, METHODS[0])["hyperparameters"][
@@ -50,7 +50,7 @@ rule number_figure:
     threads: 1
     resources:
         mem_mb=2000,
-        runtime=30,
+        runtime=5,
     params:
         sweep=number_figure_params,
         code=fingerprint("flatvae.reporting.figures"),

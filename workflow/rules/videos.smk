@@ -71,7 +71,7 @@ rule video_figure:
     threads: 1
     resources:
         mem_mb=4000,
-        runtime=30,
+        runtime=5,
     params:
         methods=METHODS,
         data=data_params,
