@@ -1,5 +1,6 @@
 """Runs that are killed: the same command goes on, no file is ever half there, and the numbers are those of a quiet run."""
 
+import contextlib
 import json
 import os
 import random
@@ -32,12 +33,12 @@ LOADERS = {
 }
 
 
-def overlay(tmp_path: Path, name: str) -> str:
+def overlay(tmp_path: Path, name: str, steps: int = 400) -> str:
     content = {
         "results_dir": f"results/{name}",
         "checkpoint_minutes": 0.01,
         "run": {"methods": ["vae", "flat_vae"], "tasks": ["reconstruction", "flatness", "interpolation"]},
-        "datasets": {"pendulum": {"training": {"steps": 400}}},
+        "datasets": {"pendulum": {"training": {"steps": steps}}},
     }
     path = tmp_path / f"{name}.yaml"
     path.write_text(yaml.safe_dump(content))
@@ -55,6 +56,14 @@ def start(project, config: str, name: str) -> subprocess.Popen:
 def children(pid: int) -> list[int]:
     found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True).stdout.split()
     return [int(child) for child in found]
+
+
+def assert_ended(jobs: list[int]) -> None:
+    """Jobs end with their run."""
+    deadline = time.monotonic() + 30
+    while any(Path(f"/proc/{job}").exists() for job in jobs) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(Path(f"/proc/{job}").exists() for job in jobs)
 
 
 def load_all(folder: Path) -> int:
@@ -84,10 +93,7 @@ def test_kills_at_random_moments_change_nothing(project, tmp_path):
         kills += 1
         if victim == run.pid:
             run.wait()
-            deadline = time.monotonic() + 30
-            while any(Path(f"/proc/{job}").exists() for job in jobs) and time.monotonic() < deadline:
-                time.sleep(0.1)  # jobs end with their run
-            assert not any(Path(f"/proc/{job}").exists() for job in jobs)
+            assert_ended(jobs)
         else:
             run.communicate(timeout=600)
         load_all(results / "killed")
@@ -98,6 +104,24 @@ def test_kills_at_random_moments_change_nothing(project, tmp_path):
     for name in ("metrics.csv", "pendulum/flat_vae/model.safetensors", "pendulum/vae/history.csv"):
         assert (results / "killed" / name).read_bytes() == (results / "quiet" / name).read_bytes(), name
     assert not list((results / "killed").rglob(".checkpoint"))
+
+
+def test_a_job_that_only_begins_ends_with_its_run_too(project, tmp_path):
+    """While it imports torch, which takes seconds, and another may only be starting; their trainings would take hours."""
+    run = start(project, overlay(tmp_path, "begun", 10**6), "begun")
+    begun = []
+    while not begun and run.poll() is None:
+        for job in children(run.pid):
+            with contextlib.suppress(OSError):  # it has ended
+                proc = Path(f"/proc/{job}")
+                if b".train.py" in (proc / "cmdline").read_bytes() and "libtorch" in (proc / "maps").read_text():
+                    begun.append(job)
+        time.sleep(0.02)
+    jobs = children(run.pid)
+    run.kill()
+    run.wait()
+    assert begun
+    assert_ended(jobs)
 
 
 def test_a_second_run_on_the_same_folder_is_refused(project, tmp_path):

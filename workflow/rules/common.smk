@@ -1,9 +1,11 @@
+import os
 import sys
 from pathlib import Path
 
 SCRIPTS = str(Path(workflow.current_basedir).parent / "scripts")
 sys.path.insert(0, SCRIPTS)
 
+import adapter
 import plan
 import single
 from configuration import (
@@ -25,6 +27,8 @@ from configuration import (
 from fingerprint import fingerprint, has_penalty, keywords
 
 from snakemake.exceptions import WorkflowError
+
+os.environ[adapter.RUN] = str(os.getpid())  # a job ends with the process that started it
 
 
 configfile: "config/config.yaml"

@@ -11,6 +11,8 @@ from pathlib import Path
 # the packages are found also where they are not installed: beside the workflow
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+RUN = "FLATVAE_RUN"  # environment variable with the number of the Snakemake process that starts jobs, see common.smk
+
 
 class _Tee:
     """Writes to several streams."""
@@ -31,10 +33,23 @@ class _Tee:
         return False
 
 
+def _descends_from(ancestor: int) -> bool:
+    """Whether a process is this one's parent, or the parent's parent, and so on."""
+    pid = os.getpid()
+    while pid not in (0, ancestor):
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:  # it ended meanwhile
+            return False
+    return pid == ancestor
+
+
 def _end_with_parent() -> None:
     """Has the system send SIGTERM when Snakemake dies: an orphan would go on writing what the next run makes anew."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+        if not _descends_from(int(os.environ[RUN])):
+            sys.exit("the run that began this job has ended")
 
 
 @contextlib.contextmanager
@@ -56,10 +71,10 @@ def job(snakemake):
     instead. Bad input (InputError) ends the job with its sentence alone; a training that was asked to end, with a
     status of its own.
     """
+    _end_with_parent()  # before the imports, which take seconds: Snakemake may die meanwhile
     from flatvae.errors import InputError
     from flatvae.resume import EXIT_STATUS, Interrupted
 
-    _end_with_parent()
     terminal = sys.__stderr__
     with open(snakemake.log[0], "w", buffering=1, encoding="utf-8") as log:
         tee = _Tee(log) if terminal.isatty() else _Tee(log, terminal)
