@@ -12,6 +12,7 @@ import contextlib
 import io
 import warnings
 from collections.abc import Sequence
+from numbers import Integral, Real
 from pathlib import Path
 
 import numpy as np
@@ -194,10 +195,16 @@ class FlatVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return settings | {"bound": bound, "beta_rate": 0.2, "estimator": estimator}
 
     def _check(self) -> None:
+        for name in ("latent_dim", "steps", "batch_size"):
+            if not isinstance(getattr(self, name), Integral) or getattr(self, name) < 1:
+                raise InputError(f"FlatVAE: {name} is {getattr(self, name)!r}; it must be a whole number ≥ 1")
+        for name in ("unexplained", "eta", "learning_rate"):
+            if not isinstance(getattr(self, name), Real):
+                raise InputError(f"FlatVAE: {name} is {getattr(self, name)!r}; it must be a number")
+        if not isinstance(self.hidden, Sequence) or not all(isinstance(width, Integral) for width in self.hidden):
+            raise InputError(f"FlatVAE: hidden is {self.hidden!r}; it must be a list of whole numbers")
         if not 0 < self.unexplained < 1:
             raise InputError(f"FlatVAE: unexplained is {self.unexplained}; it must be inside (0, 1)")
-        if self.latent_dim < 1:
-            raise InputError(f"FlatVAE: latent_dim is {self.latent_dim}; it must be ≥ 1")
         if not 0 <= self.eta < np.inf:
             raise InputError(f"FlatVAE: eta is {self.eta}; it must be finite and ≥ 0")
 

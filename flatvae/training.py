@@ -549,7 +549,7 @@ def train_and_save(
     (0/1: Ĉ ≤ 1.02 κ² at the end), ``scale_average`` (moving average of c²). A seed that was frozen, or that never met the
     bound, is named in a warning.
     """
-    module = importlib.import_module(builder)
+    module = method_module(builder)
     common = {"device": choose_device(device), "label": label}
     identity = {
         "code": code,
@@ -589,7 +589,7 @@ def hand_over(
     Raises:
         ContractError: a model is not of that form, or not finite on the data.
     """
-    module, device = importlib.import_module(builder), torch.device("cpu")
+    module, device = method_module(builder), torch.device("cpu")
     trained = _measured(module, dataset, hyperparameters, models, "its own rule", device, time.perf_counter())
     _save(module, dataset, hyperparameters, trained, device, label, model_path, history_path, metrics_path)
 
@@ -643,13 +643,23 @@ def _save(
     )
 
 
+def method_module(builder: str) -> ModuleType:
+    """The module of a method.
+
+    Raises:
+        ContractError: it cannot be imported.
+    """
+    what = f"{builder.replace('.', '/')}.py: its import"
+    return contract.tried(what, lambda: importlib.import_module(builder))
+
+
 def check_build(builder: str, dataset, hyperparameters: dict) -> None:
     """Tries what the method's ``build`` makes.
 
     Raises:
         ContractError: the method's file does not keep its contract.
     """
-    module = importlib.import_module(builder)
+    module = method_module(builder)
     model = build_seeded(module, dataset, split_hyperparameters(module, hyperparameters)[0], 0)
     contract.check_model(module, "build", model, dataset)
 
@@ -660,7 +670,7 @@ def estimated_seconds(builder: str, dataset, hyperparameters: dict, n_seeds: int
     Raises:
         ContractError: the method's file does not keep its contract.
     """
-    module = importlib.import_module(builder)
+    module = method_module(builder)
     if not hasattr(module, "fit"):
         what = f"{contract.file_of(module)}: a training step, all seeds at once by torch.func.vmap,"
         measured = contract.tried(what, lambda: seconds_per_step(builder, dataset, hyperparameters, n_seeds, device))
@@ -688,8 +698,10 @@ def choose_device(device: str) -> torch.device:
     """``cpu``, ``cuda``, or ``auto``: the GPU where there is one.
 
     Raises:
-        InputError: a GPU is asked for and there is none.
+        InputError: a GPU is asked for and there is none, or something else is asked for.
     """
+    if device not in ("cpu", "cuda", "auto"):
+        raise InputError(f"device is {device!r}; it must be cpu, cuda or auto")
     available = torch.cuda.is_available()
     if device == "cuda" and not available:
         raise InputError("config: device is cuda, but torch finds no GPU here; set device to cpu or auto")

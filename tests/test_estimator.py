@@ -130,7 +130,11 @@ def test_the_readme_s_example_runs(tmp_path, monkeypatch):
     ("change", "why"),
     [
         ({"unexplained": 1.5}, "unexplained is 1.5; it must be inside"),
-        ({"latent_dim": 0}, "latent_dim is 0; it must be ≥ 1"),
+        ({"latent_dim": 0}, "latent_dim is 0; it must be a whole number ≥ 1"),
+        ({"latent_dim": 2.5}, "latent_dim is 2.5; it must be a whole number ≥ 1"),
+        ({"hidden": 8}, "hidden is 8; it must be a list of whole numbers"),
+        ({"eta": "a"}, "eta is 'a'; it must be a number"),
+        ({"device": "tpu"}, "device is 'tpu'; it must be cpu, cuda or auto"),
         ({"eta": -1.0}, "eta is -1.0; it must be finite"),
         ({"activation": "relu"}, "'relu'"),
         ({"steps": 0}, "steps is 0"),

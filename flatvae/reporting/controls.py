@@ -74,8 +74,8 @@ def _rows(own: pd.DataFrame, name: str, entry: Mapping, dataset: str, methods: S
     hardest = better if wins else WORSE[better]
     rival = means[rivals].idxmin() if hardest == "lower" else means[rivals].idxmax()
     other = means[rival]
-    no_better = value >= other if better == "lower" else value <= other
-    holds = (value == other or not no_better) if wins else (no_better and value != other)
+    ahead = other - value if better == "lower" else value - other
+    holds = value == other or ahead > 0 if wins else ahead < 0  # never of NaN
     sign = {("lower", True): "≤", ("higher", True): "≥", ("lower", False): ">", ("higher", False): "<"}[better, wins]
     distance = f" ({entry['distance']})" if "distance" in entry else ""
     those = "every other method's" if "against" not in entry else f"that of {', '.join(entry['against'])}"

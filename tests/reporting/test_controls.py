@@ -60,6 +60,12 @@ def test_infinite_values_count():
     assert row(frame(values), must="win")["holds"] == 0
 
 
+@pytest.mark.parametrize("must", ["win", "lose"])
+@pytest.mark.parametrize("better", ["lower", "higher"])
+def test_what_is_no_number_never_holds(must, better):
+    assert row(frame({"pca": [math.nan], "vae": [9.0]}), must=must, better=better)["holds"] == 0
+
+
 def test_it_is_kept_to_its_data_sets_rivals_and_distance():
     metrics = pd.concat(
         [frame(VALUES), frame({"pca": [3.0], "vae": [2.0]}, "digits"), frame({"pca": [7.0]}, distance="x")]

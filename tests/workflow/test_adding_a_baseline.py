@@ -190,6 +190,15 @@ BROKEN = {
 }
 
 
+BROKEN |= {
+    "no Python": ("def build(dataset, *\n", "baselines/broken.py, line 1: '(' was never closed; mend it"),
+    "import": (
+        "import no_such_package\nfrom baselines.vae import build\n",
+        "baselines/broken.py: its import failed with ModuleNotFoundError: No module named 'no_such_package'; mend it",
+    ),
+}
+
+
 @pytest.mark.parametrize("case", BROKEN)
 def test_a_broken_baseline_is_named_before_anything_runs(project, tmp_path, case):
     text, sentence = BROKEN[case]
@@ -204,6 +213,35 @@ def test_a_broken_baseline_is_named_before_anything_runs(project, tmp_path, case
     assert sentence in " ".join(run.stdout.split()), run.stdout[-3000:]
     assert "Traceback" not in run.stdout
     assert not (project.folder / "results" / "broken" / "pendulum").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        (
+            "model.safetensors",
+            "modell.safetensors",
+            "sk_autoencoder.smk: 0 rules have results/broken/{dataset}/sk_autoencoder/model.safetensors for their output model",
+        ),
+        ("history=", "story=", "sk_autoencoder/history.csv for their output history; there must be one"),
+        (
+            'methods_of("baselines.sk_autoencoder")',
+            '".*"',
+            "sk_autoencoder.smk: the rule train_sk_autoencoder would make vae's files, too; give it wildcard_constraints: method=",
+        ),
+    ],
+)
+def test_a_rule_of_its_own_that_makes_something_else_is_named(project, tmp_path, old, new, sentence):
+    assert old in RULE
+    change = {
+        "results_dir": "results/broken",
+        "run": {"methods": ["vae", "sk_autoencoder"]},
+        "methods": {"sk_autoencoder": {}},
+    }
+    with added(project, FILES | {"sk_autoencoder.smk": RULE.replace(old, new)}):
+        run = project.smoke("--dry-run", overlays=(overlay(tmp_path, change),))
+    assert run.returncode == 1
+    assert sentence in " ".join(run.stdout.split()), run.stdout[-3000:]
 
 
 def test_a_method_of_the_config_without_a_file_is_named(project, tmp_path):

@@ -96,6 +96,33 @@ def trained_here():
     return "|".join(m for m in config["methods"] if own_rule(config, m) is None) or "(?!)"
 
 
+def check_own_rules(rules):
+    """Whether every baseline's own rule makes the three files of its methods, and those of no other."""
+    files = {"model": "model.safetensors", "history": "history.csv", "metrics": "training.csv"}
+    for method in METHODS:
+        path = own_rule(config, method)
+        own = [rule for rule in rules if path and Path(str(rule.snakefile)) == path]
+        for key, file in files.items() if path else ():
+            made = [rule for rule in own if makes(rule, key, method, file)]
+            if len(made) != 1:
+                raise WorkflowError(
+                    f"{path.relative_to(Path(SCRIPTS).parents[1])}: {len(made)} rules have {OUT}/{{dataset}}/{method}/{file} for "
+                    f"their output {key}; there must be one"
+                )
+            for other in METHODS:
+                if builder(config, other) != builder(config, method) and makes(made[0], key, other, file):
+                    raise WorkflowError(
+                        f"{path.relative_to(Path(SCRIPTS).parents[1])}: the rule {made[0].name} would make {other}'s files, too; give "
+                        f'it wildcard_constraints: method=methods_of("{builder(config, method)}")'
+                    )
+
+
+def makes(rule, key, method, file):
+    """Whether a rule's output of that name is the method's file."""
+    output = getattr(rule.output, key, None)
+    return output is not None and bool(output.match(f"{OUT}/{DATASETS[0]}/{method}/{file}"))
+
+
 def data_code(wildcards):
     return fingerprint("flatvae.datasets", f"flatvae.datasets.{loader(config, wildcards.dataset)}")
 

@@ -36,3 +36,6 @@ rule train:
 for own in sorted({str(own_rule(config, method)) for method in METHODS if own_rule(config, method)}):
 
     include: own
+
+
+check_own_rules(workflow.rules)

@@ -19,8 +19,16 @@ def source(module: str) -> Path | None:
 
 @functools.cache
 def tree(module: str) -> ast.Module:
-    """Syntax tree of a module without its docstrings: comments and prose do not retrain."""
-    parsed = ast.parse(source(module).read_text(encoding="utf-8"))
+    """Syntax tree of a module without its docstrings: comments and prose do not retrain.
+
+    Raises:
+        ValueError: it is no Python.
+    """
+    path = source(module)
+    try:
+        parsed = ast.parse(path.read_text(encoding="utf-8"))
+    except SyntaxError as error:
+        raise ValueError(f"{path.relative_to(ROOT)}, line {error.lineno}: {error.msg}; mend it") from None
     for node in ast.walk(parsed):
         body = getattr(node, "body", None)
         if (
