@@ -9,7 +9,7 @@ CORES ?= all
 export OMP_NUM_THREADS ?= 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup baseline results paper mnist motion mot smoke test lint cluster performance
+.PHONY: setup baseline results paper mnist motion mot smoke test lint performance
 
 setup: $(VENV)/.complete
 
@@ -49,9 +49,6 @@ lint: setup
 
 test: lint
 	pytest
-
-cluster: setup
-	pytest tests/cluster --override-ini addopts= -s
 
 performance: setup
 	pytest tests/performance --override-ini addopts= -s

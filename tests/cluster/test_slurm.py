@@ -25,11 +25,11 @@ def arguments(profile: str, *overlays: str) -> tuple[str, ...]:
     return ("--workflow-profile", profile, "--configfile", "config/smoke.yaml", *overlays)
 
 
-def overlay(tmp_path: Path, name: str, steps: int) -> str:
+def overlay(tmp_path: Path, name: str, steps: int, method: str = "vae") -> str:
     """One training, of so many steps."""
     content = {
         "results_dir": f"results/{name}",
-        "run": {"methods": ["vae"], "tasks": ["reconstruction"]},
+        "run": {"methods": [method], "tasks": ["reconstruction"]},
         "datasets": {"pendulum": {"training": {"steps": steps}}},
     }
     path = tmp_path / f"{name}.yaml"
@@ -40,6 +40,11 @@ def overlay(tmp_path: Path, name: str, steps: int) -> str:
 def rule(job: dict[str, str]) -> str:
     """Of which rule, or group of rules, a job is."""
     return re.match("rule_([a-z]+)", job["Comment"])[1]  # then the wildcards, or the rules of the group
+
+
+def trainings(slurm, method: str) -> list[dict[str, str]]:
+    """The jobs so far that train a method."""
+    return [job for job in slurm.jobs() if job["Comment"] == f"rule_train_wildcards_pendulum_{method}"]
 
 
 def wait_for(what, process: subprocess.Popen, timeout: float = 400):
@@ -103,13 +108,21 @@ def test_trainings_ask_for_a_gpu_and_nothing_else_does(smoke, slurm, profile, tm
     assert asked == dict.fromkeys(SUBMITTED, False) | {"train": True}
 
 
-def test_a_cancelled_training_goes_on_and_ends_in_the_same_bits(project, slurm, profile, tmp_path):
+@pytest.fixture(scope="module")
+def limited(project, slurm, profile, tmp_path_factory) -> subprocess.Popen:
+    """A run with a minute for a training of hours. Most of the time it waits for that minute: the next test runs meanwhile."""
+    config = overlay(tmp_path_factory.mktemp("limited"), "limited", 10**6, "vhp_vae")
+    limit = ("--set-resources", "train:runtime=1")
+    return project.start("results/limited/pendulum/vhp_vae/model.safetensors", *limit, *arguments(profile, config))
+
+
+def test_a_cancelled_training_goes_on_and_ends_in_the_same_bits(project, slurm, profile, tmp_path, limited):
     config = overlay(tmp_path, "cancelled", 4000)
     target, folder = f"results/cancelled/{MODEL}", project.folder / "results" / "cancelled"
-    first = len(slurm.jobs())
+    first = len(trainings(slurm, "vae"))
     process = project.start(target, "--retries", "0", *arguments(profile, config))
     wait_for(lambda: logged(folder / LOG, r"step \d+/4000"), process)
-    (job,) = slurm.jobs()[first:]
+    (job,) = trainings(slurm, "vae")[first:]
     subprocess.run(["scancel", job["JobId"]], check=True, timeout=60)
     out = process.communicate(timeout=300)[0]
     assert process.returncode == 1
@@ -119,26 +132,22 @@ def test_a_cancelled_training_goes_on_and_ends_in_the_same_bits(project, slurm, 
     run = project.snakemake(target, *arguments(profile, config))
     assert run.returncode == 0, run.stdout[-3000:]
     assert logged(folder / LOG, r"goes on from step (\d+) of 4000")[1] == stopped[1]
-    assert [job["JobState"] for job in slurm.jobs()[first:]] == ["CANCELLED", "COMPLETED"]
+    assert [job["JobState"] for job in trainings(slurm, "vae")[first:]] == ["CANCELLED", "COMPLETED"]
     whole = overlay(tmp_path, "uninterrupted", 4000)
     run = project.smoke(f"results/uninterrupted/{MODEL}", overlays=(whole,))
     assert run.returncode == 0, run.stdout[-3000:]
     assert (folder / MODEL).read_bytes() == (folder.parent / "uninterrupted" / MODEL).read_bytes()
 
 
-def test_a_time_limit_ends_in_a_resume(project, slurm, profile, tmp_path):
+def test_a_time_limit_ends_in_a_resume(project, slurm, limited):
     """Slurm counts in minutes and looks now and then: the training is far longer, and the run is broken off."""
-    config, folder = overlay(tmp_path, "limited", 10**6), project.folder / "results" / "limited"
-    first = len(slurm.jobs())
-    limit = ("--set-resources", "train:runtime=1")
-    process = project.start(f"results/limited/{MODEL}", *limit, *arguments(profile, config))
-    steps = wait_for(lambda: logged(folder / LOG, r"goes on from step (\d+) of 1000000"), process)
+    log = project.folder / "results" / "limited" / "pendulum" / "vhp_vae" / "logs" / "train.log"
+    steps = wait_for(lambda: logged(log, r"goes on from step (\d+) of 1000000"), limited)
     assert int(steps[1]) > 0
-    assert slurm.jobs()[first]["JobState"] == "TIMEOUT"
-    os.killpg(process.pid, signal.SIGINT)
-    out = process.communicate(timeout=200)[0]  # the plugin first waits for its next look at the queue
+    os.killpg(limited.pid, signal.SIGINT)
+    out = limited.communicate(timeout=200)[0]  # the plugin first waits for its next look at the queue
     assert "SLURM status is: 'TIMEOUT'" in out
-    assert slurm.jobs()[first:][-1]["JobState"] == "CANCELLED"
+    assert [job["JobState"] for job in trainings(slurm, "vhp_vae")[-2:]] == ["TIMEOUT", "CANCELLED"]
 
 
 def test_what_the_node_has_not_got_is_refused_with_the_reason(project, slurm, profile, tmp_path):
