@@ -37,7 +37,8 @@ _EDGE_SEGMENTS = 4  # of a graph edge, for its length
 _MODES = 8  # sine modes of a refined curve
 _SEGMENTS = 16  # of a curve in the refinement's energy: twice the modes keep it honest
 _FINE = 4  # segments for the final length, per segment of the refinement
-_BATCH = 1 << 12  # latent points decoded at once: what is held is this, times the widest layer, a few times over
+_BATCH = 1 << 12  # latent points refined at once: what is held is this, times the widest layer, a few times over
+_DECODED = {"cpu": 1 << 9}  # points decoded at once, on a CPU what its cache holds of pictures; elsewhere as above
 _SOURCES = 64  # rows of Dijkstra's output held at once
 _HISTORY = 8  # pairs of steps and gradient changes that L-BFGS keeps
 _LOOK = 5  # iterations between two looks at which curves have settled
@@ -122,10 +123,17 @@ class GeodesicDistance:
         graph_length = graph_length.masked_fill((a == b).all(1), 0.0)
         return Geodesics(length, straight_length, graph_length, curve)
 
-    def pairwise(self, a: Tensor, b: Tensor) -> Tensor:
-        """Geodesic distance of every row of a to every row of b: (A, n), (B, n) -> (A, B)."""
-        left = a.repeat_interleave(len(b), dim=0)  # (A · B, n)
-        return self.between(left, b.repeat(len(a), 1)).length.view(len(a), len(b))
+    def pairwise(self, a: Tensor, b: Tensor, reach: float = math.inf) -> Tensor:
+        """Geodesic distance of every row of a to every row of b: (A, n), (B, n) -> (A, B).
+
+        Of pairs whose straight line is twice as long as ``reach``, or longer, it is the straight line's length.
+        """
+        left, right = a.repeat_interleave(len(b), dim=0), b.repeat(len(a), 1)  # (A · B, n)
+        length = self._straight(left, right)
+        near = length < 2 * reach
+        if near.any():
+            length[near] = self.between(left[near], right[near]).length
+        return length.view(len(a), len(b))
 
     def path(self, a: Tensor, b: Tensor) -> Tensor:
         """The shortest curve found from a to b: (n,), (n,) -> (T, n)."""
@@ -138,6 +146,17 @@ class GeodesicDistance:
     def nearest(self, queries: Tensor, gallery: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """The k nearest gallery points by geodesic distance: see ``NeighbourIndex``."""
         return self.index(gallery).nearest(queries, k)
+
+    def nearest_among(self, queries: Tensor, candidates: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """The k nearest of each query's own candidates by the straight line's length: (Q, n), (Q, C, n) -> (Q, k), (Q, k).
+
+        Numbers of candidates, nearest first, and lengths; candidates of one length keep their order.
+        """
+        starts = queries.repeat_interleave(candidates.shape[1], dim=0)
+        length, order = (
+            self._straight(starts, candidates.flatten(0, 1)).view(candidates.shape[:2]).sort(dim=1, stable=True)
+        )
+        return order[:, :k], length[:, :k]
 
     def nearest_nodes(self, queries: Tensor, k: int) -> np.ndarray:
         """The k nearest of the graph's nodes by the graph's distance alone, nearest first: (Q, n) -> (Q, k).
@@ -157,13 +176,13 @@ class GeodesicDistance:
     @torch.no_grad()
     def _decode(self, points: Tensor) -> Tensor:
         """Decoded points in batches: (N, n) -> (N, D)."""
-        return torch.cat([self.decoder(rows) for rows in points.split(_BATCH)])
+        return torch.cat([self.decoder(rows) for rows in points.split(_DECODED.get(points.device.type, _BATCH))])
 
     @torch.no_grad()
     def _straight(self, a: Tensor, b: Tensor) -> Tensor:
         """Decoded lengths of straight edges: (E, n), (E, n) -> (E,)."""
         time = torch.linspace(0, 1, _EDGE_SEGMENTS + 1, dtype=a.dtype, device=a.device)[:, None]
-        rows = _BATCH // len(time)
+        rows = _DECODED.get(a.device.type, _BATCH) // len(time)
         pairs = zip(a.split(rows), b.split(rows), strict=True)
         length = torch.cat(
             [geometry.curve_length(self.decoder, torch.lerp(x[:, None], y[:, None], time)) for x, y in pairs]
@@ -309,9 +328,8 @@ class NeighbourIndex:
             raise InputError(f"geodesic: {k} neighbours are asked of a gallery of {len(self.gallery)}; ask for fewer")
         images, count = self.distance._decode(queries).cpu().numpy(), min(max(k, self.candidates), len(self.gallery))
         found = torch.as_tensor(self._search.kneighbors(images, count, return_distance=False)).to(queries.device)
-        pairs = queries.repeat_interleave(count, dim=0), self.gallery[found.flatten()]
-        length, order = self.distance._straight(*pairs).view(found.shape).sort(dim=1, stable=True)
-        return found.gather(1, order[:, :k]), length[:, :k]
+        order, length = self.distance.nearest_among(queries, self.gallery[found], k)
+        return found.gather(1, order), length
 
 
 def minimise(energy, start: Tensor, iterations: int) -> Tensor:

@@ -27,6 +27,7 @@ from torch.func import functional_call, jvp, stack_module_state, vmap
 from tqdm import tqdm
 
 from flatvae import checkpoint, contract
+from flatvae.capture import captured
 from flatvae.constraint import TOLERANCE, ReconstructionBound
 from flatvae.errors import ContractError, InputError
 from flatvae.model import LatentVariableModel
@@ -159,6 +160,67 @@ class _Scale(nn.Module):
         return jvp(self.model.decode, (z,), (probe,))[1].square().sum(-1).mean() / z.shape[-1]
 
 
+def _for_each(seeds: Tensor, like: Tensor) -> Tensor:
+    """One number for each seed, to go with a tensor of all seeds: (S,), (S, …) -> (S, 1, …)."""
+    return seeds.view((-1,) + (1,) * (like.dim() - 1))
+
+
+def _laid_out(parameter: Tensor) -> Tensor:
+    """The same parameter, matrices laid out in memory by columns: as the gradients of F.linear come, which spares copies."""
+    parameter = parameter.detach()
+    return (parameter.mT.contiguous().mT if parameter.dim() == 3 else parameter).requires_grad_()
+
+
+class _Adam:
+    """Adam (Kingma & Ba, ICLR 2015) for S seeds whose gradients are clipped, and whose steps are left out, one by one.
+
+    torch's fused kernel, seed by seed: it divides by the clipping's divisor, and passes over a frozen seed, on its way.
+    """
+
+    def __init__(self, params: dict[str, Tensor], n_seeds: int):
+        self.params, self.n_seeds = params, n_seeds
+        # of the parameters' layout: the kernel reads all in the order of memory, whatever the strides
+        self.means, self.squares = ({k: torch.zeros_like(p).detach() for k, p in params.items()} for _ in range(2))
+        self.count = torch.zeros((), device=next(iter(params.values())).device)
+        per_seed = [[t.detach().unbind() for t in d.values()] for d in (params, self.means, self.squares)]
+        self.lists = [list(zip(*tensors, strict=True)) for tensors in per_seed]  # of each seed
+
+    def state(self) -> dict[str, Tensor]:
+        """All that the next step depends on."""
+        kept = {"means": self.means, "squares": self.squares}
+        return {f"{kind}/{name}": t for kind, d in kept.items() for name, t in d.items()} | {"count": self.count}
+
+    def step(self, gradients: list[Tensor], rate: float, divisor: Tensor, left_out: Tensor) -> None:
+        """One step with gradients (S, …), which are overwritten, divided by ``divisor`` (S,); none where ``left_out`` (S,)."""
+        self.count += 1
+        seen: set[int] = set()
+        own = []
+        for gradient, parameter in zip(gradients, self.params.values(), strict=True):
+            if gradient.stride() != parameter.stride() or gradient.data_ptr() in seen:
+                gradient = torch.empty_like(parameter).copy_(gradient)
+            seen.add(gradient.data_ptr())
+            own.append(gradient.unbind())
+        for seed, gradient in enumerate(zip(*own, strict=True)):
+            params, means, squares = (rows[seed] for rows in self.lists)
+            torch._fused_adam_(
+                params,
+                gradient,
+                means,
+                squares,
+                [],
+                [self.count] * len(params),
+                lr=rate,
+                beta1=0.9,
+                beta2=0.999,
+                weight_decay=0.0,
+                eps=1e-8,
+                amsgrad=False,
+                maximize=False,
+                grad_scale=divisor[seed],
+                found_inf=left_out[seed],
+            )
+
+
 def build_seeded(module: ModuleType, dataset, build: dict, seed: int) -> LatentVariableModel:
     """A fresh model with the initial weights of ``seed``; the global random state is left as it was."""
     with torch.random.fork_rng(devices=[]):
@@ -196,13 +258,12 @@ class Trainer:
         contract.check_model(module, "build", models[0], dataset)
         models = [model.to(device, dtype) for model in models]
         self.model = models[0]
-        self.params, buffers = stack_module_state(models)
+        params, buffers = stack_module_state(models)
         if buffers:
             raise ContractError(
                 f"{contract.file_of(module)}: build returned a model with buffers; keep constants as attributes"
             )
-        for parameter in self.params.values():
-            parameter.grad = torch.zeros_like(parameter)
+        self.params = {name: _laid_out(parameter) for name, parameter in params.items()}
         has_penalty = hasattr(module, "penalty")
         bound_penalty = (lambda decode, z, noise: module.penalty(decode, z, noise, **penalty)) if has_penalty else None
         if has_penalty:
@@ -211,7 +272,8 @@ class Trainer:
         self.objective_without_penalty = _Objective(self.model, None, None)
         self.scale_of = _Scale(self.model)
         self.generators = [torch.Generator(device).manual_seed(seed) for seed in self.seeds]
-        self.optimiser = torch.optim.Adam(list(self.params.values()), lr=self.settings.learning_rate, fused=True)
+        self.adam = _Adam(self.params, len(self.seeds))
+        self.captured: dict[nn.Module, Callable] = {}
         s = self.settings
         self.bound = ReconstructionBound.start(len(self.seeds), s.bound, s.beta_rate, s.initial_beta, dtype, device)
         self.alive = torch.ones(len(self.seeds), dtype=torch.bool, device=device)
@@ -223,8 +285,7 @@ class Trainer:
     def snapshot(self) -> dict[str, Tensor]:
         """All that the rest of the training depends on; see ``restore``."""
         tensors = {f"parameter/{name}": parameter for name, parameter in self.params.items()}
-        for name, parameter in self.params.items():
-            tensors |= {f"adam/{key}/{name}": value for key, value in self.optimiser.state[parameter].items()}
+        tensors |= {f"adam/{key}": value for key, value in self.adam.state().items()}
         tensors |= {f"generator/{s}": generator.get_state() for s, generator in enumerate(self.generators)}
         tensors |= {f"bound/{name}": getattr(self.bound, name) for name in ("beta", "average", "weight", "initial")}
         tensors |= {name: getattr(self, name) for name in ("alive", "frozen_step", "block_terms")}
@@ -235,16 +296,8 @@ class Trainer:
         for name, parameter in self.params.items():
             with torch.no_grad():
                 parameter.copy_(tensors[f"parameter/{name}"])
-            state = {
-                key.split("/")[1]: t
-                for key, t in tensors.items()
-                if key.startswith("adam/") and key.endswith(f"/{name}")
-            }
-            # laid out in memory as the parameter is, see _descend
-            self.optimiser.state[parameter] = {
-                key: torch.empty_like(parameter).copy_(t) if t.shape == parameter.shape else t.to(parameter.device)
-                for key, t in state.items()
-            }
+        for key, value in self.adam.state().items():
+            value.copy_(tensors[f"adam/{key}"])
         for s, generator in enumerate(self.generators):
             generator.set_state(tensors[f"generator/{s}"])
         device = self.alive.device
@@ -276,13 +329,24 @@ class Trainer:
         noise, probe = torch.stack(normal).split([self.model.noise_size, n], dim=-1)
         return x, noise, torch.stack(uniform), probe
 
-    def _mapped(self, module: nn.Module, prefix: str, *arguments: Tensor):
+    def _mapped(self, module: nn.Module, prefix: str, params: dict[str, Tensor], *arguments: Tensor):
         """``module`` evaluated for every seed, its model's parameters replaced by the seed's."""
 
         def single(params: dict[str, Tensor], *arguments: Tensor):
             return functional_call(module, {prefix + name: value for name, value in params.items()}, arguments)
 
-        return vmap(single)(self.params, *arguments)
+        return vmap(single)(params, *arguments)
+
+    def _differentiated(self, objective: nn.Module) -> Callable:
+        """Terms, penalty's points and gradients of all seeds' losses, as a function of tensors alone."""
+
+        def function(params: dict[str, Tensor], beta: Tensor, on: Tensor, x: Tensor, *noise: Tensor):
+            error, kl, penalty, z = self._mapped(objective, "model.", params, x, *noise)
+            loss = error + beta * (kl + torch.where(on, penalty, 0.0))
+            gradients = torch.autograd.grad(loss.sum(), list(params.values()), materialize_grads=True)
+            return torch.stack([error, kl, penalty]).detach(), loss.detach(), z.detach(), list(gradients)
+
+        return function
 
     def step(self, objective: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
         """One training step of all seeds: no host synchronisation.
@@ -291,40 +355,35 @@ class Trainer:
             terms (3, S): error, KL and penalty of the batch; the penalty's points z̃ (S, B, n); probes (S, B, n).
         """
         x, noise, uniform, probe = self._draw()
-        error, kl, penalty, z = self._mapped(objective, "model.", x, noise, uniform, probe)
         on = ~self.bound.initial
-        loss = error + self.bound.beta * (kl + torch.where(on, penalty, 0.0))
-        gradients = torch.autograd.grad(loss.sum(), list(self.params.values()), materialize_grads=True)
-        error = error.detach()
-        self._descend(gradients, loss.detach(), on)
-        self.bound.update(error, self.alive)
+        arguments = self.params, self.bound.beta, on, x, noise, uniform, probe
+        if objective not in self.captured:
+            self.captured[objective] = captured(self._differentiated(objective), *arguments)
+        terms, loss, z, gradients = self.captured[objective](*arguments)
+        self._descend(gradients, loss, on)
+        self.bound.update(terms[0], self.alive)
         self.step_count += 1
-        return torch.stack([error, kl.detach(), penalty.detach()]), z.detach(), probe
+        return terms, z, probe
 
-    def _descend(self, gradients, loss: Tensor, on: Tensor) -> None:
+    @torch.no_grad()
+    def _descend(self, gradients: list[Tensor], loss: Tensor, on: Tensor) -> None:
         """Clips each seed's gradient, freezes seeds that are not finite, and steps.
 
-        A frozen seed's gradient and first moment are zero, so that Adam leaves its parameters exactly where they are. In
-        the initial phase the prior is not trained: its gradient is zero. (Adam's step count runs on, so the prior's first
-        updates after the phase are a few times the learning rate, for some tens of steps.)
+        A frozen seed is passed over, so that its parameters stay exactly where they are. In the initial phase the prior is
+        not trained: its gradient is zero. (Adam's step count runs on, so the prior's first updates after the phase are a few
+        times the learning rate, for some tens of steps.)
         """
-        shares = [on if name.startswith("prior.") else self.alive for name in self.params]  # 1 where trained, (S,)
-        squares = [
-            torch.linalg.vector_norm(g, dim=[*range(1, g.dim())]).square() * share
-            for g, share in zip(gradients, shares, strict=True)
+        gradients = [
+            gradient * _for_each(on, gradient) if name.startswith("prior.") else gradient
+            for name, gradient in zip(self.params, gradients, strict=True)
         ]
+        squares = [torch.linalg.vector_norm(g, dim=[*range(1, g.dim())]).square() for g in gradients]
         norm = sum(squares).sqrt()
         was_alive = self.alive
         self.alive = was_alive & torch.isfinite(loss) & torch.isfinite(norm)
         self.frozen_step = torch.where(was_alive & ~self.alive, self.step_count, self.frozen_step)
-        factor = torch.where(self.alive, (self.settings.clip / (norm + 1e-12)).clamp(max=1.0), 0.0)
-        for parameter, gradient, share in zip(self.params.values(), gradients, shares, strict=True):
-            seed_shape = (-1,) + (1,) * (parameter.dim() - 1)
-            # into a buffer laid out as the parameter is: fused Adam reads both in memory order, whatever their strides
-            torch.mul(gradient, (factor * share).view(seed_shape), out=parameter.grad).nan_to_num_(0.0, 0.0, 0.0)
-            if "exp_avg" in (state := self.optimiser.state[parameter]):
-                state["exp_avg"].mul_(self.alive.view(seed_shape))
-        self.optimiser.step()
+        divisor = (norm / self.settings.clip).clamp(min=1.0).float()
+        self.adam.step(gradients, self._learning_rate(), divisor, (~self.alive).float())
 
     def _learning_rate(self) -> float:
         s = self.settings
@@ -343,13 +402,11 @@ class Trainer:
         while self.block_step < steps:
             if interrupted():
                 return None
-            for group in self.optimiser.param_groups:
-                group["lr"] = self._learning_rate()
             terms, z, probe = self.step(objective)
             self.block_terms = self.block_terms + terms
             self.block_step += 1
         with torch.no_grad():
-            scale = self._mapped(self.scale_of, "model.", z, probe)
+            scale = self._mapped(self.scale_of, "model.", self.params, z, probe)
         limit = self.step_count >= self.settings.initial_fraction * self.settings.steps
         self.bound.end_initial_phase(force=limit)
         mean = self.block_terms / steps
@@ -485,9 +542,11 @@ def _measured(
     total = 0.0
     for _ in range(BLOCK):
         x, noise, uniform, probe = trainer._draw()
-        *terms, z = trainer._mapped(trainer.objective_without_penalty, "model.", x, noise, uniform, probe)
+        *terms, z = trainer._mapped(
+            trainer.objective_without_penalty, "model.", trainer.params, x, noise, uniform, probe
+        )
         trainer.bound.update(terms[0], trainer.alive)
-        total = total + torch.stack([*terms, trainer._mapped(trainer.scale_of, "model.", z, probe)])
+        total = total + torch.stack([*terms, trainer._mapped(trainer.scale_of, "model.", trainer.params, z, probe)])
     *terms, scale = total / BLOCK
     trainer.alive = total.isfinite().all(0)
     trainer.frozen_step = torch.where(trainer.alive, -1, 0)

@@ -203,7 +203,7 @@ def test_chunks_of_rows_leave_the_metric_as_it_is(monkeypatch, rows, numbers):
     z = torch.randn(11, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     whole = geometry.pullback_metric(decoder, z)
     monkeypatch.setattr(geometry, "_CHUNK", rows)
-    monkeypatch.setattr(geometry, "_NUMBERS", numbers)
+    monkeypatch.setattr(geometry, "_NUMBERS", {"cpu": numbers})
     sizes = []
     monkeypatch.setattr(
         geometry, "jacobian_columns", lambda f, z, own=geometry.jacobian_columns: sizes.append(len(z)) or own(f, z)

@@ -1,7 +1,8 @@
 """Evaluations, one file per task: ``evaluate(model, dataset) -> Result`` for one trained model (one seed).
 
 A task that compares latent points by other distances than the Euclidean has the argument ``distances``: by their names,
-objects with ``between`` and ``nearest`` as ``baselines.geodesic.GeodesicDistance`` has them, made for the model at hand.
+objects with ``between``, ``nearest`` and ``nearest_among`` as ``baselines.geodesic.GeodesicDistance`` has them, made for the
+model at hand.
 """
 
 import importlib

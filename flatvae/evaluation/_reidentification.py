@@ -101,7 +101,7 @@ def rank_metrics_by(distance, codes: Tensor, images: Tensor, dataset) -> dict[st
     nearest of 200 candidates were all among the 30).
 
     Args:
-        distance: has ``nearest(queries, gallery, k)``.
+        distance: has ``nearest_among(queries, candidates, k)``.
         codes: of the test part, (N, n).
         images: decoded codes, (N, D).
         dataset: with ``boxes``.
@@ -110,11 +110,14 @@ def rank_metrics_by(distance, codes: Tensor, images: Tensor, dataset) -> dict[st
         InputError: no test crop's person is in its gallery.
     """
     crops, asked = _Crops.of(dataset), queries(dataset)
+    candidates = [order[:CANDIDATES] for order in _rankings(images, crops, asked)]
     of_queries = []
-    for row, order in zip(asked.tolist(), _rankings(images, crops, asked), strict=True):
-        candidates = order[:CANDIDATES]
-        found, _ = distance.nearest(codes[row, None], codes[candidates], min(max(_RANKS), len(candidates)))
-        of_queries.append(_ranks(crops.label[candidates[found[0]]] == crops.label[row]))
+    for size in {len(rows) for rows in candidates}:  # as a rule all have as many
+        chosen = torch.tensor([len(rows) == size for rows in candidates])
+        rows = torch.stack([rows for rows in candidates if len(rows) == size])  # (Q, C)
+        nearest, _ = distance.nearest_among(codes[asked[chosen]], codes[rows], min(max(_RANKS), size))
+        same = crops.label[rows.gather(1, nearest)] == crops.label[asked[chosen], None]
+        of_queries += [_ranks(of_query) for of_query in same]
     return _means(of_queries)
 
 

@@ -105,9 +105,13 @@ def _maps(model, codes: Tensor, centres: Tensor, distance) -> dict[str, np.ndarr
     exact = magnification_map(copy.deepcopy(model).double(), codes.double())
     x, y = (torch.linspace(axis[0], axis[-1], _GRID).to(codes) for axis in (exact["map_x"], exact["map_y"]))
     grid = torch.cartesian_prod(y, x).flip(-1)  # (H · H, 2), x fastest
-    maps = distance.pairwise(centres, grid).view(len(centres), _GRID, _GRID)
+    apart = distance.pairwise(centres, centres)
+    # level sets are drawn to half the way to the next centre; what is far beyond need not be exact
+    reach = 0.5 * (apart + torch.diag(torch.full((len(apart),), torch.inf)).to(apart)).amin(1).max().item()
+    maps = distance.pairwise(centres, grid, reach).view(len(centres), _GRID, _GRID)
     shown = codes[spread(len(codes), _CODES)]
-    arrays = {"codes": shown, "centres": centres, "distance_x": x, "distance_y": y, "geodesic_map": maps, **exact}
+    arrays = {"codes": shown, "centres": centres, "distance_x": x, "distance_y": y, "geodesic_map": maps}
+    arrays |= {"centre_distances": apart, **exact}
     return {name: value.numpy().astype(np.float32) for name, value in arrays.items()}
 
 

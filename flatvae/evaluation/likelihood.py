@@ -18,12 +18,14 @@ v = Var(w) / (S w̄²) for each datum. It is the Monte-Carlo error of the estima
 ``nll_effective_samples`` = median over data of (Σ w)² / Σ w², from 1 to S: near 1, neither ``nll`` nor its error can be trusted.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from flatvae.capture import captured
 from flatvae.evaluation import Result, generator, spread
 from flatvae.networks import gaussian_log_density, gaussian_sample
 
@@ -41,7 +43,7 @@ class Estimate(NamedTuple):
     effective_samples: Tensor  # (N,), from 1 to S; 0 where every weight is zero
 
 
-def _log_weights(model, x: Tensor, posterior: tuple[Tensor, Tensor], noise: Tensor, variance: float) -> Tensor:
+def _log_weights(model, variance: float, x: Tensor, posterior: tuple[Tensor, Tensor], noise: Tensor) -> Tensor:
     """log p(x|z) p(z) / q(z|x) of one datum (1, D) at z = μ + σ ε, ε the first n columns of the noise: (S,), float64."""
     mean, log_variance = posterior
     posterior_noise, prior_noise = noise.tensor_split([model.latent_dim], dim=-1)
@@ -85,11 +87,15 @@ def log_marginal(
     """
     dtype = next(model.parameters()).dtype
     width = model.latent_dim * (1 + (n_prior_samples if model.prior.noise_size else 0))
-    estimates = []
+    estimates, functions = [], {}
     for row in x.to(dtype).split(1):
         posterior = model.encoder(row)
         noise = torch.randn(n_samples, width, generator=source).to(dtype)
-        parts = [_log_weights(model, row, posterior, part, variance) for part in noise.split(_CHUNK)]
+        parts = []
+        for part in noise.split(_CHUNK):
+            if len(part) not in functions:  # as a rule all parts are alike
+                functions[len(part)] = captured(partial(_log_weights, model, variance), row, posterior, part)
+            parts.append(functions[len(part)](row, posterior, part))
         estimates.append(_summary(torch.cat(parts)))
     return Estimate(*map(torch.stack, zip(*estimates, strict=True)))
 

@@ -172,7 +172,7 @@ def test_gradient_reaches_every_parameter_of_every_seed(case):
     only_trained(case)
     trainer = case.trainer(dtype=torch.float64)
     x, noise, uniform, probe = trainer._draw()
-    error, kl, penalty, _ = trainer._mapped(trainer.objective, "model.", x, noise, uniform, probe)
+    error, kl, penalty, _ = trainer._mapped(trainer.objective, "model.", trainer.params, x, noise, uniform, probe)
     loss = error + 0.05 * (kl + penalty)
     gradients = torch.autograd.grad(loss.sum(), list(trainer.params.values()), materialize_grads=True)
     for name, gradient in zip(trainer.params, gradients, strict=True):

@@ -228,7 +228,7 @@ def test_in_training_the_fisher_matrix_is_that_of_the_data_set_s_likelihood(tiny
     for dataset in (tiny, tiny_bernoulli):
         trainer = Trainer(fisher_flat_vae, dataset, hyperparameters, [4, 7], dtype=D64)
         x, noise, uniform, probe = trainer._draw()
-        _, _, values, z = trainer._mapped(trainer.objective, "model.", x, noise, uniform, probe)
+        _, _, values, z = trainer._mapped(trainer.objective, "model.", trainer.params, x, noise, uniform, probe)
         for index, seed in enumerate([4, 7]):
             model = build_seeded(fisher_flat_vae, dataset, {"latent_dim": 2, "hidden": [8]}, seed).double()
             jacobian, p = vmap(jacrev(model.decode))(z[index]), model.decode(z[index])

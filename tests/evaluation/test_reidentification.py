@@ -226,9 +226,10 @@ class Listed:
     def __init__(self, model):
         self.model, self.galleries = model, []
 
-    def nearest(self, queries, gallery, k):
-        self.galleries.append(gallery)
-        length, order = torch.cdist(self.model.decode(queries), self.model.decode(gallery)).sort(dim=1)
+    def nearest_among(self, queries, candidates, k):
+        self.galleries += list(candidates)
+        apart = self.model.decode(queries)[:, None] - self.model.decode(candidates)
+        length, order = apart.norm(dim=2).sort(dim=1)
         return order[:, :k], length[:, :k]
 
 

@@ -37,6 +37,8 @@ def latent_space(shear, seeds=SEEDS, size=61):
     grid = np.stack(np.meshgrid(x, x), axis=-1)  # [y, x]
     centres = np.array([[-2.0, -1.0], [0.0, 1.5], [2.0, -1.0]])
     distance = SCALE * np.linalg.norm(sheared(grid, shear) - sheared(centres, shear)[:, None, None], axis=-1)
+    flat_centres = sheared(centres, shear)
+    apart = SCALE * np.linalg.norm(flat_centres - flat_centres[:, None], axis=-1)
     a, b = rng.uniform(-2, 2, size=(2, seeds, PAIRS, 2))
     curves = [unsheared(between(*ends, 25), shear) for ends in zip(sheared(a, shear), sheared(b, shear), strict=True)]
     curves = np.stack(curves)
@@ -50,6 +52,7 @@ def latent_space(shear, seeds=SEEDS, size=61):
         "distance_x": np.tile(x, (seeds, 1)),
         "distance_y": np.tile(x, (seeds, 1)),
         "geodesic_map": np.tile(distance, (seeds, 1, 1, 1)),
+        "centre_distances": np.tile(apart, (seeds, 1, 1)),
         "euclidean_scale": np.full(seeds, SCALE),
         "curves": curves,
         "frames_straight": rng.uniform(0.2, 0.8, size=(seeds, PAIRS, 14, SIDE * SIDE)),
@@ -131,7 +134,9 @@ def test_equidistance_sets_of_a_curved_latent_space_are_at_their_geodesic_distan
 
 def test_equidistance_levels_end_half_way_between_centres_of_their_panel(methods):
     arrays = methods["flat_vae"] | {"centres": methods["flat_vae"]["centres"].copy()}
-    arrays["geodesic_map"] = arrays["geodesic_map"] * np.array([1, 10, 100])[:, None, None, None]
+    factors = np.array([1, 10, 100])[:, None, None]
+    arrays["geodesic_map"] = arrays["geodesic_map"] * factors[:, None]
+    arrays["centre_distances"] = arrays["centre_distances"] * factors
     solid = [level_sets(axes)[0] for axes in figures.equidistance({"flat_vae": arrays}, "title").axes[:SEEDS]]
     half = SCALE * math.hypot(2, 2.5) / 2  # each centre's next is that far
     for seed, factor in enumerate((1, 10, 100)):
@@ -141,6 +146,7 @@ def test_equidistance_levels_end_half_way_between_centres_of_their_panel(methods
 
 def test_equidistance_of_one_centre_ends_at_the_median_distance(methods):
     arrays = methods["flat_vae"] | {name: methods["flat_vae"][name][:, :1] for name in ("centres", "geodesic_map")}
+    arrays["centre_distances"] = np.zeros((SEEDS, 1, 1))
     solid, circles = level_sets(figures.equidistance({"flat_vae": arrays}, "title").axes[0])
     assert max(solid[0]) == pytest.approx(np.median(arrays["geodesic_map"][0]))
     assert len(circles) == 3
@@ -167,6 +173,7 @@ def test_equidistance_leaves_out_what_is_not_known(methods, tmp_path):
     arrays = {name: np.array(array) for name, array in methods["flat_vae"].items()}
     arrays["geodesic_map"][0, 0] = math.inf  # a centre that reaches nothing
     arrays["geodesic_map"][0, 1, 40:] = math.nan
+    arrays["centre_distances"][0, 0, 1] = arrays["centre_distances"][0, 1, 0] = math.nan
     arrays["euclidean_scale"][1] = math.nan
     arrays["centres"][2] = math.nan
     with warnings.catch_warnings():

@@ -146,12 +146,13 @@ def equidistance(methods: Mapping[str, Arrays], title: str) -> Figure:
     Where they coincide the straight-line distance is the geodesic one: on a flat manifold both are circles. Methods in
     columns, seeds in rows, over the map of `latent_map`. Solid: d_g = level; dashed: c · d_E = level, a circle; three levels
     in each panel, to half the way between neighbouring centres (the median over the centres of that panel).
-    `methods`: {method: arrays} with centres (S, K, 2); distance_x, distance_y (S, H) and geodesic_map (S, K, H, H) indexed
-    [seed, centre, y, x]; euclidean_scale (S,), the factor c; map_x, map_y (S, G) and map_log_mf (S, G, G) indexed
-    [seed, y, x]. Raises InputError on no methods, a missing array, and centres that are not two-dimensional.
+    `methods`: {method: arrays} with centres (S, K, 2) and their distances from one another, centre_distances (S, K, K);
+    distance_x, distance_y (S, H) and geodesic_map (S, K, H, H) indexed [seed, centre, y, x]; euclidean_scale (S,), the
+    factor c; map_x, map_y (S, G) and map_log_mf (S, G, G) indexed [seed, y, x]. Raises InputError on no methods, a missing
+    array, and centres that are not two-dimensional.
     """
     maps, distances = ("map_x", "map_y", "map_log_mf"), ("distance_x", "distance_y", "geodesic_map", "euclidean_scale")
-    check(methods, ("centres", *distances, *maps), "figure equidistance")
+    check(methods, ("centres", "centre_distances", *distances, *maps), "figure equidistance")
     check_plane(methods, "centres", "figure equidistance")
     with mpl.rc_context(RC):
         seeds = all_seeds(methods, "centres")
@@ -169,7 +170,7 @@ def _level_sets(axes: Axes, arrays: Arrays, row: int) -> None:
     x, y, centres = (np.asarray(arrays[name][row], float) for name in ("distance_x", "distance_y", "centres"))
     distances = np.ma.masked_invalid(np.asarray(arrays["geodesic_map"][row], float))
     scale = float(arrays["euclidean_scale"][row])
-    levels = _levels(x, y, centres, distances)
+    levels = _levels(np.array(arrays["centre_distances"][row], float), distances)
     for centre, distance in zip(centres, distances, strict=True):
         if ((distance.min() < levels) & (levels < distance.max())).any():
             sets = axes.contour(x, y, distance, levels, colors=GEODESIC.colour, linestyles=GEODESIC.line)
@@ -188,17 +189,14 @@ def _explain_level_sets(figure: Figure, columns: int) -> None:
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False)
 
 
-def _levels(x: np.ndarray, y: np.ndarray, centres: np.ndarray, distances: np.ma.MaskedArray) -> np.ndarray:
+def _levels(between: np.ndarray, distances: np.ma.MaskedArray) -> np.ndarray:
     """Three equidistant levels up to half the way from a centre to the next, so that sets of different centres part.
 
     The way is the median over the centres, for two that happen to lie close must not shrink the sets of all others. Where
     it is not known (one centre, or none that reaches another), up to the median distance of the map.
     """
-    columns = np.abs(x - centres[:, :1]).argmin(axis=1)
-    rows = np.abs(y - centres[:, 1:]).argmin(axis=1)
-    between = distances[:, rows, columns].filled(np.inf)  # (K, K), from a centre to the grid point next to another
-    np.fill_diagonal(between, np.inf)
-    reach = np.median(between.min(axis=1)) / 2
+    np.fill_diagonal(between, np.inf)  # (K, K)
+    reach = np.median(np.nan_to_num(between, nan=np.inf, posinf=np.inf).min(axis=1)) / 2
     if not np.isfinite(reach) or reach == 0:
         reach = np.ma.median(distances) if distances.count() else 0.0
     return reach * np.array([1, 2, 3]) / 3 if reach > 0 else np.empty(0)
