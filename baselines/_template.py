@@ -20,7 +20,8 @@ __all__ = ["build", "penalty"]
 
 # Leave the penalty out where the method has none. Its keyword arguments, and those of build, are the hyperparameters that the
 # config may set. It is written for one model and one batch; all seeds are trained at once by torch.func.vmap, so no
-# branch may depend on a tensor's values, and all randomness is in the noise that it is handed.
+# branch may depend on a tensor's values, and all randomness is in the noise that it is handed. A training traces it once: what
+# it reads besides its arguments stays what it was then.
 def penalty(decode: Decoder, z: Tensor, noise: Tensor, *, eta: float = 1.0) -> Tensor:
     """η ‖θ‖², θ the decoder's parameters: a scalar.
 

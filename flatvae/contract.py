@@ -96,11 +96,11 @@ def tried(what: str, function: Callable):
     """What a call returns that runs code of a method's file; ``what`` names it.
 
     Raises:
-        ContractError: it raised anything but an InputError.
+        ContractError: it raised anything but an InputError, or for want of memory, for which no file is to blame.
     """
     try:
         return function()
-    except InputError:
+    except (InputError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:
         text = " ".join(str(error).split())

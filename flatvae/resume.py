@@ -71,6 +71,8 @@ class Snapshots:
         try:
             save_file({name: t.detach().contiguous() for name, t in tensors.items()}, beside, kept)
             os.replace(beside, self.path)
+        except (OSError, SafetensorError) as error:  # the training itself is well, and may end before it is needed
+            print(f"warning: {self.path} could not be written ({error}); the training goes on", flush=True)
         finally:
             beside.unlink(missing_ok=True)
         self._written = time.monotonic()
@@ -95,7 +97,8 @@ class Snapshots:
         return tensors
 
     def remove(self) -> None:
-        """Deletes the file, and its folder where that is empty then."""
-        self.path.unlink(missing_ok=True)
+        """Deletes the file, what a killed process left of one, and its folder where that is empty then."""
+        for path in (self.path, *self.path.parent.glob(f".{self.path.name}.*")):
+            path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.path.parent.rmdir()

@@ -9,6 +9,7 @@ where no candidate met the bound, the one with the least training error relative
 """
 
 import json
+from collections.abc import Callable
 
 import pandas as pd
 import torch
@@ -17,6 +18,7 @@ from flatvae import geometry
 from flatvae.constraint import TOLERANCE
 from flatvae.evaluation import encode
 from flatvae.evaluation.flatness import mixup_points
+from flatvae.resume import Snapshots
 from flatvae.training import build_seeded, split_hyperparameters, train
 
 BETA_INSIDE = 0.98  # β must end below this to count as inside (0, 1)
@@ -28,7 +30,15 @@ def _condition_number(model, codes) -> float:
     return geometry.condition_number(metric).quantile(0.5, interpolation="nearest").item()
 
 
-def try_candidates(module, dataset, candidates: list[dict], seeds: list[int], device, label: str) -> pd.DataFrame:
+def try_candidates(
+    module,
+    dataset,
+    candidates: list[dict],
+    seeds: list[int],
+    device,
+    label: str,
+    snapshots_of: Callable[[int, dict], Snapshots | None] = lambda number, candidate: None,
+) -> pd.DataFrame:
     """Trains each candidate on the training data and measures it on the validation data.
 
     Args:
@@ -38,6 +48,8 @@ def try_candidates(module, dataset, candidates: list[dict], seeds: list[int], de
         seeds: repetitions.
         device: where to train.
         label: for the progress lines.
+        snapshots_of: by a candidate's number and itself, where its training keeps its snapshots (see ``flatvae.resume``). They
+            are left there, so that a search that is interrupted takes up the finished ones at their last step.
 
     Returns:
         One row per candidate: ``candidate`` (JSON), ``error`` (largest Ĉ / κ² of the seeds), ``beta`` (largest), ``kl``
@@ -48,7 +60,8 @@ def try_candidates(module, dataset, candidates: list[dict], seeds: list[int], de
     for number, candidate in enumerate(candidates):
         hyperparameters = candidate["hyperparameters"]
         build, _, settings = split_hyperparameters(module, hyperparameters)
-        trained = train(module, dataset, hyperparameters, seeds, device=device, label=f"{label} candidate {number}")
+        kept, own = snapshots_of(number, candidate), f"{label} candidate {number}"
+        trained = train(module, dataset, hyperparameters, seeds, device=device, label=own, snapshots=kept)
         at_codes, at_mixup = [], []
         for s, _ in enumerate(seeds):
             model = build_seeded(module, dataset, build, 0)

@@ -34,6 +34,7 @@ from flatvae.model import LatentVariableModel
 from flatvae.resume import Interrupted, Snapshots
 
 BLOCK = 50  # steps between two looks at the device: history, progress, end of the initial phase
+_FEW = 3  # steps that a training's time is estimated from
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +116,7 @@ class Trained:
         history: one row per block and seed: seed, step, error, kl, beta, penalty, scale, initial.
         seeds: one dictionary per seed: seed, frozen_step (None while finite), initial_phase_end (its step),
             error (Ĉ), beta (None where no bound was at work), scale (moving average of c²).
-        seconds: wall time of the steps.
+        seconds: wall time of the steps, those before an interruption included.
     """
 
     state: dict[str, Tensor]
@@ -471,7 +472,12 @@ def train(
     if found:
         trainer.restore(found)
         print(f"{label}: goes on from step {trainer.step_count} of {settings.steps}", flush=True)
-    started = time.perf_counter()
+    started = time.perf_counter() - found.get("seconds", torch.zeros(())).item()
+
+    def state() -> dict[str, Tensor]:
+        spent = torch.tensor(time.perf_counter() - started, dtype=torch.float64)
+        return trainer.snapshot() | course.snapshot() | {"seconds": spent}
+
     with _Progress(settings, label, len(seeds), trainer.step_count) as progress, snapshots or contextlib.nullcontext():
         while trainer.step_count < settings.steps:
             initial = trainer.bound.initial.tolist()
@@ -480,8 +486,8 @@ def train(
             if block is not None:
                 _gather(course, trainer, *block, initial)
                 progress.show(trainer.step_count, course.history[-1])
-            if snapshots and snapshots.due():
-                snapshots.write(trainer.snapshot() | course.snapshot())
+            if snapshots and snapshots.due() and trainer.step_count < settings.steps:
+                snapshots.write(state())
             if block is None:
                 raise Interrupted(
                     f"{label}: asked to end at step {trainer.step_count}; the same command goes on from there"
@@ -491,6 +497,8 @@ def train(
                     f"warning: {label}: every seed became non-finite by step {trainer.step_count}; the training ends here"
                 )
                 break
+    if snapshots:  # so that nothing is lost until the results are written
+        snapshots.write(state())
     return _trained(trainer, course, started)
 
 
@@ -584,6 +592,30 @@ def _trained(trainer: Trainer, course: _Course, started: float) -> Trained:
     )
 
 
+def snapshots_at(
+    path: str | Path,
+    builder: str,
+    dataset,
+    hyperparameters: dict,
+    seeds: Iterable[int],
+    device: str,
+    code: str,
+    seconds: float,
+) -> Snapshots:
+    """Where a training keeps its snapshots, every so many ``seconds``; ``code`` is what they must have been made with."""
+    identity = {
+        "code": code,
+        "builder": builder,
+        "hyperparameters": hyperparameters,
+        "seeds": list(seeds),
+        "data": dataset.fingerprint(),
+        "device": str(choose_device(device)),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
+    return Snapshots(path, identity, seconds)
+
+
 def train_and_save(
     builder: str,
     dataset,
@@ -597,7 +629,7 @@ def train_and_save(
     metrics_path: str | Path,
     code: str = "",
     snapshot_seconds: float = math.inf,
-) -> None:
+) -> float:
     """Trains a method and writes its checkpoint, its history and the metrics of the task ``training``.
 
     A method that has ``fit`` makes its models by that, and is not trained. Snapshots of a training (see ``flatvae.resume``) are
@@ -607,20 +639,14 @@ def train_and_save(
     Metrics per seed: ``frozen`` (0/1, with ``frozen_step`` where 1), ``initial_phase_end`` (step), ``bound_met``
     (0/1: Ĉ ≤ 1.02 κ² at the end), ``scale_average`` (moving average of c²). A seed that was frozen, or that never met the
     bound, is named in a warning.
+
+    Returns:
+        Seconds of the steps, those before an interruption included.
     """
     module = method_module(builder)
     common = {"device": choose_device(device), "label": label}
-    identity = {
-        "code": code,
-        "builder": builder,
-        "hyperparameters": hyperparameters,
-        "seeds": list(seeds),
-        "data": dataset.fingerprint(),
-        "device": str(common["device"]),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-    }
-    snapshots = Snapshots(Path(model_path).parent / ".checkpoint" / "training.safetensors", identity, snapshot_seconds)
+    kept = Path(model_path).parent / ".checkpoint" / "training.safetensors"
+    snapshots = snapshots_at(kept, builder, dataset, hyperparameters, seeds, device, code, snapshot_seconds)
     if hasattr(module, "fit"):
         trained = fit(module, dataset, hyperparameters, list(seeds), **common)
     else:
@@ -628,6 +654,7 @@ def train_and_save(
     _save(module, dataset, hyperparameters, trained, common["device"], label, model_path, history_path, metrics_path)
     snapshots.remove()
     print(f"{label}: trained {len(trained.seeds)} seeds in {trained.seconds:.1f} s", flush=True)
+    return trained.seconds
 
 
 def hand_over(
@@ -732,25 +759,30 @@ def estimated_seconds(builder: str, dataset, hyperparameters: dict, n_seeds: int
     module = method_module(builder)
     if not hasattr(module, "fit"):
         what = f"{contract.file_of(module)}: a training step, all seeds at once by torch.func.vmap,"
-        measured = contract.tried(what, lambda: seconds_per_step(builder, dataset, hyperparameters, n_seeds, device))
+        measured = contract.tried(what, lambda: step_timer(builder, dataset, hyperparameters, n_seeds, device)(_FEW))
         return hyperparameters["steps"] * measured
     with contextlib.redirect_stdout(io.StringIO()):
         made = fit(module, dataset, hyperparameters, [0], device=choose_device(device), label=builder)
     return made.seconds * n_seeds
 
 
-def seconds_per_step(
-    builder: str, dataset, hyperparameters: dict, n_seeds: int, device: str = "cpu", steps: int = 3
-) -> float:
-    """Wall time of one training step of all seeds, penalty included, measured over a few steps here and now."""
+def step_timer(
+    builder: str, dataset, hyperparameters: dict, n_seeds: int, device: str = "cpu"
+) -> Callable[[int], float]:
+    """A function of a number of steps: wall time of one training step of all seeds, penalty included, measured over so many."""
     trainer = Trainer(
         importlib.import_module(builder), dataset, hyperparameters, list(range(n_seeds)), choose_device(device)
     )
     trainer.bound.end_initial_phase(force=True)
     trainer.run_block(1)  # first calls are slow
-    started = time.perf_counter()
-    trainer.run_block(steps)
-    return (time.perf_counter() - started) / steps
+
+    def measure(steps: int) -> float:
+        started = time.perf_counter()
+        _, scale = trainer.run_block(steps)
+        scale.tolist()  # waits for the device
+        return (time.perf_counter() - started) / steps
+
+    return measure
 
 
 def choose_device(device: str) -> torch.device:
@@ -771,16 +803,16 @@ def device_record(device: torch.device) -> dict:
     """What a training ran on, for the records: name, and of a GPU its driver, CUDA and the most memory taken so far (MB)."""
     if device.type == "cpu":
         return {"name": "cpu"}
+    record = {
+        "name": torch.cuda.get_device_name(device),
+        "cuda": torch.version.cuda,
+        "memory_mb": torch.cuda.max_memory_allocated(device) / 2**20,
+    }
     query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         driver = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False).stdout
-        return {
-            "name": torch.cuda.get_device_name(device),
-            "driver": driver.strip().split("\n")[0],
-            "cuda": torch.version.cuda,
-            "memory_mb": torch.cuda.max_memory_allocated(device) / 2**20,
-        }
-    return {"name": torch.cuda.get_device_name(device), "cuda": torch.version.cuda}
+        record["driver"] = driver.strip().split("\n")[0]
+    return record
 
 
 def _history_rows(trainer: Trainer, terms: Tensor, scale: Tensor, initial: list[bool]) -> pd.DataFrame:

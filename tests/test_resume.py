@@ -129,7 +129,7 @@ def full(*paths):
     raise OSError("disk full")
 
 
-def test_snapshots_are_written_now_and_then_whole_or_not_at_all(data, tmp_path, monkeypatch):
+def test_snapshots_are_written_now_and_then_whole_or_not_at_all(data, tmp_path, monkeypatch, capsys):
     written = []
     snapshots = Snapshots(tmp_path / "folder" / "s.safetensors", {}, 0.0)
     monkeypatch.setattr(
@@ -142,8 +142,8 @@ def test_snapshots_are_written_now_and_then_whole_or_not_at_all(data, tmp_path, 
     assert [path.name for path in snapshots.path.parent.iterdir()] == ["s.safetensors"]
     with monkeypatch.context() as patch:
         patch.setattr("flatvae.resume.os.replace", full)
-        with pytest.raises(OSError, match="full"):
-            Snapshots.write(snapshots, {"count": torch.zeros(1)})
+        Snapshots.write(snapshots, {"count": torch.zeros(1)})
+    assert "could not be written (disk full); the training goes on" in capsys.readouterr().out
     assert load_file(snapshots.path)["count"].tolist() == [130, 0]
     assert [path.name for path in snapshots.path.parent.iterdir()] == ["s.safetensors"]
     snapshots.remove()

@@ -10,6 +10,7 @@ import yaml
 
 from baselines import vae
 from flatvae import datasets, selection
+from flatvae.resume import Interrupted, Snapshots
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLES = sorted((ROOT / "results" / "reference" / "search").glob("*.csv"))
@@ -45,6 +46,31 @@ def test_candidates_are_measured_on_validation_data_alone():
     assert [json.loads(c) for c in first["candidate"]] == [{"learning_rate": 1e-3}, {"learning_rate": 1e-2}]
     assert (first["condition_number"] >= 1).all()
     assert first["error"].is_monotonic_decreasing  # a hundred steps go further at ten times the rate
+
+
+def test_a_search_that_was_interrupted_goes_on(tmp_path, capsys):
+    """In the second candidate: the first is not trained again, and the table is that of a search that was left alone."""
+    data = datasets.load("pendulum", train=256, validation=64, test=32)
+    base = {"bound": 30.0, "steps": 100, "latent_dim": 2, "hidden": [16], "batch_size": 32}
+    tried = [{"candidate": {"clip": clip}, "hyperparameters": base | {"clip": clip}} for clip in (10.0, 5.0)]
+    whole = selection.try_candidates(vae, data, tried, [0], "cpu", "")
+
+    def snapshots_of(ended: bool):
+        def of(number, candidate):
+            kept = Snapshots(tmp_path / f"{number}.safetensors", candidate, 1e9)
+            kept.interrupted = ended and number == 1
+            return kept
+
+        return of
+
+    with pytest.raises(Interrupted):
+        selection.try_candidates(vae, data, tried, [0], "cpu", "", snapshots_of(True))
+    capsys.readouterr()
+    found = selection.try_candidates(vae, data, tried, [0], "cpu", "", snapshots_of(False))
+    pd.testing.assert_frame_equal(found, whole)
+    said = capsys.readouterr().out
+    assert "candidate 0: goes on from step 100 of 100" in said
+    assert "candidate 1: goes on from step 0 of 100" in said
 
 
 @pytest.mark.skipif(not TABLES, reason="no search table is committed")

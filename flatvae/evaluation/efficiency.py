@@ -25,7 +25,7 @@ from torch import Tensor
 
 from flatvae.checkpoint import finite_seeds, load
 from flatvae.evaluation import encode, generator, spread
-from flatvae.training import seconds_per_step
+from flatvae.training import step_timer
 
 _NEAREST = 10
 _REPEATS = 3
@@ -117,13 +117,10 @@ def search_times(model, dataset, distance_at: Callable, sizes: list[int], querie
 
 def _step_rows(dataset, trainings: Mapping[str, Mapping]) -> list[tuple]:
     """Training step of every method, measured as often as there are seeds, which number the repetitions."""
-    rows = []
+    rows, timers = [], {method: step_timer(dataset=dataset, **training) for method, training in trainings.items()}
     for repetition in range(max(training["n_seeds"] for training in trainings.values())):
         # interleaved, so that a disturbance does not meet one method alone
-        steps = {
-            method: seconds_per_step(dataset=dataset, steps=_STEPS, **training) / training["n_seeds"]
-            for method, training in trainings.items()
-        }
+        steps = {method: timer(_STEPS) / trainings[method]["n_seeds"] for method, timer in timers.items()}
         first = next(iter(steps.values()))
         for method, value in steps.items():
             rows.append((method, "", "efficiency", "step_seconds", repetition, value))
@@ -144,7 +141,7 @@ def measure(
     Args:
         paths: checkpoint of every method.
         dataset: the data they were trained on.
-        trainings: of every method that is trained by steps, the arguments of ``seconds_per_step``: builder,
+        trainings: of every method that is trained by steps, the arguments of ``step_timer``: builder,
             hyperparameters, n_seeds, device.
         distance_at: (model, nodes) -> a geodesic distance with these nodes.
         sizes: of the gallery; those above the training set count as it.

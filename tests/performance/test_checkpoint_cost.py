@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_step_time import PENDULUM, PIXELS, dataset
+from measured import PENDULUM, PIXELS, dataset
 
 from flatvae import flat_vae
 from flatvae.resume import Snapshots

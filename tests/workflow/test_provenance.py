@@ -3,8 +3,11 @@
 import datetime
 import hashlib
 import json
+import shutil
+import subprocess
 
 import pandas as pd
+import yaml
 
 
 def test_the_manifest_has_commit_config_date_and_every_table_and_figure(smoke):
@@ -20,6 +23,36 @@ def test_the_manifest_has_commit_config_date_and_every_table_and_figure(smoke):
     made += [folder / name for name in ("metrics.csv", "claims.csv", "claims.md", "run.json")]
     hashes = {p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in made}
     assert hashes.items() <= manifest["sha256"].items()
+
+
+def test_the_commit_is_that_of_the_folder_and_a_plus_says_that_files_differ(project, tmp_path):
+    """In a repository: as committed, and with a new file."""
+
+    def git(*arguments):
+        identity = ("-c", "user.name=a", "-c", "user.email=a@b")
+        command = ["git", *identity, *arguments]
+        return subprocess.run(command, cwd=project.folder, check=True, capture_output=True, text=True).stdout.strip()
+
+    def commit_of_a_run():
+        overlay = tmp_path / "own.yaml"
+        content = {"results_dir": "results/commit", "run": {"methods": ["vae"], "tasks": ["reconstruction"]}}
+        overlay.write_text(yaml.safe_dump(content))
+        target = "results/commit/manifest.json"
+        run = project.smoke(target, "--forcerun", "manifest", overlays=(str(overlay),))
+        assert run.returncode == 0, run.stdout[-3000:]
+        return json.loads((project.folder / target).read_text())["commit"]
+
+    git("init", "-q")
+    try:
+        (project.folder / ".git" / "info" / "exclude").write_text("results\n.snakemake\n__pycache__\n")
+        git("add", "-A")
+        git("commit", "-qm", "all")
+        assert commit_of_a_run() == git("rev-parse", "HEAD")
+        (project.folder / "new.txt").write_text("a file that git does not know")
+        assert commit_of_a_run() == git("rev-parse", "HEAD") + "+"
+    finally:
+        shutil.rmtree(project.folder / ".git")
+        (project.folder / "new.txt").unlink(missing_ok=True)
 
 
 def test_the_record_has_versions_device_threads_time_and_memory_and_the_table_sums_them(smoke):

@@ -85,8 +85,10 @@ def test_kills_at_random_moments_change_nothing(project, tmp_path):
         time.sleep(draw.uniform(3, 14))
         jobs = children(run.pid)
         victim = draw.choice(jobs) if jobs and kills % 2 else run.pid
-        if run.poll() is not None:  # done already: begin anew
-            run.communicate()
+        if run.poll() is not None:  # done already, and well: begin anew
+            out = run.communicate()[0]
+            assert run.returncode == 0, out[-3000:]
+            assert (results / "killed" / "metrics.csv").read_bytes() == (results / "quiet" / "metrics.csv").read_bytes()
             shutil.rmtree(results / "killed")
             continue
         os.kill(victim, signal.SIGKILL)
@@ -136,6 +138,19 @@ def test_a_second_run_on_the_same_folder_is_refused(project, tmp_path):
     assert second.returncode == 1
     assert "another run is writing to results/shared; wait for it to end" in out
     assert first.wait(timeout=600) == 0
+
+
+def test_a_file_system_without_locks_is_no_reason_not_to_run(project, tmp_path):
+    """Where the system refuses the lock itself, not for another run's sake; the refusal is put into the run's process."""
+    hook = (
+        "import errno, fcntl\ndef refuse(*_): raise OSError(errno.ENOLCK, 'No locks available')\nfcntl.flock = refuse\n"
+    )
+    (tmp_path / "sitecustomize.py").write_text(hook)
+    config = overlay(tmp_path, "unlocked", 10)
+    command = ("results/unlocked/pendulum/data.json", "--cores", "1", "--configfile", "config/smoke.yaml", config)
+    run = project.snakemake(*command, PYTHONPATH=str(tmp_path))
+    assert run.returncode == 0, run.stdout[-3000:]
+    assert "results/unlocked/.lock cannot be locked (No locks available)" in run.stdout
 
 
 def test_a_folder_that_cannot_be_written_is_named(project, tmp_path):

@@ -109,6 +109,11 @@ def check_own_rules(rules):
                     f"{path.relative_to(Path(SCRIPTS).parents[1])}: {len(made)} rules have {OUT}/{{dataset}}/{method}/{file} for "
                     f"their output {key}; there must be one"
                 )
+            if not made[0].benchmark:
+                raise WorkflowError(
+                    f"{path.relative_to(Path(SCRIPTS).parents[1])}: the rule {made[0].name} has no benchmark; give it "
+                    f"{OUT}/{{dataset}}/{{method}}/logs/train.benchmark.jsonl"
+                )
             for other in METHODS:
                 if builder(config, other) != builder(config, method) and makes(made[0], key, other, file):
                     raise WorkflowError(
@@ -193,15 +198,28 @@ def training_minutes(wildcards, seeds, times=1):
     return min(24 * 60, 30 + times * steps * (1 if gpu(wildcards) else seeds) // 300)
 
 
+def data_mb(wildcards):
+    """Memory that a user's own data file may take, read and turned into tensors."""
+    stamp = plan.file_stamp(config, wildcards.dataset)
+    return 4 * stamp[0] // 2**20 if stamp else 0
+
+
+def evaluation_mb(wildcards, attempt):
+    """Memory of an evaluation, and more in every further try."""
+    return attempt * (6000 + data_mb(wildcards))
+
+
 def evaluation_minutes(wildcards, attempt):
     """Time limit of an evaluation: 7 minutes a seed, 2.5 times what the slowest took, and more in every further try."""
     return attempt * 7 * config["seeds"]
 
 
-def training_mb(wildcards, seeds):
+def training_mb(wildcards, seeds, attempt=1):
     """Memory of a training: several times what any took (0.8 GB, convolutions with one seed), and CUDA's on a GPU."""
     chosen = specification(config, wildcards.dataset, wildcards.method)["hyperparameters"]
-    return 3000 + (500 if chosen.get("channels") else 200) * seeds + 4000 * gpu(wildcards)
+    return attempt * (
+        3000 + data_mb(wildcards) + (500 if chosen.get("channels") else 200) * seeds + 4000 * gpu(wildcards)
+    )
 
 
 def search_inputs(wildcards):

@@ -13,7 +13,7 @@ rule evaluate:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=6000,
+        mem_mb=evaluation_mb,
         runtime=evaluation_minutes,
     params:
         data=data_params,
@@ -37,7 +37,7 @@ rule efficiency:
         "../../environment.yml"
     threads: lambda wildcards: workflow.cores or 1
     resources:
-        mem_mb=6000,
+        mem_mb=evaluation_mb,
         runtime=evaluation_minutes,
     params:
         data=data_params,
@@ -58,7 +58,7 @@ rule control:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=6000,
+        mem_mb=evaluation_mb,
         runtime=60,
     params:
         data=data_params,

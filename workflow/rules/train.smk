@@ -17,7 +17,7 @@ rule train:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards: training_mb(wildcards, config["seeds"]),
+        mem_mb=lambda wildcards, attempt: training_mb(wildcards, config["seeds"], attempt),
         runtime=lambda wildcards: training_minutes(wildcards, config["seeds"]),
         gpu=gpu,
     params:

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import socket
 import sys
 import traceback
 from pathlib import Path
@@ -62,8 +63,12 @@ def _keep_memory() -> None:
 @contextlib.contextmanager
 def _whole(snakemake):
     """Lets a script write beside its outputs, which get their names once all is written: none is ever half there."""
-    names = list(snakemake.output)
-    beside = {name: str(Path(name).with_name(f".part-{Path(name).name}")) for name in names}
+    names, own = list(snakemake.output), f"{socket.gethostname()}-{os.getpid()}"
+    for name in names:  # of a process that was killed; one that lives, on this machine or another, may still write
+        for left in Path(name).parent.glob(f".part-{socket.gethostname()}-*-{Path(name).name}"):
+            if not Path(f"/proc/{left.name.split('-')[-2]}").exists():
+                left.unlink(missing_ok=True)
+    beside = {name: str(Path(name).with_name(f".part-{own}-{Path(name).name}")) for name in names}
     snakemake.output = type(snakemake.output)(toclone=snakemake.output, custom_map=beside.get)
     yield
     for name in names:
@@ -91,7 +96,7 @@ def job(snakemake):
                 with _whole(snakemake):
                     yield
             except InputError as error:
-                log.write(traceback.format_exc())
+                log.write(f"flatvae: {error}\n")  # the sentence alone: a cluster's profile shows the log
                 terminal.write(f"\nflatvae: {error}\n\n")
                 terminal.flush()
                 sys.exit(1)

@@ -11,9 +11,13 @@ from adapter import job
 with job(snakemake):
     folder = Path(snakemake.output[0]).parent
     config = json.dumps(snakemake.config, sort_keys=True)
-    try:  # with a + where files differ from the commit
-        command = ["git", "describe", "--always", "--abbrev=40", "--dirty=+"]
-        commit = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+
+    def git(*arguments):
+        command = ["git", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+
+    try:  # with a + where files differ from the commit, new ones included
+        commit = git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain") else "")
     except (OSError, subprocess.SubprocessError):
         commit = "unknown"
     record = {

@@ -63,7 +63,9 @@ def announce(workflow, config: dict) -> None:
     done = subprocess.run(
         command, input=json.dumps(request), text=True, env=environment, stdout=sys.stderr, check=False
     )
-    if done.returncode > 0:  # below 0 the system ended it, for want of memory perhaps: no reason not to try
+    if (
+        done.returncode == BROKEN
+    ):  # otherwise it failed for want of memory, or of a GPU that is free: no reason not to try
         raise WorkflowError("a method does not keep its contract (see above); nothing was run")
 
 

@@ -21,11 +21,15 @@ with job(snakemake):
     trainings, evaluations = {}, {}
     for path in map(Path, snakemake.input.models):
         name, logs, kept = "/".join(path.parts[-3:-1]), path.parent / "logs", checkpoint.metadata(path)
-        trainings[name] = measured(logs / "train.benchmark.jsonl") | {
+        trainings[name] = measured(logs / "train.benchmark.jsonl")
+        if (tries := logs / "train.seconds").exists():  # of an interrupted training, the steps of all tries
+            trainings[name]["seconds"] = max(trainings[name]["seconds"], float(tries.read_text()))
+        trainings[name] |= {
             "steps": kept["training"]["steps"],
             "seeds": len(kept["seeds"]),
             "threads": kept["threads"],
             "device": kept["device"],
+            "torch": kept["torch"],
         }
         evaluations[name] = {
             task: measured(logs / f"{task}.benchmark.jsonl") for task in snakemake.params.tasks[path.parts[-3]]

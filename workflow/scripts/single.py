@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 _held = []  # open files: closed, they would hold nothing
 
@@ -34,11 +35,17 @@ def claim(folder: str) -> None:
         WorkflowError: another run has it.
     """
     Path(folder).mkdir(parents=True, exist_ok=True)
-    file = (Path(folder) / ".lock").open("a")
+    lock = Path(folder) / ".lock"
+    try:
+        file = lock.open("a")
+    except OSError as error:
+        raise WorkflowError(f"{lock} cannot be opened ({error.strerror}); make it writable, or delete it") from None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         raise WorkflowError(
             f"another run is writing to {folder}; wait for it to end, or give this one a results_dir of its own"
         ) from None
+    except OSError as error:  # some network file systems have no such locks
+        logger.warning(f"flatvae: {lock} cannot be locked ({error.strerror}): see to it that no other run writes there")
     _held.append(file)

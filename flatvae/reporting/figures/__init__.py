@@ -7,7 +7,7 @@ Figures are made without pyplot: there is no global state and nothing to close, 
 
 from flatvae.reporting.figures._common import method_style, note, save
 from flatvae.reporting.figures.comparisons import improvement, pareto
-from flatvae.reporting.figures.costs import efficiency
+from flatvae.reporting.figures.costs import efficiency, scaling
 from flatvae.reporting.figures.distributions import distances, flatness, interpolation, normalised_factor
 from flatvae.reporting.figures.latent import equidistance, latent_map
 from flatvae.reporting.figures.motion import nearest_frames, poses, trajectories
@@ -35,6 +35,7 @@ __all__ = [
     "reconstructions",
     "retrieval",
     "save",
+    "scaling",
     "sweep",
     "tracks",
     "training_curves",

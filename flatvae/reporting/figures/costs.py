@@ -133,3 +133,40 @@ def _explain(axes: Axes, methods: Sequence[str], kinds: Sequence[str]) -> None:
     ]
     note = "thin line, dot: a seed;\nthick line: mean of the seeds"
     axes.legend(handles=handles, loc="center", frameon=False, title=note, handlelength=4)
+
+
+def scaling(frame: pd.DataFrame, exponents: pd.DataFrame, title: str) -> Figure:
+    """Seconds against latent dimension n, observation dimension D and number of seeds, on log axes, a panel each.
+
+    A thin line for each round, a thick one for their mean; the legend has the mean exponent of the larger sizes. `frame`:
+    columns method, quantity, size, seed (the round), seconds; `exponents`: columns method, quantity, exponent. Raises
+    InputError on a missing column.
+    """
+    check_columns(frame, ("method", "quantity", "size", "seed", "seconds"), "figure scaling")
+    methods, quantities = (list(dict.fromkeys(frame[name])) for name in ("method", "quantity"))
+    with mpl.rc_context(RC):
+        figure = new_figure(2.6 * len(quantities) + 0.4, 3.9, title)
+        for panel, quantity in zip(np.ravel(figure.subplots(1, len(quantities))), quantities, strict=True):
+            own, fitted = frame[frame["quantity"] == quantity], exponents[exponents["quantity"] == quantity]
+            _against_size(panel, own, fitted.groupby("method")["exponent"].mean(), methods)
+            panel.set(xlabel=quantity)
+        figure.axes[0].set(ylabel="CPU seconds")
+    return figure
+
+
+def _against_size(axes: Axes, frame: pd.DataFrame, exponent: pd.Series, methods: Sequence[str]) -> None:
+    for method, rows in frame.groupby("method", sort=False):
+        style = method_style(methods.index(method))
+        for _, one in rows.sort_values("size").groupby("seed"):
+            axes.plot(one["size"], one["seconds"], linewidth=0.4, alpha=0.5, color=style.colour)
+        mean = rows.groupby("size")["seconds"].mean()
+        look = {"color": style.colour, "linestyle": style.line, "marker": style.marker, "markersize": 3}
+        axes.plot(mean.index, mean, linewidth=1.2, label=f"{method}: {exponent[method]:.2f}", **look)
+    log_axis(axes)
+    sizes = np.unique(frame["size"])
+    axes.set(xscale="log", xlim=about(sizes))
+    axes.xaxis.set_major_locator(FixedLocator(sizes))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.17), "frameon": False}
+    axes.legend(fontsize=5.5, title="exponent at the larger sizes", title_fontsize=5.5, **below)

@@ -1,0 +1,40 @@
+"""How a cost grows: exponents of power laws, fitted to measured times."""
+
+import numpy as np
+import pandas as pd
+
+from flatvae.errors import InputError
+from flatvae.reporting.tables import task_table
+
+
+def exponent(size: np.ndarray, seconds: np.ndarray) -> float:
+    """p of seconds ∝ sizeᵖ by least squares of log seconds on log size, over the larger half of the sizes (at least two).
+
+    Raises:
+        InputError: fewer than two sizes, or a time that is not > 0.
+    """
+    chosen = size >= np.sort(size)[(len(size) - 1) // 2]
+    if chosen.sum() < 2 or not (seconds > 0).all():
+        raise InputError("scaling: an exponent needs two sizes and times above 0; measure more sizes")
+    return float(np.polyfit(np.log(size[chosen]), np.log(seconds[chosen]), 1)[0])
+
+
+def exponents(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of every method, quantity and round: columns method, quantity, seed, exponent, first_ms, last_ms.
+
+    ``rows``: columns method, quantity (n, D or seeds), size, seed (number of the round), seconds.
+    """
+    found = []
+    for (method, quantity, seed), own in rows.groupby(["method", "quantity", "seed"], sort=False):
+        own = own.sort_values("size")
+        size, seconds = own["size"].to_numpy(float), own["seconds"].to_numpy(float)
+        found.append((method, quantity, seed, exponent(size, seconds), 1e3 * seconds[0], 1e3 * seconds[-1]))
+    return pd.DataFrame(found, columns=["method", "quantity", "seed", "exponent", "first_ms", "last_ms"])
+
+
+def table(found: pd.DataFrame) -> pd.DataFrame:
+    """The table ``scaling`` of what ``exponents`` found; the quantity stands where other tables have the data set."""
+    rows = found.melt(["method", "quantity", "seed"], ["exponent", "first_ms", "last_ms"], "metric", "value")
+    rows = rows.rename(columns={"quantity": "dataset"}).assign(distance="", task="scaling")
+    order = [list(dict.fromkeys(found[name])) for name in ("quantity", "method")]
+    return task_table(rows, "scaling", *order, found["seed"].nunique())

@@ -1,0 +1,30 @@
+"""Writes down what the benchmarks measured: results/performance/{ratios,scaling}.csv, its tables and its figure."""
+
+from pathlib import Path
+
+import measured
+import pandas as pd
+
+from flatvae.reporting import figures, scaling, tables
+
+OUT = Path(__file__).resolve().parents[2] / "results" / "performance"
+
+
+def pytest_sessionfinish() -> None:
+    (OUT / "tables").mkdir(parents=True, exist_ok=True)
+    if measured.RATIOS:
+        rows = pd.DataFrame(measured.RATIOS, columns=["dataset", "method", "metric", "seed", "value"])
+        rows = rows.assign(distance="", task="performance")
+        rows.to_csv(OUT / "ratios.csv", index=False, float_format="%.5g")
+        order = [list(dict.fromkeys(rows[name])) for name in ("dataset", "method")]
+        tables.write(tables.task_table(rows, "performance", *order, measured.REPEATS), OUT / "tables" / "performance")
+    if measured.SCALING:
+        rows = pd.DataFrame(measured.SCALING, columns=["method", "quantity", "size", "seed", "seconds"])
+        rows.to_csv(OUT / "scaling.csv", index=False, float_format="%.5g")
+        exponents = scaling.exponents(rows)
+        tables.write(scaling.table(exponents), OUT / "tables" / "scaling")
+        (OUT / "figures").mkdir(exist_ok=True)
+        figures.save(
+            figures.scaling(rows, exponents, "What a training step and metric tensors cost"),
+            OUT / "figures" / "scaling",
+        )

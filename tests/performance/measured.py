@@ -1,0 +1,73 @@
+"""What the benchmarks share: candidates, times taken turn about, and ratios, kept for the table ``performance``.
+
+CPU time of one process on one thread, so that other jobs on the machine count as little as may be.
+"""
+
+import statistics
+import time
+
+import torch
+from plain_training import PlainTraining
+
+from flatvae.datasets import Dataset
+from flatvae.training import Trainer, split_hyperparameters
+
+SETTINGS = {"bound": 1.0, "steps": 10**6, "batch_size": 128, "beta_rate": 0.05, "n_prior_samples": 8, "alpha0": 0.2}
+PENDULUM = {"latent_dim": 2, "hidden": [128, 128], "prior_hidden": [64, 64], **SETTINGS}
+PIXELS = {"latent_dim": 32, "hidden": [256, 256], "prior_hidden": [64, 64], **SETTINGS}
+REPEATS = 9
+RATIOS: list[tuple] = []  # setting, what is compared, metric, round, value
+SCALING: list[tuple] = []  # method, quantity, size, round, seconds
+
+
+def dataset(dim: int) -> Dataset:
+    parts = torch.rand(3, 1000, dim, generator=torch.Generator().manual_seed(0))
+    return Dataset("random", *parts, "gaussian", (dim,))
+
+
+def trainer(module, data, hyperparameters: dict, n_seeds: int = 1):
+    """A step of the suite's training, past the initial phase."""
+    training = Trainer(module, data, hyperparameters, list(range(n_seeds)))
+    training.bound.end_initial_phase(force=True)
+    return lambda: training.step(training.objective)
+
+
+def plain(module, data, hyperparameters: dict):
+    """A step of the plain loop, with the method's own penalty."""
+    build, options, _ = split_hyperparameters(module, hyperparameters)
+    settings = {"initial_beta": 1e-3, **SETTINGS}
+
+    def penalty(decode, z, noise):
+        return module.penalty(decode, z, noise, **options)
+
+    penalty = penalty if hasattr(module, "penalty") else None
+    training = PlainTraining(module, data, build, settings, seed=0, penalty=penalty, dtype=torch.float32)
+    return lambda: training.step(initial=False)
+
+
+def interleaved(candidates: dict, each: int = 4, repeats: int = REPEATS) -> dict[str, list[float]]:
+    """CPU milliseconds per call of every candidate in each of several rounds."""
+    assert torch.get_num_threads() == 1
+    for call in candidates.values():
+        call()
+    times: dict[str, list[float]] = {name: [] for name in candidates}
+    for _ in range(repeats):
+        for name, call in candidates.items():
+            started = time.process_time()
+            for _ in range(each):
+                call()
+            times[name].append(1e3 * (time.process_time() - started) / each)
+    for name, values in times.items():
+        print(f"  {name:<32} {statistics.median(values):8.2f} ms  ({min(values):.2f} to {max(values):.2f})")
+    return times
+
+
+def ratio(setting: str, times: dict, one: str, other: str, factor: float = 1.0) -> float:
+    """Median over the rounds of the ratio of two neighbouring measurements; each round's is kept for the table."""
+    comparison = f"{one} / {other}{f' × {factor:g}' if factor != 1 else ''}"
+    for repeat, (a, b) in enumerate(zip(times[one], times[other], strict=True)):
+        for metric, value in (("first_ms", a), ("second_ms", b), ("ratio", factor * a / b)):
+            RATIOS.append((setting, comparison, metric, repeat, value))
+    value = factor * statistics.median(a / b for a, b in zip(times[one], times[other], strict=True))
+    print(f"  {comparison} = {value:.2f}")
+    return value
