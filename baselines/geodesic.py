@@ -43,6 +43,7 @@ _SOURCES = 64  # rows of Dijkstra's output held at once
 _HISTORY = 8  # pairs of steps and gradient changes that L-BFGS keeps
 _LOOK = 5  # iterations between two looks at which curves have settled
 _SETTLED = 1e-5  # relative decrease of the energy over _LOOK iterations below which a curve has
+_TWINS = 1e-2  # squared distance of two curves, by the energy's own measure and over twice the energy, below which they are one
 
 
 class Geodesics(NamedTuple):
@@ -251,7 +252,8 @@ class GeodesicDistance:
         modes = torch.linalg.pinv(self._basis) @ pulled  # (P, M, n)
         start = torch.cat([torch.zeros_like(modes), modes])
         ends = torch.cat([a, a]), torch.cat([b, b]), torch.cat([root, root])
-        refined = minimise(lambda u, rows: self._energy(u, *(e[rows] for e in ends)), start, self.iterations)
+        twin = torch.arange(2 * len(a), device=a.device).roll(len(a))  # each pair has two starts, which may end alike
+        refined = minimise(lambda u, rows: self._energy(u, *(e[rows] for e in ends)), start, self.iterations, twin)
         candidates = torch.cat([torch.zeros_like(modes), refined]).unflatten(0, (3, len(a)))  # straight, two refined
         curves = torch.stack([self._curve(u, a, b, root, self._fine_time, self._fine_basis) for u in candidates])
         with torch.no_grad():
@@ -332,7 +334,7 @@ class NeighbourIndex:
         return found.gather(1, order), length
 
 
-def minimise(energy, start: Tensor, iterations: int) -> Tensor:
+def minimise(energy, start: Tensor, iterations: int, twin: Tensor | None = None) -> Tensor:
     """Limited-memory BFGS (Nocedal 1980) for many problems at once, each with its own history and step.
 
     A step that does not lower its problem's energy enough (Armijo) is not taken, and a shorter one is tried next;
@@ -342,6 +344,8 @@ def minimise(energy, start: Tensor, iterations: int) -> Tensor:
         energy: (u (R, …), rows (R,)) -> (R,); ``rows`` says which problems these are.
         start: (P, …).
         iterations: evaluations of energy and gradient at most.
+        twin: for each problem the number of one with the same energy (P,). Where two have come so close that they will end
+            alike, the one that is ahead goes on alone, and the other is left where it is.
 
     Returns:
         (P, …): the best found; its energy is never above the start's.
@@ -361,6 +365,7 @@ def minimise(energy, start: Tensor, iterations: int) -> Tensor:
         return result
     value, gradient = evaluate(u)
     step, seen, idle = torch.ones_like(value), value, torch.zeros_like(rows)
+    reached = value.clone()  # by all problems, when last looked at
     history = []  # of (s, y, 1 / sᵀy); 0 in the last where there is nothing to learn
     for iteration in range(1, iterations):
         direction = _lbfgs_direction(gradient, history)
@@ -381,7 +386,9 @@ def minimise(energy, start: Tensor, iterations: int) -> Tensor:
             # one that was refused its last step is searching, and has a second look to find a better one
             idle = torch.where(seen - value > _SETTLED * seen, 0, idle + 1)
             moving = (idle == 0) | ((idle == 1) & (step < 1))
-            result[rows[~moving]] = u[~moving].view(-1, *start.shape[1:])
+            result[rows], reached[rows] = u.view(-1, *start.shape[1:]), value
+            if twin is not None:
+                moving &= ~_behind(result.flatten(1), reached, twin)[rows]
             rows, u, value, gradient, step, idle = (x[moving] for x in (rows, u, value, gradient, step, idle))
             history = [tuple(x[moving] for x in entry) for entry in history]
             seen = value
@@ -389,6 +396,13 @@ def minimise(energy, start: Tensor, iterations: int) -> Tensor:
                 return result
     result[rows] = u.view(-1, *start.shape[1:])
     return result
+
+
+def _behind(u: Tensor, energy: Tensor, twin: Tensor) -> Tensor:
+    """Which problems, at u (P, d), are close to a twin of less energy, or of the same and a lower number: (P,) bool."""
+    close = (u - u[twin]).square().sum(1) < 2 * _TWINS * energy
+    later = torch.arange(len(twin), device=twin.device) > twin
+    return close & ((energy > energy[twin]) | ((energy == energy[twin]) & later))
 
 
 def _lbfgs_direction(gradient: Tensor, history: list[tuple[Tensor, Tensor, Tensor]]) -> Tensor:

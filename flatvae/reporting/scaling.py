@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from flatvae.errors import InputError
-from flatvae.reporting.tables import task_table
+from flatvae.reporting.tables import CAPTIONS, task_table
 
 
 def exponent(size: np.ndarray, seconds: np.ndarray) -> float:
@@ -37,4 +37,12 @@ def table(found: pd.DataFrame) -> pd.DataFrame:
     rows = found.melt(["method", "quantity", "seed"], ["exponent", "first_ms", "last_ms"], "metric", "value")
     rows = rows.rename(columns={"quantity": "dataset"}).assign(distance="", task="scaling")
     order = [list(dict.fromkeys(found[name])) for name in ("quantity", "method")]
-    return task_table(rows, "scaling", *order, found["seed"].nunique())
+    return of_rounds(task_table(rows, "scaling", *order, found["seed"].nunique()))
+
+
+def of_rounds(table: pd.DataFrame) -> pd.DataFrame:
+    """A task table whose repetitions are rounds of a measurement, said so."""
+    table.attrs["caption"] = (
+        f"{CAPTIONS[table.attrs['task']]} Mean ± half-width of the 95 % Student t-interval over n rounds."
+    )
+    return table

@@ -98,10 +98,10 @@ CAPTIONS = {
     "the graph of the gallery); a training step per seed, and over the first method's; the most memory that a model's "
     "searches took, in MB.",
     "performance": "CPU milliseconds on one thread, turn about in one process, of the two calls that stand under method, and the "
-    "first over the second. The repetitions are rounds.",
+    "first over the second.",
     "scaling": "How the cost of a training step of all seeds together, and of metric tensors, grows with what stands under "
     "dataset: the exponent p of milliseconds ∝ sizeᵖ at the larger half of the sizes, and milliseconds at the smallest and the "
-    "largest. The repetitions are rounds.",
+    "largest.",
 }
 
 HIDDEN = ("appearance_threshold_quantile",)  # a choice from a grid, of which a mean says nothing; metrics.csv has it

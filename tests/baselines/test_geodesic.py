@@ -268,6 +268,33 @@ def test_minimiser_solves_many_quadratics_at_once(seed, dim):
     assert torch.equal(geodesic.minimise(energy, start, 0), start)
 
 
+def test_of_two_starts_that_end_alike_one_goes_on_alone():
+    """In a bowl both end in the same place; where the energy has two minima, each start finds its own."""
+    evaluated = 0
+
+    def energies(minima: int):
+        centre = torch.tensor([[1.0], [1.0 if minima == 1 else -1.0]], dtype=DOUBLE)
+
+        def energy(u, rows):
+            nonlocal evaluated
+            evaluated += len(u)
+            return 5 + (torch.cosh(u.flatten(1) - centre[rows]) - 1).sum(1)
+
+        return energy
+
+    start, twin = torch.tensor([[0.0], [4.0]], dtype=DOUBLE), torch.tensor([1, 0])
+    counts = {}
+    for name, minima, partner in (("alone", 1, None), ("twins", 1, twin), ("apart", 2, twin)):
+        evaluated = 0
+        found = geodesic.minimise(energies(minima), start, 100, partner)
+        counts[name] = evaluated
+        best = energies(minima)(found, torch.arange(2))
+        assert best.min() == pytest.approx(5, abs=1e-4)
+        if name == "apart":
+            assert found.flatten().tolist() == pytest.approx([1, -1], abs=0.02)
+    assert counts["twins"] < counts["alone"]
+
+
 @pytest.mark.parametrize("method", [vae, vhp_vae])
 def test_nodes_from_codes_prior_and_cover(method):
     data = Dataset("random", *torch.rand(3, 100, 9), "gaussian", (3, 3))

@@ -17,7 +17,8 @@ def pytest_sessionfinish() -> None:
         rows = rows.assign(distance="", task="performance")
         rows.to_csv(OUT / "ratios.csv", index=False, float_format="%.5g")
         order = [list(dict.fromkeys(rows[name])) for name in ("dataset", "method")]
-        tables.write(tables.task_table(rows, "performance", *order, measured.REPEATS), OUT / "tables" / "performance")
+        table = scaling.of_rounds(tables.task_table(rows, "performance", *order, measured.REPEATS))
+        tables.write(table, OUT / "tables" / "performance")
     if measured.SCALING:
         rows = pd.DataFrame(measured.SCALING, columns=["method", "quantity", "size", "seed", "seconds"])
         rows.to_csv(OUT / "scaling.csv", index=False, float_format="%.5g")

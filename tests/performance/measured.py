@@ -45,13 +45,13 @@ def plain(module, data, hyperparameters: dict):
     return lambda: training.step(initial=False)
 
 
-def interleaved(candidates: dict, each: int = 4, repeats: int = REPEATS) -> dict[str, list[float]]:
+def interleaved(candidates: dict, each: int = 4) -> dict[str, list[float]]:
     """CPU milliseconds per call of every candidate in each of several rounds."""
     assert torch.get_num_threads() == 1
     for call in candidates.values():
         call()
     times: dict[str, list[float]] = {name: [] for name in candidates}
-    for _ in range(repeats):
+    for _ in range(REPEATS):
         for name, call in candidates.items():
             started = time.process_time()
             for _ in range(each):
