@@ -15,7 +15,12 @@ RUNS = sorted(path.parent for path in REFERENCE.glob("*/metrics.csv"))
 
 
 SHOWN = (
-    ["performance/tables/performance.md", "default/tables/flatness.md", "default/claims.md", "baselines/tables/flatness.md"]
+    [
+        "performance/tables/performance.md",
+        "default/tables/flatness.md",
+        "default/claims.md",
+        "baselines/tables/flatness.md",
+    ]
     + [f"human_motion/tables/{task}.md" for task in ("flatness", "reconstruction", "neighbours", "distances")]
     + [f"mnist/tables/{task}.md" for task in ("flatness", "reconstruction", "neighbours", "distances", "likelihood")]
 )

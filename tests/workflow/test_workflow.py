@@ -305,7 +305,9 @@ def test_bad_arrays_stop_their_own_data_set_and_nothing_else(smoke, tmp_path):
     assert (results / "mine" / "vae" / "reconstruction.csv").is_file()
     assert not (results / "metrics.csv").exists()
     log = (results / "broken" / "logs" / "data.log").read_text()
-    assert re.fullmatch(r"flatvae: .*bad\.npz.*NaN.*\n", log)  # the sentence alone, for a cluster's profile shows the log
+    assert re.fullmatch(
+        r"flatvae: .*bad\.npz.*NaN.*\n", log
+    )  # the sentence alone, for a cluster's profile shows the log
 
 
 def test_own_data_without_labels_beside_a_method_that_loses_every_seed(smoke, tmp_path):
