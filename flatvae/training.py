@@ -178,8 +178,8 @@ class _Adam:
     torch's fused kernel, seed by seed: it divides by the clipping's divisor, and passes over a frozen seed, on its way.
     """
 
-    def __init__(self, params: dict[str, Tensor], n_seeds: int):
-        self.params, self.n_seeds = params, n_seeds
+    def __init__(self, params: dict[str, Tensor]):
+        self.params = params
         # of the parameters' layout: the kernel reads all in the order of memory, whatever the strides
         self.means, self.squares = ({k: torch.zeros_like(p).detach() for k, p in params.items()} for _ in range(2))
         self.count = torch.zeros((), device=next(iter(params.values())).device)
@@ -273,7 +273,7 @@ class Trainer:
         self.objective_without_penalty = _Objective(self.model, None, None)
         self.scale_of = _Scale(self.model)
         self.generators = [torch.Generator(device).manual_seed(seed) for seed in self.seeds]
-        self.adam = _Adam(self.params, len(self.seeds))
+        self.adam = _Adam(self.params)
         self.captured: dict[nn.Module, Callable] = {}
         s = self.settings
         self.bound = ReconstructionBound.start(len(self.seeds), s.bound, s.beta_rate, s.initial_beta, dtype, device)

@@ -63,12 +63,13 @@ def _keep_memory() -> None:
 @contextlib.contextmanager
 def _whole(snakemake):
     """Lets a script write beside its outputs, which get their names once all is written: none is ever half there."""
-    names, own = list(snakemake.output), f"{socket.gethostname()}-{os.getpid()}"
+    names, here = list(snakemake.output), f".part-{socket.gethostname()}-"
     for name in names:  # of a process that was killed; one that lives, on this machine or another, may still write
-        for left in Path(name).parent.glob(f".part-{socket.gethostname()}-*-{Path(name).name}"):
-            if not Path(f"/proc/{left.name.split('-')[-2]}").exists():
+        for left in Path(name).parent.glob(f"{here}*-{Path(name).name}"):
+            pid = left.name.removeprefix(here).removesuffix(f"-{Path(name).name}")
+            if pid.isdigit() and not Path("/proc", pid).exists():
                 left.unlink(missing_ok=True)
-    beside = {name: str(Path(name).with_name(f".part-{own}-{Path(name).name}")) for name in names}
+    beside = {name: str(Path(name).with_name(f"{here}{os.getpid()}-{Path(name).name}")) for name in names}
     snakemake.output = type(snakemake.output)(toclone=snakemake.output, custom_map=beside.get)
     yield
     for name in names:

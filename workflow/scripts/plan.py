@@ -63,9 +63,8 @@ def announce(workflow, config: dict) -> None:
     done = subprocess.run(
         command, input=json.dumps(request), text=True, env=environment, stdout=sys.stderr, check=False
     )
-    if (
-        done.returncode == BROKEN
-    ):  # otherwise it failed for want of memory, or of a GPU that is free: no reason not to try
+    # where it failed otherwise, for want of memory or of a GPU that is free, there is no reason not to try
+    if done.returncode == BROKEN:
         raise WorkflowError("a method does not keep its contract (see above); nothing was run")
 
 
