@@ -281,7 +281,7 @@ class GeodesicDistance:
 
         Directions that Ḡ all but ignores are held to a thousandth of its mean eigenvalue; where it vanishes A is the identity.
         """
-        time = torch.tensor([0.25, 0.5, 0.75], dtype=a.dtype, device=a.device)
+        time = torch.linspace(0.25, 0.75, 3, dtype=a.dtype, device=a.device)
         points = self._line(a, b, time).flatten(0, 1)
         with torch.no_grad():
             metric = geometry.pullback_metric(self.decoder, points).unflatten(0, (len(a), -1)).mean(1)

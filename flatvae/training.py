@@ -31,6 +31,8 @@ from flatvae.capture import captured
 from flatvae.constraint import TOLERANCE, ReconstructionBound
 from flatvae.errors import ContractError, InputError
 from flatvae.model import LatentVariableModel
+from flatvae.products import full_width
+from flatvae.replay import Replayed
 from flatvae.resume import Interrupted, Snapshots
 
 BLOCK = 50  # steps between two looks at the device: history, progress, end of the initial phase
@@ -191,7 +193,7 @@ class _Adam:
         kept = {"means": self.means, "squares": self.squares}
         return {f"{kind}/{name}": t for kind, d in kept.items() for name, t in d.items()} | {"count": self.count}
 
-    def step(self, gradients: list[Tensor], rate: float, divisor: Tensor, left_out: Tensor) -> None:
+    def step(self, gradients: list[Tensor], rate: float | Tensor, divisor: Tensor, left_out: Tensor) -> None:
         """One step with gradients (S, …), which are overwritten, divided by ``divisor`` (S,); none where ``left_out`` (S,)."""
         self.count += 1
         seen: set[int] = set()
@@ -239,6 +241,7 @@ class Trainer:
         seeds: the S seeds.
         device: where the training runs.
         dtype: float32, or float64 in tests.
+        graphs: whether steps are replayed as CUDA graphs; by default on a GPU. The numbers are the same but for rounding.
     """
 
     def __init__(
@@ -249,6 +252,7 @@ class Trainer:
         seeds: list[int],
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
+        graphs: bool | None = None,
     ):
         build, penalty, self.settings = split_hyperparameters(module, hyperparameters)
         self.seeds = list(seeds)
@@ -275,6 +279,9 @@ class Trainer:
         self.generators = [torch.Generator(device).manual_seed(seed) for seed in self.seeds]
         self.adam = _Adam(self.params)
         self.captured: dict[nn.Module, Callable] = {}
+        self.graphs = torch.device(device).type == "cuda" if graphs is None else graphs
+        self.replayed: dict[nn.Module, Replayed] = {}
+        self.rate = torch.zeros((), device=device)  # the learning rate, where a graph reads it
         s = self.settings
         self.bound = ReconstructionBound.start(len(self.seeds), s.bound, s.beta_rate, s.initial_beta, dtype, device)
         self.alive = torch.ones(len(self.seeds), dtype=torch.bool, device=device)
@@ -353,21 +360,45 @@ class Trainer:
         """One training step of all seeds: no host synchronisation.
 
         Returns:
-            terms (3, S): error, KL and penalty of the batch; the penalty's points z̃ (S, B, n); probes (S, B, n).
+            terms (3, S): error, KL and penalty of the batch; the penalty's points z̃ (S, B, n); probes (S, B, n). The next step
+            may overwrite them.
         """
+        if self.graphs and objective not in self.replayed:
+            self._record(objective)
+        rate = self._learning_rate()
+        self.rate.fill_(rate)
+        with full_width():
+            result = self.replayed[objective]() if self.graphs else self._step(objective, rate)
+        self.step_count += 1
+        return result
+
+    def _record(self, objective: nn.Module) -> None:
+        """Makes the step a graph, and leaves the training where it was; where that fails, steps stay plain ones."""
+        before = {name: tensor.clone() for name, tensor in self.snapshot().items()}
+        changed = [(self.bound, name) for name in ("beta", "average", "weight", "initial")]
+        changed += [(self, name) for name in ("alive", "frozen_step")]
+        try:
+            self.replayed[objective] = Replayed(lambda: self._step(objective, self.rate), changed, self.generators)
+        except RuntimeError as error:  # of the driver, or of operations in a penalty that wait for the device
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
+            self.graphs = False
+            print(f"warning: no CUDA graph of the training step could be recorded, it runs without: {error}")
+        self.restore(before)
+
+    def _step(self, objective: nn.Module, rate: float | Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x, noise, uniform, probe = self._draw()
         on = ~self.bound.initial
         arguments = self.params, self.bound.beta, on, x, noise, uniform, probe
         if objective not in self.captured:
             self.captured[objective] = captured(self._differentiated(objective), *arguments)
         terms, loss, z, gradients = self.captured[objective](*arguments)
-        self._descend(gradients, loss, on)
+        self._descend(gradients, loss, on, rate)
         self.bound.update(terms[0], self.alive)
-        self.step_count += 1
         return terms, z, probe
 
     @torch.no_grad()
-    def _descend(self, gradients: list[Tensor], loss: Tensor, on: Tensor) -> None:
+    def _descend(self, gradients: list[Tensor], loss: Tensor, on: Tensor, rate: float | Tensor) -> None:
         """Clips each seed's gradient, freezes seeds that are not finite, and steps.
 
         A frozen seed is passed over, so that its parameters stay exactly where they are. In the initial phase the prior is
@@ -382,9 +413,10 @@ class Trainer:
         norm = sum(squares).sqrt()
         was_alive = self.alive
         self.alive = was_alive & torch.isfinite(loss) & torch.isfinite(norm)
-        self.frozen_step = torch.where(was_alive & ~self.alive, self.step_count, self.frozen_step)
+        now = self.adam.count.long()  # steps done, where a graph reads it
+        self.frozen_step = torch.where(was_alive & ~self.alive, now, self.frozen_step)
         divisor = (norm / self.settings.clip).clamp(min=1.0).float()
-        self.adam.step(gradients, self._learning_rate(), divisor, (~self.alive).float())
+        self.adam.step(gradients, rate, divisor, (~self.alive).float())
 
     def _learning_rate(self) -> float:
         s = self.settings

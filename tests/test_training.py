@@ -41,7 +41,7 @@ def assert_same(actual: dict, expected: dict, tolerance: float = 0.0) -> None:
 
 def end_phase(trainer: Trainer, which) -> None:
     """Ends the initial phase of the seeds that ``which`` is true of."""
-    ending = torch.tensor([which(seed) for seed in trainer.seeds])
+    ending = torch.tensor([which(seed) for seed in trainer.seeds], device=trainer.alive.device)
     trainer.bound.initial = trainer.bound.initial & ~ending
 
 
@@ -289,7 +289,7 @@ def test_a_step_never_waits_for_the_device(module, options, tiny, monkeypatch):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @methods
 def test_a_step_does_not_synchronise_a_gpu(module, options, tiny):
-    trainer = Trainer(module, tiny, HYPERPARAMETERS | options, [0, 1], device="cuda")
+    trainer = Trainer(module, tiny, HYPERPARAMETERS | options, [0, 1], device="cuda", graphs=False)
     trainer.step(trainer.objective)
     end_phase(trainer, lambda seed: seed == 1)
     torch.cuda.set_sync_debug_mode("error")

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from flatvae.checkpoint import finite_seeds, load, metadata
 from flatvae.errors import InputError
+from flatvae.products import full_width
 
 SEED = 20_02_04_881  # of every random choice in an evaluation: the same points and pairs for every method and seed
 _CHUNK = 2048
@@ -37,10 +38,10 @@ def generator() -> torch.Generator:
 
 
 def encode(model, x: Tensor) -> Tensor:
-    """Posterior means in chunks of rows, in the model's precision: (N, D) -> (N, n)."""
-    dtype = next(model.parameters()).dtype
+    """Posterior means in chunks of rows, in the model's precision and on its device: (N, D) -> (N, n)."""
+    like = next(model.parameters())
     with torch.no_grad():
-        return torch.cat([model.encode(rows.to(dtype)) for rows in x.split(_CHUNK)])
+        return torch.cat([model.encode(rows.to(like)) for rows in x.split(_CHUNK)])
 
 
 def spread(rows: int, count: int) -> Tensor:
@@ -82,6 +83,7 @@ def evaluate_seeds(
     dataset,
     builder: str | None = None,
     distances: Mapping[str, Callable] | None = None,
+    device: str | torch.device = "cpu",
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """One task for every seed of a checkpoint that stayed finite.
 
@@ -92,6 +94,7 @@ def evaluate_seeds(
         builder: module of the method that it must be of.
         distances: by name, functions (model, dataset) -> distance object; made for each seed's model where the task asks
             for distances.
+        device: where the models compute; data stay where they are.
 
     Returns:
         rows as ``frame`` has them; and arrays: ``seeds`` (S,), those of the seeds stacked (S, …), the shared ones as they
@@ -105,9 +108,10 @@ def evaluate_seeds(
     takes_distances = "distances" in inspect.signature(evaluate).parameters
     seeds, results = finite_seeds(path), []
     for seed in seeds:
-        model = load(path, seed)
-        made = {name: make(model, dataset) for name, make in (distances or {}).items()} if takes_distances else {}
-        results.append(evaluate(model, dataset, distances=made) if takes_distances else evaluate(model, dataset))
+        model = load(path, seed).to(device)
+        with full_width():
+            made = {name: make(model, dataset) for name, make in (distances or {}).items()} if takes_distances else {}
+            results.append(evaluate(model, dataset, distances=made) if takes_distances else evaluate(model, dataset))
     if not results:
         return frame(task, 0, Result([], {}, {})), {"seeds": np.array([], dtype=int)}
     rows = pd.concat([frame(task, seed, r) for seed, r in zip(seeds, results, strict=True)], ignore_index=True)

@@ -110,13 +110,13 @@ def rank_metrics_by(distance, codes: Tensor, images: Tensor, dataset) -> dict[st
         InputError: no test crop's person is in its gallery.
     """
     crops, asked = _Crops.of(dataset), queries(dataset)
-    candidates = [order[:CANDIDATES] for order in _rankings(images, crops, asked)]
+    candidates = [order[:CANDIDATES] for order in _rankings(images.cpu(), crops, asked)]
     of_queries = []
     for size in {len(rows) for rows in candidates}:  # as a rule all have as many
         chosen = torch.tensor([len(rows) == size for rows in candidates])
         rows = torch.stack([rows for rows in candidates if len(rows) == size])  # (Q, C)
         nearest, _ = distance.nearest_among(codes[asked[chosen]], codes[rows], min(max(_RANKS), size))
-        same = crops.label[rows.gather(1, nearest)] == crops.label[asked[chosen], None]
+        same = crops.label[rows.gather(1, nearest.cpu())] == crops.label[asked[chosen], None]
         of_queries += [_ranks(of_query) for of_query in same]
     return _means(of_queries)
 

@@ -44,7 +44,7 @@ def distance_metrics(euclidean: Tensor, geodesics) -> tuple[dict[str, float], di
     graph = geodesics.graph_length.double()
     ratio = _ratio(length, straight, 1.0)
     apart = euclidean > 0
-    scale = (length[apart] / euclidean[apart]).median() if apart.any() else torch.tensor(1.0)
+    scale = (length[apart] / euclidean[apart]).median() if apart.any() else length.new_tensor(1.0)
     error = _ratio((scale * euclidean - length).abs(), length, 0.0)
     values = {
         "length_ratio_mean": ratio.mean().item(),
@@ -60,14 +60,14 @@ def distance_metrics(euclidean: Tensor, geodesics) -> tuple[dict[str, float], di
         "graph_length": graph,
         "euclidean_scale": scale,
     }
-    return values, {name: value.numpy() for name, value in arrays.items()}
+    return values, {name: value.numpy(force=True) for name, value in arrays.items()}
 
 
 def _frames(model, curves: Tensor) -> np.ndarray:
     """Decoded observations at equal steps of curves: (C, T, n) -> (C, F, D)."""
     steps = torch.linspace(0, curves.shape[1] - 1, _FRAMES).round().long()
     chosen = curves[:, steps]
-    return model.decode(chosen.flatten(0, 1)).unflatten(0, chosen.shape[:2]).numpy()
+    return model.decode(chosen.flatten(0, 1)).unflatten(0, chosen.shape[:2]).numpy(force=True)
 
 
 def _groups(dataset) -> list[Tensor]:
@@ -94,7 +94,7 @@ def _drawn(model, centres: Tensor, distance) -> dict[str, np.ndarray]:
     time = torch.linspace(0, 1, curves.shape[1]).to(curves)[:, None]
     straight = torch.lerp(a[:, None], b[:, None], time)
     return {
-        "curves": curves.numpy(),
+        "curves": curves.numpy(force=True),
         "frames_geodesic": _frames(model, curves),
         "frames_straight": _frames(model, straight),
     }
@@ -103,7 +103,8 @@ def _drawn(model, centres: Tensor, distance) -> dict[str, np.ndarray]:
 def _maps(model, codes: Tensor, centres: Tensor, distance) -> dict[str, np.ndarray]:
     """For n = 2: codes, the magnification factor's map, and distances from each centre to a grid over the same box."""
     exact = magnification_map(copy.deepcopy(model).double(), codes.double())
-    x, y = (torch.linspace(axis[0], axis[-1], _GRID).to(codes) for axis in (exact["map_x"], exact["map_y"]))
+    axes = exact["map_x"].cpu(), exact["map_y"].cpu()
+    x, y = (torch.linspace(axis[0], axis[-1], _GRID).to(codes) for axis in axes)
     grid = torch.cartesian_prod(y, x).flip(-1)  # (H · H, 2), x fastest
     apart = distance.pairwise(centres, centres)
     # level sets are drawn to half the way to the next centre; what is far beyond need not be exact
@@ -112,7 +113,7 @@ def _maps(model, codes: Tensor, centres: Tensor, distance) -> dict[str, np.ndarr
     shown = codes[spread(len(codes), _CODES)]
     arrays = {"codes": shown, "centres": centres, "distance_x": x, "distance_y": y, "geodesic_map": maps}
     arrays |= {"centre_distances": apart, **exact}
-    return {name: value.numpy().astype(np.float32) for name, value in arrays.items()}
+    return {name: value.numpy(force=True).astype(np.float32) for name, value in arrays.items()}
 
 
 @torch.no_grad()

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from flatvae.checkpoint import finite_seeds, load
 from flatvae.evaluation import encode, generator, spread
+from flatvae.products import full_width
 from flatvae.training import step_timer
 
 _NEAREST = 10
@@ -155,12 +156,13 @@ def measure(
     for method, path in paths.items():
         for seed in finite_seeds(path):
             model = load(path, seed)
-            found, memory = _peak_of(
-                lambda model=model: search_times(
-                    model, dataset, lambda nodes: distance_at(model, nodes), sizes, queries
-                ),
-                before,
-            )
+            with full_width():  # as the evaluations have it
+                found, memory = _peak_of(
+                    lambda model=model: search_times(
+                        model, dataset, lambda nodes: distance_at(model, nodes), sizes, queries
+                    ),
+                    before,
+                )
             found += [("", metric, value) for metric, value in memory.items()]
             rows += [(method, name, "efficiency", metric, seed, value) for name, metric, value in found]
             print(f"{dataset.name}/{method} seed {seed}: searches measured", flush=True)

@@ -55,7 +55,7 @@ def _at(model, points: Tensor, suffix: str) -> tuple[dict[str, float], dict[str,
 
 def magnification_map(model, codes: Tensor) -> dict[str, Tensor]:
     """log MF on a grid over the codes' box, for n = 2: map_x (G,), map_y (G,), map_log_mf (G, G) indexed [y, x]."""
-    low, high = codes.amin(0), codes.amax(0)
+    low, high = codes.amin(0).cpu(), codes.amax(0).cpu()
     margin = _MARGIN * (high - low)
     x, y = (torch.linspace(a, b, _GRID).to(codes) for a, b in zip(low - margin, high + margin, strict=True))
     grid = torch.cartesian_prod(y, x).flip(-1)  # (G · G, 2), x fastest
@@ -84,5 +84,5 @@ def evaluate(model, dataset) -> Result:
     arrays |= mixed_arrays
     if codes.shape[-1] == 2:
         arrays |= {"codes": codes} | magnification_map(model, codes)
-    arrays = {k: v.numpy().astype(np.float32) for k, v in arrays.items()}
+    arrays = {k: v.numpy(force=True).astype(np.float32) for k, v in arrays.items()}
     return Result([("", k, v) for k, v in values.items()], arrays, _colour(dataset))

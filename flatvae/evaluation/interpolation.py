@@ -37,9 +37,9 @@ def evaluate(model, dataset) -> Result:
     """Smoothness of straight latent interpolations; arrays: both measures per pair."""
     codes = encode(model, dataset.test)
     first, second = random_pairs(len(codes), PAIRS)
-    time = torch.linspace(0, 1, POINTS)[:, None]
+    time = torch.linspace(0, 1, POINTS)[:, None].to(codes)
     lines = torch.lerp(codes[first][:, None], codes[second][:, None], time)  # (P, T, n)
     decoded = model.decode(lines.flatten(0, 1)).unflatten(0, lines.shape[:2])
     values = dict(zip(("second_difference", "velocity_cv"), smoothness(decoded.double()), strict=True))
     metrics = [("", name, value.mean().item()) for name, value in values.items()]
-    return Result(metrics, {name: value.numpy().astype(np.float32) for name, value in values.items()}, {})
+    return Result(metrics, {name: value.numpy(force=True).astype(np.float32) for name, value in values.items()}, {})

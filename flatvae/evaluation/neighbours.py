@@ -81,8 +81,8 @@ def _nearest_by(distance):
 
     def nearest(gallery: Tensor, queries: Tensor | None) -> np.ndarray:
         if queries is not None:
-            return distance.nearest(queries, gallery, _NEAREST)[0].numpy()
-        found = distance.nearest(gallery, gallery, _NEAREST + 1)[0]
+            return distance.nearest(queries, gallery, _NEAREST)[0].numpy(force=True)
+        found = distance.nearest(gallery, gallery, _NEAREST + 1)[0].cpu()
         # itself goes, wherever it stands among points at no distance; where it is not among them, the last goes
         own = found == torch.arange(len(gallery))[:, None]
         own[:, -1] |= ~own.any(1)
@@ -120,8 +120,8 @@ def _codes(describe: Callable[[Tensor], Tensor], dataset) -> tuple[Tensor | None
 
 def _euclidean(dataset, train: Tensor | None, test: Tensor) -> Result:
     """Neighbours among codes by Euclidean distance, in double precision."""
-    exact = None if train is None else train.double().numpy()
-    return Result(_found("euclidean", _metrics(dataset, _nearest, exact, test.double().numpy())), {}, {})
+    exact = None if train is None else train.double().numpy(force=True)
+    return Result(_found("euclidean", _metrics(dataset, _nearest, exact, test.double().numpy(force=True))), {}, {})
 
 
 @torch.no_grad()
@@ -132,7 +132,7 @@ def _decode(model, codes: Tensor) -> Tensor:
 
 def _evaluate_people(model, dataset, distances) -> Result:
     codes = encode(model, dataset.test)
-    result = reidentification(codes, dataset)
+    result = reidentification(codes.cpu(), dataset)
     images = _decode(model, codes) if distances else None
     for name, distance in distances.items():
         result.metrics.extend(_found(name, rank_metrics_by(distance, codes, images, dataset)))

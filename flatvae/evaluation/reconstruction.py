@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from flatvae.constraint import TOLERANCE
-from flatvae.evaluation import Result, generator, spread
+from flatvae.evaluation import Result, encode, generator, spread
 
 _TRAIN = 10_000  # training data that train_error is averaged over: its standard error is far below the 2 % tolerance
 _SHOWN = 10
@@ -21,12 +21,12 @@ _CHUNK = 1000
 def _terms(model, x: Tensor, observe: bool) -> tuple[float, float]:
     """Mean error and KL over the rows of x; ``observe`` turns stored data into training observations."""
     noise_source = generator()
-    dtype = next(model.parameters()).dtype
+    like = next(model.parameters())
     error = kl = 0.0
-    for rows in x.to(dtype).split(_CHUNK):
+    for rows in x.to(like).split(_CHUNK):
         if observe:
-            rows = model.likelihood.observe(rows, torch.rand(rows.shape, generator=noise_source).to(dtype))
-        terms = model(rows, torch.randn(len(rows), model.noise_size, generator=noise_source).to(dtype))
+            rows = model.likelihood.observe(rows, torch.rand(rows.shape, generator=noise_source).to(like))
+        terms = model(rows, torch.randn(len(rows), model.noise_size, generator=noise_source).to(like))
         error += terms.error.sum().item()
         kl += terms.kl.sum().item()
     return error / len(x), kl / len(x)
@@ -47,5 +47,6 @@ def evaluate(model, dataset) -> Result:
         "kl": kl,
     }
     shown = dataset.test[spread(len(dataset.test), _SHOWN)]
+    reconstructed = model.decode(encode(model, shown)).numpy(force=True)
     metrics = [("", name, value) for name, value in values.items()]
-    return Result(metrics, {"reconstructions": model.decode(model.encode(shown)).numpy()}, {"originals": shown.numpy()})
+    return Result(metrics, {"reconstructions": reconstructed}, {"originals": shown.numpy()})

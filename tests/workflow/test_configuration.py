@@ -174,4 +174,4 @@ def test_the_more_special_setting_wins():
 )
 def test_auto_asks_for_a_gpu_where_there_is_one(device, driver, wanted, monkeypatch):
     monkeypatch.setattr(configuration.shutil, "which", lambda name: driver)
-    assert configuration.wants_gpu({"device": device}) == wanted
+    assert configuration.wants_gpu(device) == wanted

@@ -186,7 +186,11 @@ def training_priority(wildcards):
 
 
 def gpu(wildcards):
-    return int(wants_gpu(config))
+    return int(wants_gpu(config["device"]))
+
+
+def evaluation_gpu(wildcards):
+    return int(wants_gpu(config["evaluation_device"]))
 
 
 def training_minutes(wildcards, seeds, times=1):

@@ -15,8 +15,10 @@ rule evaluate:
     resources:
         mem_mb=evaluation_mb,
         runtime=evaluation_minutes,
+        gpu=evaluation_gpu,
     params:
         data=data_params,
+        device=config["evaluation_device"],
         builder=lambda wildcards: specification(config, wildcards.dataset, wildcards.method)["builder"],
         distances=evaluation_distances,
         code=evaluation_code,

@@ -129,9 +129,9 @@ def sweep_values(config: dict, dataset: str, sweep: dict) -> dict[str, dict[str,
     }
 
 
-def wants_gpu(config: dict) -> bool:
-    """Whether training jobs take a GPU: asked for, or ``auto`` where there is one."""
-    return config["device"] == "cuda" or (config["device"] == "auto" and shutil.which("nvidia-smi") is not None)
+def wants_gpu(device: str) -> bool:
+    """Whether jobs on this device take a GPU: asked for, or ``auto`` where there is one."""
+    return device == "cuda" or (device == "auto" and shutil.which("nvidia-smi") is not None)
 
 
 def candidates(config: dict, dataset: str, method: str) -> dict:

@@ -10,6 +10,7 @@ with job(snakemake):
     import torch
 
     from flatvae import datasets, evaluation
+    from flatvae.training import choose_device
 
     torch.set_num_threads(snakemake.threads)
     data = snakemake.params.data
@@ -19,7 +20,12 @@ with job(snakemake):
         for name, made in snakemake.params.distances.items()
     }
     rows, arrays = evaluation.evaluate_seeds(
-        snakemake.wildcards.task, snakemake.input.model, dataset, snakemake.params.builder, distances
+        snakemake.wildcards.task,
+        snakemake.input.model,
+        dataset,
+        snakemake.params.builder,
+        distances,
+        choose_device(snakemake.params.device),
     )
     rows.to_csv(snakemake.output.metrics, index=False)
     np.savez_compressed(snakemake.output.arrays, **arrays)

@@ -57,7 +57,7 @@ def announce(workflow, config: dict) -> None:
     cluster = workflow.non_local_exec
     device = "cpu" if cluster else config["device"]
     request = {"trainings": trainings, "root": config["data_root"], "device": device, "timed": not cluster}
-    request["parallel"] = 1 if wants_gpu(config) else min(workflow.cores or 1, len(trainings))
+    request["parallel"] = 1 if wants_gpu(config["device"]) else min(workflow.cores or 1, len(trainings))
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(Path(__file__).resolve())]
     done = subprocess.run(

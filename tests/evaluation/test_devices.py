@@ -1,0 +1,79 @@
+"""Evaluations where the model is on another device than the data: the same numbers, and nothing that mixes the two."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from far import far_device
+
+from baselines import geodesic
+from flatvae.evaluation import evaluate_seeds, likelihood
+from flatvae.training import train_and_save
+
+BUILDER = "flatvae.flat_vae"
+HYPERPARAMETERS = {
+    **{"latent_dim": 2, "hidden": [8, 7], "prior_hidden": [6], "n_prior_samples": 3, "eta": 3.0, "bound": 0.5},
+    **{"steps": 60, "batch_size": 16, "beta_rate": 0.5, "initial_beta": 0.05},
+}
+TASKS = ["reconstruction", "flatness", "neighbours", "distances", "interpolation", "likelihood"]
+gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+
+@pytest.fixture(scope="module", params=["labels", "factors"])
+def trained(request, tiny, tmp_path_factory):
+    """A data set with labels or with a factor, and a checkpoint of two seeds."""
+    known = {
+        "labels": {"train_labels": (tiny.train[:, 0] > 0).long(), "test_labels": (tiny.test[:, 0] > 0).long()},
+        "factors": {"factors": tiny.test[:, 0]},
+    }
+    dataset = dataclasses.replace(tiny, **known[request.param])
+    folder = tmp_path_factory.mktemp("trained")
+    names = {"model_path": "model.safetensors", "history_path": "history.csv", "metrics_path": "training.csv"}
+    files = {what: folder / name for what, name in names.items()}
+    train_and_save(BUILDER, dataset, HYPERPARAMETERS, [0, 1], device="cpu", label="tiny", **files)
+    return dataset, files["model_path"]
+
+
+def evaluated(task: str, trained, device: str):
+    dataset, path = trained
+    made = {"geodesic": lambda model, data: geodesic.distance(model, data, code_nodes=50, n_neighbours=8)}
+    return evaluate_seeds(task, path, dataset, BUILDER, made, device)
+
+
+def assert_same(found, expected) -> None:
+    rows, arrays = expected
+    names = ["distance", "task", "metric", "seed"]
+    assert found[0][names].equals(rows[names])
+    np.testing.assert_allclose(found[0]["value"], rows["value"], rtol=1e-3, atol=1e-5)
+    assert found[1].keys() == arrays.keys()
+    for name, values in arrays.items():
+        assert found[1][name].dtype == values.dtype
+        if values.dtype.kind == "f":
+            np.testing.assert_allclose(found[1][name], values, rtol=1e-2, atol=1e-3, err_msg=name)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_an_evaluation_runs_on_another_device_than_its_data(task, trained, monkeypatch):
+    expected = evaluated(task, trained, "cpu")
+    monkeypatch.setattr(likelihood, "captured", lambda function, *_: function)  # tracing sees no such tensors
+    with far_device() as far:
+        found = evaluated(task, trained, "far")
+    assert far.operations > 20
+    assert_same(found, expected)
+
+
+def test_what_mixes_devices_is_found():
+    with far_device():
+        there, here = torch.ones(3, device="far"), torch.ones(3)
+        assert torch.equal((there + 1).cpu(), here + 1)
+        with pytest.raises(AssertionError, match="tensors of both devices"):
+            there + here
+        with pytest.raises((TypeError, RuntimeError)):
+            there.numpy()
+
+
+@gpu
+@pytest.mark.parametrize("task", TASKS)
+def test_an_evaluation_runs_on_a_gpu(task, trained):
+    assert_same(evaluated(task, trained, "cuda"), evaluated(task, trained, "cpu"))

@@ -1,0 +1,68 @@
+"""Products by oneDNN, where they are used, against those of float64 and against MKL's."""
+
+import pytest
+import torch
+
+from flatvae import products
+from flatvae.products import full_width, widened
+
+
+@pytest.fixture
+def anew():
+    widened.cache_clear()
+    yield
+    widened.cache_clear()
+
+
+@pytest.mark.parametrize("shape", [(128, 256, 128), (1000, 2, 64), (64, 64, 4), (7, 5, 3)])
+def test_products_are_as_exact_as_torch_has_them(shape):
+    rows, inner, columns = shape
+    source = torch.Generator().manual_seed(0)
+    x = torch.randn(5, rows, inner, generator=source)
+    y = torch.randn(5, inner, columns, generator=source)
+    exact = torch.bmm(x.double(), y.double())
+    bound = inner * torch.finfo(torch.float32).eps * torch.bmm(x.double().abs(), y.double().abs())
+    with full_width():
+        found = [
+            x @ y,
+            torch.baddbmm(torch.zeros(5, 1, columns), x, y),
+            torch.stack([a @ b for a, b in zip(x, y, strict=True)]),
+        ]
+    for product in found:
+        assert ((product.double() - exact).abs() <= bound).all()  # bfloat16 would be 2^16 times as far
+
+
+def test_the_setting_is_left_as_it_was():
+    before = torch.backends.mkldnn.matmul.fp32_precision
+    with pytest.raises(ZeroDivisionError), full_width():
+        1 / 0  # noqa: B018
+    assert torch.backends.mkldnn.matmul.fp32_precision == before
+
+
+@pytest.mark.usefixtures("anew")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("flatvae.products._intel", lambda: True),
+        ("torch.cpu._is_amx_tile_supported", lambda: True),
+        ("torch.backends.cpu.get_cpu_capability", lambda: "AVX2"),
+        ("torch.backends.mkldnn.is_available", lambda: False),
+    ],
+)
+def test_elsewhere_products_stay_torchs(name, value, monkeypatch):
+    monkeypatch.setattr(name, value)
+    assert not widened()
+
+
+@pytest.mark.usefixtures("anew")
+def test_a_product_that_rounds_is_not_used(monkeypatch):
+    """A machine that looks right and rounds to bfloat16 all the same."""
+    for name, value in {
+        "flatvae.products._intel": lambda: False,
+        "torch.cpu._is_amx_tile_supported": lambda: False,
+        "torch.backends.cpu.get_cpu_capability": lambda: "AVX512",
+    }.items():
+        monkeypatch.setattr(name, value)
+    rounding = torch.bmm
+    monkeypatch.setattr(products.torch, "bmm", lambda x, y: rounding(x.bfloat16(), y.bfloat16()).float())
+    assert not widened()
