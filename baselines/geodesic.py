@@ -127,11 +127,11 @@ class GeodesicDistance:
     def pairwise(self, a: Tensor, b: Tensor, reach: float = math.inf) -> Tensor:
         """Geodesic distance of every row of a to every row of b: (A, n), (B, n) -> (A, B).
 
-        Of pairs whose straight line is twice as long as ``reach``, or longer, it is the straight line's length.
+        Of pairs whose straight line is half as long again as ``reach``, or longer, it is the straight line's length.
         """
         left, right = a.repeat_interleave(len(b), dim=0), b.repeat(len(a), 1)  # (A · B, n)
         length = self._straight(left, right)
-        near = length < 2 * reach
+        near = length < 1.5 * reach
         if near.any():
             length[near] = self.between(left[near], right[near]).length
         return length.view(len(a), len(b))
