@@ -13,10 +13,19 @@ import torch
 from torch import Tensor
 from torch._ops import OpOverload
 from torch.fx import Graph, Node
+from torch.utils._pytree import tree_leaves
 
 aten = torch.ops.aten
 
 _SAME = (aten.detach.default, aten.view.default, aten._unsafe_view.default, aten.expand.default, aten.alias.default)
+_ZERO = (aten.zeros.default, aten.zeros_like.default, aten.new_zeros.default, aten._efficientzerotensor.default)
+_PRODUCTS = (aten.mm.default, aten.bmm.default, aten.mul.Tensor)
+# of zeros they are zeros
+_LINEAR = (
+    *_SAME,
+    *(aten.transpose.int, aten.permute.default, aten.unsqueeze.default, aten.squeeze.dims, aten.t.default),
+    *(aten.sum.dim_IntList, aten.neg.default, aten.clone.default),
+)
 
 
 def captured(function: Callable, *examples) -> Callable:
@@ -25,9 +34,10 @@ def captured(function: Callable, *examples) -> Callable:
 
     traced = make_fx(function)(*examples)
     _drop_identities(traced.graph)
+    _drop_zeros(traced.graph)
     _share_results(traced.graph)
     traced.graph.eliminate_dead_code()
-    if all(leaf.device.type == "cpu" for leaf in torch.utils._pytree.tree_leaves(examples)):
+    if all(leaf.device.type == "cpu" for leaf in tree_leaves(examples)):
         _logistic_tanh(traced.graph)
     _own_results(traced.graph)
     traced.recompile()
@@ -44,13 +54,62 @@ def _drop_identities(graph: Graph) -> None:
                 node.replace_all_uses_with(source)
 
 
+def _operations(graph: Graph) -> list[Node]:
+    return [node for node in graph.nodes if node.op == "call_function" and isinstance(node.target, OpOverload)]
+
+
+def _written(graph: Graph) -> set[Node]:
+    """The operations whose result is in memory that an operation writes over."""
+    base: dict[Node, Node] = {}  # of a view, what it is of in the end
+    written = set()
+    for node in _operations(graph):
+        if isinstance(node.args[0] if node.args else None, Node) and any(
+            result.alias_info for result in node.target._schema.returns
+        ):
+            base[node] = base.get(node.args[0], node.args[0])
+        for argument, formal in zip(node.args, node.target._schema.arguments, strict=False):
+            if formal.alias_info is not None and formal.alias_info.is_write:
+                written |= {base.get(one, one) for one in tree_leaves(argument)}
+    return {node for node in graph.nodes if base.get(node, node) in written}
+
+
+def _drop_zeros(graph: Graph) -> None:
+    """Takes out products with zeros and sums with them: tangents of what does not move, such as a decoder's weights in jvp.
+
+    Zero times what is not finite is then zero.
+    """
+    written, zero = _written(graph), set()
+    for node in _operations(graph):
+        operands = [argument for argument in node.args if isinstance(argument, Node)]
+        if node in written:
+            continue
+        if node.target in _ZERO or (node.target in _LINEAR and operands[0] in zero):
+            zero.add(node)
+        elif node.target in _PRODUCTS and zero.intersection(operands):
+            zero.add(node)
+            value = node.meta["val"]
+            with graph.inserting_before(node):
+                made = graph.call_function(
+                    aten.zeros.default, (list(value.shape),), {"dtype": value.dtype, "device": value.device}
+                )
+            made.meta["val"] = value
+            zero.add(made)
+            node.replace_all_uses_with(made)
+        elif node.target == aten.add.Tensor and len(operands) == 2 and zero.intersection(operands):
+            other = operands[0] if operands[1] in zero else operands[1]
+            before, after = other.meta["val"], node.meta["val"]
+            plain = not node.kwargs or operands[1] in zero
+            if plain and other not in written and before.shape == after.shape and before.stride() == after.stride():
+                node.replace_all_uses_with(other)
+
+
 def _share_results(graph: Graph) -> None:
     """Does once what is done twice, such as a decoder's pass that both jvp and vjp go through."""
-    operations = [node for node in graph.nodes if node.op == "call_function"]
-    if any(isinstance(node.target, OpOverload) and node.target._schema.is_mutable for node in operations):
-        return  # what is written over is not the same
+    written = _written(graph)  # of which the same is not the same before and after
     first: dict[tuple, Node] = {}
-    for node in operations:
+    for node in _operations(graph):
+        if node in written or written.intersection(node.all_input_nodes):
+            continue
         known = first.setdefault((node.target, repr(node.args), repr(node.kwargs)), node)
         if known is not node:
             node.replace_all_uses_with(known)

@@ -41,6 +41,41 @@ def test_operations_that_nobody_reads_are_dropped():
     assert torch.ops.aten.detach.default not in targets
 
 
+def test_products_with_the_tangents_of_what_does_not_move_are_dropped():
+    """Of a linear layer under jvp: W's tangent is zero, and torch multiplies with it where seeds are mapped over."""
+
+    def function(weight, bias, points):
+        def single(weight, bias, points):
+            layer = lambda z: torch.nn.functional.linear(z, weight, bias)  # noqa: E731
+            return jvp(layer, (points,), (torch.ones_like(points),))
+
+        return list(vmap(single)(weight, bias, points))
+
+    source = torch.Generator().manual_seed(0)
+    examples = [torch.randn(*shape, generator=source).requires_grad_() for shape in ((4, 5, 3), (4, 5), (4, 7, 3))]
+    found = captured(function, *examples)
+    for a, b in zip(found(*examples), function(*examples), strict=True):
+        torch.testing.assert_close(a, b)
+    products = [
+        n for n in found.__wrapped__.graph.nodes if n.target in (torch.ops.aten.bmm.default, torch.ops.aten.mm.default)
+    ]
+    assert len(products) == 2  # of the value and of the tangent
+
+
+@pytest.mark.parametrize("zeros", [torch.zeros_like, lambda a: a.new_zeros(a.shape), lambda a: torch.zeros(3)])
+def test_zeros_that_are_written_over_are_none(zeros):
+    def function(a):
+        made = zeros(a)
+        before = made * 2
+        made.view(3).add_(a)
+        return [made * a, before, made * 2, torch.zeros(3) * a, a + torch.zeros(3)]
+
+    found = captured(function, torch.ones(3))
+    argument = torch.tensor([1.0, 2.0, 3.0])
+    for a, b in zip(found(argument), function(argument), strict=True):
+        assert torch.equal(a, b)
+
+
 def test_results_may_be_written_over():
     constant = torch.ones(3)
     function = captured(lambda a: [a.view(3), constant, a + 1], torch.zeros(3))

@@ -1,6 +1,6 @@
 """What the benchmarks share: candidates, times taken turn about, and ratios, kept for the table ``performance``.
 
-CPU time of one process on one thread, so that other jobs on the machine count as little as may be.
+CPU time of one process on one thread, so that other jobs on the machine count as little as may be; on a GPU wall time.
 """
 
 import statistics
@@ -25,11 +25,22 @@ def dataset(dim: int) -> Dataset:
     return Dataset("random", *parts, "gaussian", (dim,))
 
 
-def trainer(module, data, hyperparameters: dict, n_seeds: int = 1):
+def trainer(module, data, hyperparameters: dict, n_seeds: int = 1, **where):
     """A step of the suite's training, past the initial phase."""
-    training = Trainer(module, data, hyperparameters, list(range(n_seeds)))
+    training = Trainer(module, data, hyperparameters, list(range(n_seeds)), **where)
     training.bound.end_initial_phase(force=True)
     return lambda: training.step(training.objective)
+
+
+def waited_for(step, steps: int = 20):
+    """So many steps, and the wait until the GPU has done them."""
+
+    def call():
+        for _ in range(steps):
+            step()
+        torch.cuda.synchronize()
+
+    return call
 
 
 def plain(module, data, hyperparameters: dict):
@@ -45,18 +56,18 @@ def plain(module, data, hyperparameters: dict):
     return lambda: training.step(initial=False)
 
 
-def interleaved(candidates: dict, each: int = 4) -> dict[str, list[float]]:
-    """CPU milliseconds per call of every candidate in each of several rounds."""
+def interleaved(candidates: dict, each: int = 4, clock=time.process_time) -> dict[str, list[float]]:
+    """CPU milliseconds, or those of another clock, per call of every candidate in each of several rounds."""
     assert torch.get_num_threads() == 1
     for call in candidates.values():
         call()
     times: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(REPEATS):
         for name, call in candidates.items():
-            started = time.process_time()
+            started = clock()
             for _ in range(each):
                 call()
-            times[name].append(1e3 * (time.process_time() - started) / each)
+            times[name].append(1e3 * (clock() - started) / each)
     for name, values in times.items():
         print(f"  {name:<32} {statistics.median(values):8.2f} ms  ({min(values):.2f} to {max(values):.2f})")
     return times

@@ -3,8 +3,11 @@
 CPU time, not wall time, so that other jobs on the machine count as little as may be; medians of several repeats.
 """
 
+import time
+
 import pytest
-from measured import PENDULUM, PIXELS, dataset, interleaved, plain, ratio, trainer
+import torch
+from measured import PENDULUM, PIXELS, dataset, interleaved, plain, ratio, trainer, waited_for
 
 from baselines import vae, vhp_vae
 from flatvae import flat_vae
@@ -64,3 +67,27 @@ def test_five_seeds_together_outdo_five_plain_loops(method, module):
     )
     ratio(setting, times, "plain loop", "one seed through the Trainer")
     assert ratio(setting, times, "plain loop", "five seeds together", 5) >= 1.5
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize(
+    ("dim", "settings"),
+    [(256, PENDULUM | {"estimator": "forward_mode"}), (784, PIXELS | {"latent_dim": 64, "estimator": "probe"})],
+    ids=["n=2", "n=64"],
+)
+def test_ten_seeds_on_a_gpu(dim, settings):
+    """Wall time of steps as graphs against steps kernel by kernel, and of the flat VAE's against the plain VAE's."""
+    device = torch.cuda.get_device_name()
+    setting = (
+        f"n = {settings['latent_dim']}, {dim}-{'-'.join(map(str, settings['hidden']))}, 10 seeds, 20 steps, {device}"
+    )
+    print(f"\n{setting}")
+    data = dataset(dim)
+    steps = {
+        f"{name}{' by graphs' * graphs}": waited_for(trainer(module, data, settings, 10, device="cuda", graphs=graphs))
+        for name, module in (("vae", vae), ("flat_vae", flat_vae))
+        for graphs in (True, False)
+    }
+    times = interleaved(steps, each=5, clock=time.perf_counter)
+    assert ratio(setting, times, "flat_vae by graphs", "vae by graphs") <= 2
+    assert ratio(setting, times, "flat_vae", "flat_vae by graphs") >= 5

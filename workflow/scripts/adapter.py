@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import gc
 import os
 import signal
 import socket
@@ -11,6 +12,9 @@ from pathlib import Path
 
 # the packages are found also where they are not installed: beside the workflow
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+# of what imports make nothing is garbage, and to look for some takes a quarter of their time
+gc.set_threshold(50_000)
 
 RUN = "FLATVAE_RUN"  # environment variable with the number of the Snakemake process that starts jobs, see common.smk
 
