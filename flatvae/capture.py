@@ -45,9 +45,11 @@ def captured(function: Callable, *examples) -> Callable:
 
 
 def _drop_identities(graph: Graph) -> None:
-    """Takes out the views that leave a tensor's shape as it is."""
-    for node in graph.nodes:
-        source = node.args[0] if node.op == "call_function" and node.target in _SAME else None
+    """Takes out the views that leave a tensor as it is, and transposes of transposes."""
+    for node in _operations(graph):
+        source = node.args[0] if node.target in _SAME else None
+        if node.target == aten.transpose.int and node.args[0].target == aten.transpose.int:
+            source = node.args[0].args[0] if node.args[0].args[1:] == node.args[1:] else None
         if isinstance(source, Node) and isinstance(source.meta.get("val"), Tensor):
             before, after = source.meta["val"], node.meta["val"]
             if before.shape == after.shape and before.stride() == after.stride():

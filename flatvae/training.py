@@ -366,9 +366,12 @@ class Trainer:
         if self.graphs and objective not in self.replayed:
             self._record(objective)
         rate = self._learning_rate()
-        self.rate.fill_(rate)
-        with full_width():
-            result = self.replayed[objective]() if self.graphs else self._step(objective, rate)
+        if self.graphs:
+            self.rate.fill_(rate)
+            result = self.replayed[objective]()
+        else:
+            with full_width():
+                result = self._step(objective, rate)
         self.step_count += 1
         return result
 

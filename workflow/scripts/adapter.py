@@ -57,7 +57,7 @@ def _end_with_parent() -> None:
             sys.exit("the run that began this job has ended")
 
 
-def _keep_memory() -> None:
+def keep_memory() -> None:
     """Has the C library keep what is freed: tensors come and go, and to be given memory anew costs a fifth of some trainings."""
     with contextlib.suppress(AttributeError):  # another C library than glibc
         for parameter in (-1, -3):  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
@@ -89,7 +89,7 @@ def job(snakemake):
     status of its own.
     """
     _end_with_parent()  # before the imports, which take seconds: Snakemake may die meanwhile
-    _keep_memory()
+    keep_memory()
     from flatvae.errors import InputError
     from flatvae.resume import EXIT_STATUS, Interrupted
 

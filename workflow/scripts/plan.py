@@ -4,10 +4,14 @@
 process of its own.
 """
 
+import functools
+import gc
 import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 from configuration import candidates, dataset_options, loader, specification, wants_gpu
@@ -68,37 +72,46 @@ def announce(workflow, config: dict) -> None:
         raise WorkflowError("a method does not keep its contract (see above); nothing was run")
 
 
-def main() -> None:
-    """Measures a few steps of each training of the request on standard input, and prints the plan."""
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+def _tried(request: dict, t: dict) -> dict[str, str | float]:
+    """A training after a few of its steps: the ``seconds`` it takes, or why they are ``unknown``, or what is ``broken``."""
     from flatvae import datasets, training
     from flatvae.errors import ContractError, InputError
 
+    try:
+        data = datasets.load(t["loader"], request["root"], **t["options"])
+        if t["by"] not in {"train", "search_candidates"}:  # a rule of its own makes the models
+            training.check_build(t["builder"], data, t["hyperparameters"])
+            return {"unknown": f"the rule {t['by']} makes the models"}
+        measured = training.estimated_seconds(t["builder"], data, t["hyperparameters"], t["seeds"], request["device"])
+        return {"seconds": t["times"] * measured}
+    except ContractError as error:
+        return {"broken": str(error)}
+    except InputError as error:  # the job itself will say so and stop; the plan is not the place to fail
+        return {"unknown": str(error)}
+
+
+def main() -> None:
+    """Measures a few steps of each training of the request on standard input, side by side as they will run; prints the plan."""
+    gc.set_threshold(50_000)  # see adapter.py
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    from flatvae import training  # noqa: F401  once, before the processes part
+
     request = json.load(sys.stdin)
-    print(f"flatvae: {sum(t['times'] for t in request['trainings'])} trainings to run")
-    known, broken, total = {}, [], 0.0
-    for t in request["trainings"]:
+    trainings, tried = request["trainings"], functools.partial(_tried, request)
+    print(f"flatvae: {sum(t['times'] for t in trainings)} trainings to run", flush=True)
+    side_by_side = request["parallel"] if sys.platform == "linux" else 1
+    pool = ProcessPoolExecutor(side_by_side, get_context("fork")) if side_by_side > 1 else None
+    broken, total = [], 0.0
+    for t, found in zip(trainings, (pool.map if pool else map)(tried, trainings), strict=True):
         repeated = f"{t['times']} × " if t["times"] > 1 else ""
         line = f"  {t['dataset']}/{t['method']}: {repeated}{t['hyperparameters']['steps']} steps × {t['seeds']} seeds"
-        try:
-            if t["dataset"] not in known:
-                known[t["dataset"]] = datasets.load(t["loader"], request["root"], **t["options"])
-            data = known[t["dataset"]]
-            if t["by"] not in {"train", "search_candidates"}:  # a rule of its own makes the models
-                training.check_build(t["builder"], data, t["hyperparameters"])
-                print(f"  {t['dataset']}/{t['method']}: {t['seeds']} seeds by the rule {t['by']}, time unknown")
-                continue
-            seconds = t["times"] * training.estimated_seconds(
-                t["builder"], data, t["hyperparameters"], t["seeds"], request["device"]
-            )
-        except ContractError as error:
-            broken.append(str(error))
-            continue
-        except InputError as error:  # the job itself will say so and stop; the plan is not the place to fail
-            print(f"{line}, time unknown: {error}")
-            continue
-        total += seconds
-        print(f"{line}, about {seconds / 60:.1f} min" if request["timed"] else line)
+        if "broken" in found:
+            broken.append(found["broken"])
+        elif "unknown" in found:
+            print(f"{line}, time unknown: {found['unknown']}")
+        else:
+            total += found["seconds"]
+            print(f"{line}, about {found['seconds'] / 60:.1f} min" if request["timed"] else line)
     if broken:
         print("\n" + "\n".join(f"flatvae: {sentence}" for sentence in dict.fromkeys(broken)) + "\n", flush=True)
         sys.exit(BROKEN)
