@@ -63,7 +63,7 @@ def test_a_training_with_a_snapshot_every_other_second(tmp_path):
     """A whole training, with 150 times as many as by default: what it spends on them of all its time."""
     dim, settings = CASES["pendulum, 5 seeds"]
     snapshots = Timed(tmp_path / "s.safetensors", {}, HARSH)
-    taken = seconds(lambda: train(flat_vae, dataset(dim), settings | {"steps": 600}, SEEDS, snapshots=snapshots))
+    taken = seconds(lambda: train(flat_vae, dataset(dim), settings | {"steps": 1200}, SEEDS, snapshots=snapshots))
     share = snapshots.spent / taken
     print(
         f"\n  {snapshots.count} snapshots in {taken:.1f} s: {share:.2%} of it, {share * HARSH / DEFAULT:.4%} by default"
