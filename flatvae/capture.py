@@ -45,9 +45,12 @@ def captured(function: Callable, *examples) -> Callable:
 
 
 def _drop_identities(graph: Graph) -> None:
-    """Takes out the views that leave a tensor as it is, and transposes of transposes."""
+    """Takes out the views that leave a tensor as it is, transposes of transposes, and first powers, derivatives of squares."""
+    written = _written(graph)
     for node in _operations(graph):
         source = node.args[0] if node.target in _SAME else None
+        if node.target == aten.pow.Tensor_Scalar and node.args[1] == 1 and not written & {node, node.args[0]}:
+            source = node.args[0]
         if node.target == aten.transpose.int and node.args[0].target == aten.transpose.int:
             source = node.args[0].args[0] if node.args[0].args[1:] == node.args[1:] else None
         if isinstance(source, Node) and isinstance(source.meta.get("val"), Tensor):
