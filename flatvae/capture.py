@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_leaves
 aten = torch.ops.aten
 
 _SAME = (aten.detach.default, aten.view.default, aten._unsafe_view.default, aten.expand.default, aten.alias.default)
+_SECRET_VIEWS = (aten._unsafe_view.default, aten._reshape_alias.default)  # whose schema does not say that they are
 _ZERO = (aten.zeros.default, aten.zeros_like.default, aten.new_zeros.default, aten._efficientzerotensor.default)
 _PRODUCTS = (aten.mm.default, aten.bmm.default, aten.mul.Tensor)
 # of zeros they are zeros
@@ -53,10 +54,14 @@ def _drop_identities(graph: Graph) -> None:
             source = node.args[0]
         if node.target == aten.transpose.int and node.args[0].target == aten.transpose.int:
             source = node.args[0].args[0] if node.args[0].args[1:] == node.args[1:] else None
-        if isinstance(source, Node) and isinstance(source.meta.get("val"), Tensor):
-            before, after = source.meta["val"], node.meta["val"]
-            if before.shape == after.shape and before.stride() == after.stride():
-                node.replace_all_uses_with(source)
+        if isinstance(source, Node) and isinstance(source.meta.get("val"), Tensor) and _alike(source, node):
+            node.replace_all_uses_with(source)
+
+
+def _alike(one: Node, other: Node) -> bool:
+    """Whether two tensors differ in their numbers at most."""
+    a, b = one.meta["val"], other.meta["val"]
+    return (a.shape, a.stride(), a.dtype, a.device) == (b.shape, b.stride(), b.dtype, b.device)
 
 
 def _operations(graph: Graph) -> list[Node]:
@@ -64,17 +69,20 @@ def _operations(graph: Graph) -> list[Node]:
 
 
 def _written(graph: Graph) -> set[Node]:
-    """The operations whose result is in memory that an operation writes over."""
+    """The nodes whose tensor is in memory that an operation writes over, be it by a view or a part of it."""
     base: dict[Node, Node] = {}  # of a view, what it is of in the end
     written = set()
-    for node in _operations(graph):
-        if isinstance(node.args[0] if node.args else None, Node) and any(
-            result.alias_info for result in node.target._schema.returns
-        ):
+    for node in graph.nodes:
+        if node.op != "call_function":
+            continue
+        schema = node.target._schema if isinstance(node.target, OpOverload) else None  # none: a part of a list
+        view = schema is None or node.target in _SECRET_VIEWS or any(result.alias_info for result in schema.returns)
+        if view and node.args and isinstance(node.args[0], Node):
             base[node] = base.get(node.args[0], node.args[0])
-        for argument, formal in zip(node.args, node.target._schema.arguments, strict=False):
+        for number, formal in enumerate(schema.arguments if schema else ()):
             if formal.alias_info is not None and formal.alias_info.is_write:
-                written |= {base.get(one, one) for one in tree_leaves(argument)}
+                argument = node.args[number] if number < len(node.args) else node.kwargs.get(formal.name)
+                written |= {base.get(one, one) for one in tree_leaves(argument) if isinstance(one, Node)}
     return {node for node in graph.nodes if base.get(node, node) in written}
 
 
@@ -102,9 +110,8 @@ def _drop_zeros(graph: Graph) -> None:
             node.replace_all_uses_with(made)
         elif node.target == aten.add.Tensor and len(operands) == 2 and zero.intersection(operands):
             other = operands[0] if operands[1] in zero else operands[1]
-            before, after = other.meta["val"], node.meta["val"]
             plain = not node.kwargs or operands[1] in zero
-            if plain and other not in written and before.shape == after.shape and before.stride() == after.stride():
+            if plain and other not in written and _alike(other, node):
                 node.replace_all_uses_with(other)
 
 

@@ -8,7 +8,7 @@ That is looked at before it is relied on.
 
 import contextlib
 import functools
-from collections.abc import Iterator
+import threading
 from pathlib import Path
 
 import torch
@@ -32,21 +32,30 @@ def widened() -> bool:
     if not capable or torch.cpu._is_amx_tile_supported() or _intel():
         return False
     x = torch.full((2, 64, 64), _PROBE)
-    with _by_onednn():
+    with _ByOneDNN():
         found = torch.bmm(x, x).double()
     return bool(((found / (64 * _PROBE**2) - 1).abs() < 1e-6).all())
 
 
-@contextlib.contextmanager
-def _by_onednn() -> Iterator[None]:
-    before = _matmul.fp32_precision
-    _matmul.fp32_precision = "bf16"
-    try:
-        yield
-    finally:
-        _matmul.fp32_precision = before
+class _ByOneDNN(contextlib.AbstractContextManager):
+    """The setting, which is the process's, as long as anybody wants it; in it torch.get_float32_matmul_precision() raises."""
+
+    lock, users, before = threading.Lock(), 0, "none"
+
+    def __enter__(self) -> None:
+        with self.lock:
+            if self.__class__.users == 0:
+                self.__class__.before = _matmul.fp32_precision
+                _matmul.fp32_precision = "bf16"
+            self.__class__.users += 1
+
+    def __exit__(self, *exception) -> None:
+        with self.lock:
+            self.__class__.users -= 1
+            if self.__class__.users == 0:
+                _matmul.fp32_precision = self.before
 
 
 def full_width():
     """A context in which products of float32 on a CPU are as fast as it can, and no less exact; see above."""
-    return _by_onednn() if widened() else contextlib.nullcontext()
+    return _ByOneDNN() if widened() else contextlib.nullcontext()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-_WARM = 3  # calls before the recording: libraries set up their work spaces, and traces are made
+_WARM = 2  # calls before the recording, and one more: libraries set up their work spaces, and traces are made
 
 
 class Replayed:
@@ -21,29 +21,43 @@ class Replayed:
     Args:
         function: without arguments, of tensors on the current device alone; may not wait for the device. Its shapes, and
             whatever else it reads, stay those of the recording.
-        tensors: (owner, name) of the attributes that the function sets to new tensors of the same shape.
+        tensors: (owner, name) of the attributes that the function sets to new tensors of the same shape; at least one. An owner
+            that holds this object is given as a weak proxy, so that its memory on the device goes when it does.
         generators: those that the function draws from; a replay moves them on as a call does.
     """
 
     def __init__(
         self, function: Callable[[], object], tensors: list[tuple[object, str]], generators: Iterable[torch.Generator]
     ):
+        self.tensors = tensors
+        self.device = getattr(*tensors[0]).device
+        with torch.cuda.device(self.device):
+            self._warm_up(function)
+            self.places: list[Tensor] = [getattr(owner, name) for owner, name in tensors]
+            self.graph = torch.cuda.CUDAGraph()
+            for generator in generators:
+                self.graph.register_generator_state(generator)
+            with torch.cuda.stream(torch.cuda.current_stream()), torch.cuda.graph(self.graph):
+                self.results = function()
+                for place, (owner, name) in zip(self.places, tensors, strict=True):
+                    place.copy_(getattr(owner, name))
+        self._return()
+
+    @staticmethod
+    def _warm_up(function: Callable[[], object]) -> None:
+        """A few calls on a stream of their own; in the last, what waits for the device raises, before it spoils a recording."""
         aside = torch.cuda.Stream()
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
             for _ in range(_WARM):
                 function()
+            before = torch.cuda.get_sync_debug_mode()
+            torch.cuda.set_sync_debug_mode("error")
+            try:
+                function()
+            finally:
+                torch.cuda.set_sync_debug_mode(before)
         torch.cuda.current_stream().wait_stream(aside)
-        self.tensors = tensors
-        self.places: list[Tensor] = [getattr(owner, name) for owner, name in tensors]
-        self.graph = torch.cuda.CUDAGraph()
-        for generator in generators:
-            self.graph.register_generator_state(generator)
-        with torch.cuda.graph(self.graph):
-            self.results = function()
-            for place, (owner, name) in zip(self.places, tensors, strict=True):
-                place.copy_(getattr(owner, name))
-        self._return()
 
     def _return(self) -> None:
         for place, (owner, name) in zip(self.places, self.tensors, strict=True):
@@ -55,5 +69,6 @@ class Replayed:
             if getattr(owner, name) is not place:
                 place.copy_(getattr(owner, name))
         self._return()
-        self.graph.replay()
+        with torch.cuda.device(self.device):
+            self.graph.replay()
         return self.results

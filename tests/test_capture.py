@@ -76,6 +76,44 @@ def test_zeros_that_are_written_over_are_none(zeros):
         assert torch.equal(a, b)
 
 
+def by_chunk(a):
+    made = torch.zeros(4)
+    made.chunk(2)[0].add_(a[:2])
+    return [made * 2]
+
+
+def by_unbind(a):
+    made = a * 1
+    before = made * 2
+    made.unbind()[1].mul_(3)
+    return [before, made * 2]
+
+
+def by_reshape(a):
+    first = a.view(2, 2).t().reshape(4)
+    first.add_(1)
+    return [first, a.view(2, 2).t().reshape(4)]
+
+
+def by_output(a):
+    made, again = torch.zeros(4), a + 1
+    torch.mul(a, 2, out=made)
+    return [made * 3, again, a + 1]
+
+
+def of_other_types(a):
+    whole = (10 * a).long()
+    return [whole**1.0, a + torch.zeros(4, dtype=torch.float64), whole + torch.zeros(4)]
+
+
+@pytest.mark.parametrize("function", [by_chunk, by_unbind, by_reshape, by_output, of_other_types])
+def test_what_is_written_by_parts_and_types_stay_as_they_are(function):
+    argument = torch.tensor([0.5, 1.0, 2.0, 3.0])
+    for found, known in zip(captured(function, torch.ones(4))(argument), function(argument), strict=True):
+        assert found.dtype == known.dtype
+        assert torch.equal(found, known)
+
+
 def test_results_may_be_written_over():
     constant = torch.ones(3)
     function = captured(lambda a: [a.view(3), constant, a + 1], torch.zeros(3))

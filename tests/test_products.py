@@ -6,6 +6,13 @@ import torch
 from flatvae import products
 from flatvae.products import full_width, widened
 
+FAVOURABLE = {
+    "flatvae.products._intel": lambda: False,
+    "torch.cpu._is_amx_tile_supported": lambda: False,
+    "torch.backends.cpu.get_cpu_capability": lambda: "AVX512",
+    "torch.backends.mkldnn.is_available": lambda: True,
+}
+
 
 @pytest.fixture
 def anew():
@@ -40,6 +47,22 @@ def test_the_setting_is_left_as_it_was():
 
 
 @pytest.mark.usefixtures("anew")
+def test_the_setting_lasts_as_long_as_anybody_wants_it(monkeypatch):
+    for favourable in FAVOURABLE.items():
+        monkeypatch.setattr(*favourable)
+    if not widened():
+        pytest.skip("this processor's products round where they may")
+    before = torch.backends.mkldnn.matmul.fp32_precision
+    one, other = full_width(), full_width()
+    one.__enter__()
+    other.__enter__()
+    one.__exit__(None, None, None)  # as two threads may have it
+    assert torch.backends.mkldnn.matmul.fp32_precision == "bf16"
+    other.__exit__(None, None, None)
+    assert torch.backends.mkldnn.matmul.fp32_precision == before
+
+
+@pytest.mark.usefixtures("anew")
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -50,6 +73,11 @@ def test_the_setting_is_left_as_it_was():
     ],
 )
 def test_elsewhere_products_stay_torchs(name, value, monkeypatch):
+    for favourable in FAVOURABLE.items():
+        monkeypatch.setattr(*favourable)
+    if not widened():
+        pytest.skip("this processor's products round where they may")
+    widened.cache_clear()
     monkeypatch.setattr(name, value)
     assert not widened()
 
@@ -57,12 +85,8 @@ def test_elsewhere_products_stay_torchs(name, value, monkeypatch):
 @pytest.mark.usefixtures("anew")
 def test_a_product_that_rounds_is_not_used(monkeypatch):
     """A machine that looks right and rounds to bfloat16 all the same."""
-    for name, value in {
-        "flatvae.products._intel": lambda: False,
-        "torch.cpu._is_amx_tile_supported": lambda: False,
-        "torch.backends.cpu.get_cpu_capability": lambda: "AVX512",
-    }.items():
-        monkeypatch.setattr(name, value)
+    for favourable in FAVOURABLE.items():
+        monkeypatch.setattr(*favourable)
     rounding = torch.bmm
     monkeypatch.setattr(products.torch, "bmm", lambda x, y: rounding(x.bfloat16(), y.bfloat16()).float())
     assert not widened()

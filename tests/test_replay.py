@@ -1,6 +1,9 @@
 """Steps replayed as a graph against plain ones: on a GPU where there is one, and on a CPU by a graph made of its operations."""
 
 import contextlib
+import gc
+import types
+import weakref
 
 import pytest
 import torch
@@ -61,6 +64,9 @@ def on_cpu(monkeypatch):
         "Stream": _Stream,
         "current_stream": _Stream,
         "stream": lambda stream: contextlib.nullcontext(),
+        "device": lambda device: contextlib.nullcontext(),
+        "get_sync_debug_mode": lambda: 0,
+        "set_sync_debug_mode": lambda mode: None,
     }.items():
         monkeypatch.setattr(torch.cuda, name, value)
 
@@ -160,6 +166,38 @@ def test_a_step_that_no_graph_can_hold_runs_without(tiny, on_cpu, monkeypatch, c
     assert capsys.readouterr().out.count("warning: no CUDA graph of the training step could be recorded") == 1
     for name, tensor in plain.snapshot().items():
         torch.testing.assert_close(refusing.snapshot()[name], tensor, rtol=0, atol=0, equal_nan=True)
+
+
+def test_a_training_that_nobody_holds_is_gone(tiny, on_cpu):
+    module, options = METHODS["vae"]
+    _, trainer = both(module, tiny, options)
+    trainer.step(trainer.objective)
+    gone = weakref.ref(trainer)
+    gc.disable()
+    try:
+        del trainer, _
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+@gpu
+def test_a_step_that_waits_for_a_gpu_runs_without_a_graph(tiny, capsys):
+    module, options = METHODS["flat_vae probe"]
+
+    def penalty(decode, z, noise, **options):
+        return module.penalty(decode, z, noise, **options) + 0 * torch.arange(3, device=z.device).float().cpu().sum()
+
+    waiting = types.SimpleNamespace(__name__="waiting", build=module.build, penalty=penalty)
+    plain, refused = both(waiting, tiny, options, "cuda")
+    for trainer in (plain, refused):
+        run(trainer)
+    assert not refused.graphs
+    assert "warning: no CUDA graph" in capsys.readouterr().out
+    assert_same_training(plain, refused)
+    _, after = both(module, tiny, options, "cuda")
+    run(after)
+    assert after.graphs
 
 
 @gpu

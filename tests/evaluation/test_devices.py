@@ -18,6 +18,7 @@ HYPERPARAMETERS = {
 }
 TASKS = ["reconstruction", "flatness", "neighbours", "distances", "interpolation", "likelihood"]
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+elsewhere = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU, and a process has one such device")
 
 
 @pytest.fixture(scope="module", params=["labels", "factors"])
@@ -53,6 +54,7 @@ def assert_same(found, expected) -> None:
             np.testing.assert_allclose(found[1][name], values, rtol=1e-2, atol=1e-3, err_msg=name)
 
 
+@elsewhere
 @pytest.mark.parametrize("task", TASKS)
 def test_an_evaluation_runs_on_another_device_than_its_data(task, trained, monkeypatch):
     expected = evaluated(task, trained, "cpu")
@@ -63,6 +65,7 @@ def test_an_evaluation_runs_on_another_device_than_its_data(task, trained, monke
     assert_same(found, expected)
 
 
+@elsewhere
 def test_what_mixes_devices_is_found():
     with far_device():
         there, here = torch.ones(3, device="far"), torch.ones(3)

@@ -139,6 +139,7 @@ rule run_json:
         runtime=10,
     params:
         device=config["device"],
+        evaluation_device=config["evaluation_device"],
         seeds=config["seeds"],
         tasks={dataset: evaluated(dataset) for dataset in DATASETS},
     script:

@@ -209,8 +209,8 @@ def data_mb(wildcards):
 
 
 def evaluation_mb(wildcards, attempt):
-    """Memory of an evaluation, and more in every further try."""
-    return attempt * (6000 + data_mb(wildcards))
+    """Memory of an evaluation, CUDA's on a GPU, and more in every further try."""
+    return attempt * (6000 + data_mb(wildcards) + 4000 * evaluation_gpu(wildcards))
 
 
 def evaluation_minutes(wildcards, attempt):

@@ -13,7 +13,7 @@ from pathlib import Path
 # the packages are found also where they are not installed: beside the workflow
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-# of what imports make nothing is garbage, and to look for some takes a quarter of their time
+# of what imports make nothing is garbage, and to look for some takes a quarter of their time; later on little is cyclic
 gc.set_threshold(50_000)
 
 RUN = "FLATVAE_RUN"  # environment variable with the number of the Snakemake process that starts jobs, see common.smk

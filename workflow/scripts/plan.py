@@ -72,21 +72,39 @@ def announce(workflow, config: dict) -> None:
         raise WorkflowError("a method does not keep its contract (see above); nothing was run")
 
 
-def _tried(request: dict, t: dict) -> dict[str, str | float]:
+_data: dict[str, object] = {}  # every data set that is trained on, or the sentence of why it cannot be loaded
+
+
+def _load(request: dict) -> None:
+    """Fills _data, before the processes part that share it. Where one cannot be loaded the job itself will say so and stop."""
+    from flatvae import datasets
+    from flatvae.errors import InputError
+
+    for t in request["trainings"]:
+        if t["dataset"] not in _data:
+            try:
+                _data[t["dataset"]] = datasets.load(t["loader"], request["root"], **t["options"])
+            except InputError as error:
+                _data[t["dataset"]] = str(error)
+
+
+def _tried(device: str, t: dict) -> dict[str, str | float]:
     """A training after a few of its steps: the ``seconds`` it takes, or why they are ``unknown``, or what is ``broken``."""
-    from flatvae import datasets, training
+    from flatvae import training
     from flatvae.errors import ContractError, InputError
 
+    data = _data[t["dataset"]]
+    if isinstance(data, str):
+        return {"unknown": data}
     try:
-        data = datasets.load(t["loader"], request["root"], **t["options"])
         if t["by"] not in {"train", "search_candidates"}:  # a rule of its own makes the models
             training.check_build(t["builder"], data, t["hyperparameters"])
             return {"unknown": f"the rule {t['by']} makes the models"}
-        measured = training.estimated_seconds(t["builder"], data, t["hyperparameters"], t["seeds"], request["device"])
+        measured = training.estimated_seconds(t["builder"], data, t["hyperparameters"], t["seeds"], device)
         return {"seconds": t["times"] * measured}
     except ContractError as error:
         return {"broken": str(error)}
-    except InputError as error:  # the job itself will say so and stop; the plan is not the place to fail
+    except InputError as error:  # so will the job
         return {"unknown": str(error)}
 
 
@@ -97,8 +115,9 @@ def main() -> None:
     from flatvae import training  # noqa: F401  once, before the processes part
 
     request = json.load(sys.stdin)
-    trainings, tried = request["trainings"], functools.partial(_tried, request)
+    trainings, tried = request["trainings"], functools.partial(_tried, request["device"])
     print(f"flatvae: {sum(t['times'] for t in trainings)} trainings to run", flush=True)
+    _load(request)
     side_by_side = request["parallel"] if sys.platform == "linux" else 1
     pool = ProcessPoolExecutor(side_by_side, get_context("fork")) if side_by_side > 1 else None
     broken, total = [], 0.0

@@ -40,6 +40,7 @@ with job(snakemake):
         "python": platform.python_version(),
         "packages": {name: version(name) for name in packages},
         "device": snakemake.params.device,
+        "evaluation_device": snakemake.params.evaluation_device,
         "seeds": snakemake.params.seeds,
         "training": trainings,
         "evaluation": evaluations,
