@@ -20,6 +20,7 @@ SHOWN = (
         "default/tables/flatness.md",
         "default/claims.md",
         "baselines/tables/flatness.md",
+        "paper/tables/flatness.md",
     ]
     + [f"human_motion/tables/{task}.md" for task in ("flatness", "reconstruction", "neighbours", "distances")]
     + [f"mnist/tables/{task}.md" for task in ("flatness", "reconstruction", "neighbours", "distances", "likelihood")]
