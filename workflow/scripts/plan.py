@@ -4,6 +4,7 @@
 process of its own.
 """
 
+import contextlib
 import functools
 import gc
 import json
@@ -119,18 +120,21 @@ def main() -> None:
     print(f"flatvae: {sum(t['times'] for t in trainings)} trainings to run", flush=True)
     _load(request)
     side_by_side = request["parallel"] if sys.platform == "linux" else 1
-    pool = ProcessPoolExecutor(side_by_side, get_context("fork")) if side_by_side > 1 else None
+    pool = ProcessPoolExecutor(side_by_side, get_context("fork")) if side_by_side > 1 else contextlib.nullcontext()
     broken, total = [], 0.0
-    for t, found in zip(trainings, (pool.map if pool else map)(tried, trainings), strict=True):
-        repeated = f"{t['times']} × " if t["times"] > 1 else ""
-        line = f"  {t['dataset']}/{t['method']}: {repeated}{t['hyperparameters']['steps']} steps × {t['seeds']} seeds"
-        if "broken" in found:
-            broken.append(found["broken"])
-        elif "unknown" in found:
-            print(f"{line}, time unknown: {found['unknown']}")
-        else:
-            total += found["seconds"]
-            print(f"{line}, about {found['seconds'] / 60:.1f} min" if request["timed"] else line)
+    with pool as processes:
+        for t, found in zip(trainings, (processes.map if processes else map)(tried, trainings), strict=True):
+            repeated = f"{t['times']} × " if t["times"] > 1 else ""
+            line = (
+                f"  {t['dataset']}/{t['method']}: {repeated}{t['hyperparameters']['steps']} steps × {t['seeds']} seeds"
+            )
+            if "broken" in found:
+                broken.append(found["broken"])
+            elif "unknown" in found:
+                print(f"{line}, time unknown: {found['unknown']}")
+            else:
+                total += found["seconds"]
+                print(f"{line}, about {found['seconds'] / 60:.1f} min" if request["timed"] else line)
     if broken:
         print("\n" + "\n".join(f"flatvae: {sentence}" for sentence in dict.fromkeys(broken)) + "\n", flush=True)
         sys.exit(BROKEN)
