@@ -1,6 +1,5 @@
 """What a method's file must keep, and the sentence that says so where it does not."""
 
-import types
 from types import SimpleNamespace
 
 import pytest
@@ -121,7 +120,7 @@ def test_a_step_that_cannot_be_mapped_over_seeds_is_said_beforehand(pendulum, mo
     def branching(decode, z, noise):
         return decode(z).sum() if z.sum() > 0 else decode(z).mean()
 
-    own = types.SimpleNamespace(import_module=lambda name: method(penalty=branching))
+    own = SimpleNamespace(import_module=lambda name: method(penalty=branching))
     monkeypatch.setattr("flatvae.training.importlib", own)  # and not Python's own, by which torch loads parts of itself
     with pytest.raises(
         ContractError, match=r"own\.py: a training step, all seeds at once by torch\.func\.vmap, failed with"
