@@ -37,9 +37,18 @@ def mixup(z: Tensor, uniform: Tensor, alpha0: float) -> Tensor:
     return torch.lerp(z, z.roll(1, dims=-2), alpha)
 
 
+def _symmetric_metric(columns: Tensor) -> Tensor:
+    """G of Jacobian columns, (n, B, D) -> (B, n, n), for what is differentiated by it symmetrically: ∂R/∂G = (∂R/∂G)ᵀ.
+
+    The gradients through the two factors of JᵀJ are then the same: one is taken, twice.
+    """
+    metric = metric_from_columns(columns, columns.detach())
+    return metric + (metric - metric.detach())
+
+
 def _deviation(columns: Tensor, scale: Tensor | None) -> tuple[Tensor, Tensor]:
     """(R, c²) from Jacobian columns (n, B, D)."""
-    metric = metric_from_columns(columns)  # (B, n, n)
+    metric = _symmetric_metric(columns)  # (B, n, n)
     scale = metric_scale(metric) if scale is None else scale
     identity = torch.eye(metric.shape[-1], dtype=metric.dtype, device=metric.device)
     return (metric - scale * identity).square().sum((-2, -1)).mean(), scale

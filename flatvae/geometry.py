@@ -39,13 +39,13 @@ def jacobian(decoder: Decoder, z: Tensor) -> Tensor:
     return jacobian_columns(decoder, z).permute(1, 2, 0)
 
 
-def metric_from_columns(columns: Tensor) -> Tensor:
-    """G_st = ⟨J e_s, J e_t⟩ from Jacobian columns: (n, N, D) -> (N, n, n)."""
-    if (
-        len(columns) <= _FEW
-    ):  # products of columns in one pass: many tiny matrix products are slower than their arithmetic
-        return (columns.unsqueeze(0) * columns.unsqueeze(1)).sum(-1).movedim(-1, 0)
-    return torch.einsum("snd,tnd->nst", columns, columns)
+def metric_from_columns(columns: Tensor, others: Tensor | None = None) -> Tensor:
+    """G_st = ⟨J e_s, J e_t⟩ from Jacobian columns, or from two sets of them: (n, N, D) -> (N, n, n)."""
+    others = columns if others is None else others
+    if len(columns) <= _FEW:
+        # products of columns in one pass: many tiny matrix products are slower than their arithmetic
+        return (columns.unsqueeze(1) * others.unsqueeze(0)).sum(-1).movedim(-1, 0)
+    return torch.einsum("snd,tnd->nst", columns, others)
 
 
 def pullback_metric(decoder: Decoder, z: Tensor) -> Tensor:

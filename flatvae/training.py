@@ -172,21 +172,27 @@ def _for_each(seeds: Tensor, like: Tensor) -> Tensor:
 def _laid_out(parameter: Tensor) -> Tensor:
     """The same parameter, matrices laid out in memory by columns: as the gradients of F.linear come, which spares copies."""
     parameter = parameter.detach()
-    return (parameter.mT.contiguous().mT if parameter.dim() == 3 else parameter).requires_grad_()
+    return _as_in_memory(_as_in_memory(parameter).contiguous()).requires_grad_()
+
+
+def _as_in_memory(tensor: Tensor) -> Tensor:
+    """A view of what is laid out as parameters are, its numbers in the order of memory: matrices transposed."""
+    return tensor.mT if tensor.dim() == 3 else tensor
 
 
 class _Adam:
     """Adam (Kingma & Ba, ICLR 2015) for S seeds whose gradients are clipped, and whose steps are left out, one by one.
 
-    torch's fused kernel, seed by seed: it divides by the clipping's divisor, and passes over a frozen seed, on its way.
+    torch's fused kernel, seed by seed: it divides by the clipping's divisor, and passes over a frozen seed, on its way. Of
+    matrices it is given the transposes: numbers in the order of memory take it half the time.
     """
 
     def __init__(self, params: dict[str, Tensor]):
         self.params = params
-        # of the parameters' layout: the kernel reads all in the order of memory, whatever the strides
         self.means, self.squares = ({k: torch.zeros_like(p).detach() for k, p in params.items()} for _ in range(2))
         self.count = torch.zeros((), device=next(iter(params.values())).device)
-        per_seed = [[t.detach().unbind() for t in d.values()] for d in (params, self.means, self.squares)]
+        kept = (params, self.means, self.squares)
+        per_seed = [[_as_in_memory(t.detach()).unbind() for t in d.values()] for d in kept]
         self.lists = [list(zip(*tensors, strict=True)) for tensors in per_seed]  # of each seed
 
     def state(self) -> dict[str, Tensor]:
@@ -203,7 +209,7 @@ class _Adam:
             if gradient.stride() != parameter.stride() or gradient.data_ptr() in seen:
                 gradient = torch.empty_like(parameter).copy_(gradient)
             seen.add(gradient.data_ptr())
-            own.append(gradient.unbind())
+            own.append(_as_in_memory(gradient).unbind())
         for seed, gradient in enumerate(zip(*own, strict=True)):
             params, means, squares = (rows[seed] for rows in self.lists)
             torch._fused_adam_(
@@ -332,7 +338,7 @@ class Trainer:
             uniform.append(torch.rand(size, dtype=self.dtype, **kwargs))
             if self.model.likelihood.binarises:
                 threshold.append(torch.rand(size, self.data.shape[1], dtype=self.dtype, **kwargs))
-        x = self.data[torch.stack(index)]
+        x = self.data.index_select(0, torch.cat(index)).unflatten(0, (-1, size))
         if self.model.likelihood.binarises:
             x = self.model.likelihood.observe(x, torch.stack(threshold))
         noise, probe = torch.stack(normal).split([self.model.noise_size, n], dim=-1)
