@@ -18,10 +18,12 @@ from torch.utils._pytree import tree_leaves
 aten = torch.ops.aten
 
 _SAME = (aten.detach.default, aten.view.default, aten._unsafe_view.default, aten.expand.default, aten.alias.default)
+_COPIES = (aten._to_copy.default, aten.clone.default)
 _SECRET_VIEWS = (aten._unsafe_view.default, aten._reshape_alias.default)  # whose schema does not say that they are
 _ZERO = (aten.zeros.default, aten.zeros_like.default, aten.new_zeros.default, aten._efficientzerotensor.default)
 _PRODUCTS = (aten.mm.default, aten.bmm.default, aten.mul.Tensor)
 # of zeros they are zeros
+_NARROW = 16  # columns of a matrix that fill no register of a CPU
 _LINEAR = (
     *_SAME,
     *(aten.transpose.int, aten.permute.default, aten.unsqueeze.default, aten.squeeze.dims, aten.t.default),
@@ -34,11 +36,14 @@ def captured(function: Callable, *examples) -> Callable:
     from torch.fx.experimental.proxy_tensor import make_fx  # takes a while, and evaluations import the training
 
     traced = make_fx(function)(*examples)
+    on_cpu = all(leaf.device.type == "cpu" for leaf in tree_leaves(examples))
     _drop_identities(traced.graph)
     _drop_zeros(traced.graph)
     _share_results(traced.graph)
+    if on_cpu:
+        _turn_narrow_products(traced.graph)
     traced.graph.eliminate_dead_code()
-    if all(leaf.device.type == "cpu" for leaf in tree_leaves(examples)):
+    if on_cpu:
         _logistic_tanh(traced.graph)
     _own_results(traced.graph)
     traced.recompile()
@@ -46,11 +51,12 @@ def captured(function: Callable, *examples) -> Callable:
 
 
 def _drop_identities(graph: Graph) -> None:
-    """Takes out the views that leave a tensor as it is, transposes of transposes, and first powers, derivatives of squares."""
+    """Takes out what leaves a tensor as it is: views, copies, transposes of transposes, first powers."""
     written = _written(graph)
     for node in _operations(graph):
         source = node.args[0] if node.target in _SAME else None
-        if node.target == aten.pow.Tensor_Scalar and node.args[1] == 1 and not written & {node, node.args[0]}:
+        same = node.target in _COPIES or (node.target == aten.pow.Tensor_Scalar and node.args[1] == 1)
+        if same and not written & {node, node.args[0]}:
             source = node.args[0]
         if node.target == aten.transpose.int and node.args[0].target == aten.transpose.int:
             source = node.args[0].args[0] if node.args[0].args[1:] == node.args[1:] else None
@@ -134,6 +140,21 @@ def _own_results(graph: Graph) -> None:
         if node.op in ("placeholder", "get_attr"):
             with graph.inserting_before(output):
                 output.replace_input_with(node, graph.call_function(aten.clone.default, (node,)))
+
+
+def _turn_narrow_products(graph: Graph) -> None:
+    """(AᵀB)ᵀ = BᵀA where B is narrow, as the gradient of a layer of few features ends: a CPU then reads A row by row."""
+    (output,) = graph.find_nodes(op="output")
+    for node in graph.find_nodes(op="call_function", target=aten.transpose.int):
+        product, *dimensions = node.args
+        if dimensions != [1, 2] or product.target != aten.bmm.default or set(node.users) != {output}:
+            continue
+        left, right = product.args
+        if left.target == aten.transpose.int and left.args[1:] == (1, 2) and node.meta["val"].shape[1] < _NARROW:
+            with graph.inserting_before(node):
+                turned = graph.call_function(aten.transpose.int, (right, 1, 2))
+                value = graph.call_function(aten.bmm.default, (turned, left.args[0]))
+            node.replace_all_uses_with(value)
 
 
 def _logistic_tanh(graph: Graph) -> None:

@@ -62,6 +62,35 @@ def test_products_with_the_tangents_of_what_does_not_move_are_dropped():
     assert len(products) == 2  # of the value and of the tangent
 
 
+def test_copies_that_nobody_writes_to_are_dropped():
+    def function(a):
+        kept = a.clone()
+        kept.add_(1)
+        return [a.clone() * 2, torch.empty_like(a).copy_(a).to(a.dtype, copy=True) * 3, kept, a.t().contiguous()]
+
+    found = captured(function, torch.ones(3, 3))
+    argument = torch.arange(9.0).view(3, 3)
+    for a, b in zip(found(argument), function(argument), strict=True):
+        assert torch.equal(a, b)
+        assert a.stride() == b.stride()
+    assert torch.equal(argument, torch.arange(9.0).view(3, 3))
+    clones = found.__wrapped__.graph.find_nodes(op="call_function", target=torch.ops.aten.clone.default)
+    assert len(clones) == 2  # the one that is written to, and the one that is laid out anew
+
+
+@pytest.mark.parametrize("features", [2, 40])
+def test_gradients_of_narrow_layers_read_their_inputs_row_by_row(features):
+    def function(weight, points):
+        loss = vmap(torch.nn.functional.linear)(points, weight).square().sum()
+        return list(torch.autograd.grad(loss, [weight]))
+
+    source = torch.Generator().manual_seed(0)
+    examples = [torch.randn(4, *shape, generator=source).requires_grad_() for shape in ((features, 30), (70, 30))]
+    (gradient,) = captured(function, *examples)(*examples)
+    torch.testing.assert_close(gradient, *function(*examples))
+    assert gradient.is_contiguous() == (features == 2)  # torch has it by columns
+
+
 @pytest.mark.parametrize("zeros", [torch.zeros_like, lambda a: a.new_zeros(a.shape), lambda a: torch.zeros(3)])
 def test_zeros_that_are_written_over_are_none(zeros):
     def function(a):
