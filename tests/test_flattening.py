@@ -230,6 +230,18 @@ class TestGradientByParameters:
         assert_mean(torch.stack([self.gradient("probe", z.repeat(500, 1), v) for v in noises]), self.reference(z))
 
 
+@pytest.mark.parametrize("n", [2, 5])  # sums of products, and matrix products
+def test_the_gradient_through_one_factor_of_the_metric_twice_is_that_through_both(n):
+    columns = normal(n, 4, D).requires_grad_()
+    metric = columns.permute(1, 0, 2) @ columns.permute(1, 2, 0)
+    scale = metric.diagonal(dim1=-2, dim2=-1).mean()
+    known = (metric - scale * torch.eye(n)).square().sum((-2, -1)).mean() / scale.square()
+    deviation, scale = flattening._deviation(columns, None)
+    found = deviation / scale.square()
+    torch.testing.assert_close(found, known)
+    torch.testing.assert_close(*(torch.autograd.grad(value, columns) for value in (found, known)))
+
+
 def test_unknown_estimator_is_named():
     with pytest.raises(InputError, match="'hutchinson'"):
         flat_vae.penalty(decoder, normal(4, N), normal(4, N), estimator="hutchinson")

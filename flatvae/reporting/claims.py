@@ -11,9 +11,15 @@ A claim is an entry of the config: two sides (or one), how they are compared, an
       threshold: 2.0
       datasets: [pendulum, mnist]     # optional; else every data set of the run
       evidence: tables/likelihood.md
+
+Runs that share the work, data set by data set, have one ledger together:
+
+    python -m flatvae.reporting.claims results/paper results/ablations --output results/claims
 """
 
+import argparse
 import math
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
@@ -325,6 +331,30 @@ def _agreed(numbers: Sequence[float], direction: str, threshold: float, slack: f
     return None if satisfied.any() else NOT_SUPPORTED
 
 
+def merged(ledgers: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """One ledger of several runs', by the folder of each: of every claim and data set the row of the run with most seeds.
+
+    Of runs with as many, the first; never the one whose verdict is nicer. ``evidence`` gets the run's folder before it.
+    """
+    rows = pd.concat(own.assign(evidence=f"{run}/" + own["evidence"]) for run, own in ledgers.items())
+    chosen = rows.sort_values("n", ascending=False, kind="stable").drop_duplicates(["claim", "dataset"])
+    names = [*sorted(rows["claim"].unique(), key=_natural), *rows["dataset"].unique()]
+    order = {name: place for place, name in enumerate(names)}
+    return chosen.sort_values(["claim", "dataset"], key=lambda column: column.map(order), ignore_index=True)
+
+
+def read(path: str | PathLike) -> pd.DataFrame:
+    """A ledger as ``write`` left it.
+
+    Raises:
+        InputError: there is none.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{path} is missing; name folders of results that hold a ledger, claims.csv")
+    texts = dict.fromkeys(["claim", "dataset", "statement", "test", "verdict", "note", "evidence"], str)
+    return pd.read_csv(path, dtype=texts).fillna(dict.fromkeys(texts, ""))
+
+
 def to_markdown(ledger: pd.DataFrame) -> str:
     """The ledger as Markdown: caption, one pipe table with each statement once, and how many tests came to which verdict."""
     lines = ["| claim | test | data set | effect | n | verdict | note | evidence |", "|" + " :- |" * 8]
@@ -357,3 +387,21 @@ def write(ledger: pd.DataFrame, stem: str | PathLike) -> None:
     """Write stem.csv (unrounded; effect, low and high empty where there is none) and stem.md."""
     ledger.to_csv(f"{stem}.csv", index=False, lineterminator="\n")
     Path(f"{stem}.md").write_text(to_markdown(ledger), encoding="utf-8")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """One ledger of several runs: of every claim and data set the row of the run with most seeds."""
+    parser = argparse.ArgumentParser(prog="python -m flatvae.reporting.claims", description=main.__doc__)
+    parser.add_argument("results", nargs="+", type=Path, help="their folders; of as many seeds the first counts")
+    parser.add_argument("--output", required=True, type=Path, help="what to write, without .csv and .md")
+    options = parser.parse_args(arguments)
+    below = options.output.resolve().parent
+    try:
+        ledgers = {os.path.relpath(run.resolve(), below): read(run / "claims.csv") for run in options.results}
+    except InputError as error:
+        parser.error(str(error))
+    write(merged(ledgers), options.output)
+
+
+if __name__ == "__main__":
+    main()

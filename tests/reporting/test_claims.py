@@ -449,3 +449,34 @@ def test_no_claims_make_an_empty_ledger():
 def test_a_malformed_claim_is_named_with_its_mend(entry, message):
     with pytest.raises(InputError, match=message):
         claims.ledger(frame(rows("a", [1])), None, {"6a": entry}, ["pendulum"])
+
+
+def test_one_ledger_of_several_runs_takes_the_run_with_most_seeds(tmp_path):
+    """Whatever it came to; of as many the first; and rows are in the order of claims, then of data sets."""
+    entries = {"2a": claim(), "10a": claim("ratio", threshold=1.1)}
+    groups = {  # run: data set: values
+        "long": {"pendulum": [1.0, 2.0, 1.0, 2.0, 1.9, 1.0]},
+        "wide": {"pendulum": [1.0] * 5, "digits": [1.2] * 5},
+        "late": {"digits": [9.0] * 5, "crowd": [1.0]},
+    }
+    for run, datasets in groups.items():
+        numbers = frame(*[rows("a", values, dataset=dataset) for dataset, values in datasets.items()])
+        (tmp_path / run).mkdir()
+        claims.write(claims.ledger(numbers, None, entries, list(datasets)), tmp_path / run / "claims")
+    claims.main([*(str(tmp_path / run) for run in groups), "--output", str(tmp_path / "together")])
+    found = claims.read(tmp_path / "together.csv")
+    assert list(found.columns) == claims.COLUMNS
+    assert list(zip(found["claim"], found["dataset"], strict=True)) == [
+        (name, dataset) for name in ("2a", "10a") for dataset in ("pendulum", "digits", "crowd")
+    ]
+    assert list(found["n"]) == [6, 5, 1, 0, 0, 0]
+    assert list(found["verdict"]) == ["inconclusive", "supported"] + ["inconclusive"] * 4
+    assert list(found["evidence"][:3]) == [f"{run}/tables/flatness.md" for run in ("long", "wide", "late")]
+    assert found["note"][3] == "no rows of method b"
+    assert (tmp_path / "together.md").read_text().count("| 2a: It is flat. |") == 1
+
+
+def test_a_run_without_a_ledger_is_named(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        claims.main([str(tmp_path), "--output", str(tmp_path / "together")])
+    assert f"{tmp_path / 'claims.csv'} is missing; name folders of results" in capsys.readouterr().err
