@@ -10,6 +10,7 @@ import torch
 from far import far_device
 
 from baselines import geodesic
+from flatvae import datasets
 from flatvae.evaluation import evaluate_seeds, likelihood
 from flatvae.training import train_and_save
 
@@ -30,7 +31,19 @@ def trained(request, tiny, tmp_path_factory):
         "labels": {"train_labels": (tiny.train[:, 0] > 0).long(), "test_labels": (tiny.test[:, 0] > 0).long()},
         "factors": {"factors": tiny.test[:, 0]},
     }
-    dataset = dataclasses.replace(tiny, **known[request.param])
+    return checkpoint(dataclasses.replace(tiny, **known[request.param]), tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    """Drawn videos of people and a checkpoint of two seeds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FLATVAE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        dataset = datasets.load("crowd", sequences=2, test=1, frames=20, people=5, size=[32, 16])
+        yield checkpoint(dataset, tmp_path_factory)
+
+
+def checkpoint(dataset, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     names = {"model_path": "model.safetensors", "history_path": "history.csv", "metrics_path": "training.csv"}
     files = {what: folder / name for what, name in names.items()}
@@ -76,6 +89,14 @@ def test_an_evaluation_runs_on_another_device_than_its_data(task, trained):
     assert_same(found, evaluated(task, trained, "cpu"))
 
 
+@cpu
+@pytest.mark.parametrize("task", ["neighbours", "tracking"])
+def test_an_evaluation_of_people_runs_on_another_device(task, people):
+    found, operations = elsewhere(evaluated_far, task, people)
+    assert operations > 20
+    assert_same(found, evaluated(task, people, "cpu"))
+
+
 def mixed() -> bool:
     with far_device():
         there, here = torch.ones(3, device="far"), torch.ones(3)
@@ -96,3 +117,9 @@ def test_what_mixes_devices_is_found():
 @pytest.mark.parametrize("task", TASKS)
 def test_an_evaluation_runs_on_a_gpu(task, trained):
     assert_same(evaluated(task, trained, "cuda"), evaluated(task, trained, "cpu"))
+
+
+@gpu
+@pytest.mark.parametrize("task", ["neighbours", "tracking"])
+def test_an_evaluation_of_people_runs_on_a_gpu(task, people):
+    assert_same(evaluated(task, people, "cuda"), evaluated(task, people, "cpu"))
