@@ -10,7 +10,7 @@ A function can be captured if it is one of its tensors alone: shapes, and whatev
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import FunctionSchema, Tensor
 from torch._ops import OpOverload
 from torch.fx import Graph, Node
 from torch.utils._pytree import tree_leaves
@@ -74,22 +74,32 @@ def _operations(graph: Graph) -> list[Node]:
     return [node for node in graph.nodes if node.op == "call_function" and isinstance(node.target, OpOverload)]
 
 
+def _schema(node: Node) -> FunctionSchema | None:
+    """Of an operation; none of what takes a part of a list."""
+    return node.target._schema if isinstance(node.target, OpOverload) else None
+
+
+def _bases(graph: Graph) -> dict[Node, Node]:
+    """Of every node the one whose memory it is a view or a part of; itself where it is of none."""
+    base: dict[Node, Node] = {}
+    for node in graph.nodes:
+        view = False
+        if node.op == "call_function":
+            schema = _schema(node)
+            view = schema is None or node.target in _SECRET_VIEWS or any(r.alias_info for r in schema.returns)
+        base[node] = base[node.args[0]] if view and node.args and isinstance(node.args[0], Node) else node
+    return base
+
+
 def _written(graph: Graph) -> set[Node]:
     """The nodes whose tensor is in memory that an operation writes over, be it by a view or a part of it."""
-    base: dict[Node, Node] = {}  # of a view, what it is of in the end
-    written = set()
-    for node in graph.nodes:
-        if node.op != "call_function":
-            continue
-        schema = node.target._schema if isinstance(node.target, OpOverload) else None  # none: a part of a list
-        view = schema is None or node.target in _SECRET_VIEWS or any(result.alias_info for result in schema.returns)
-        if view and node.args and isinstance(node.args[0], Node):
-            base[node] = base.get(node.args[0], node.args[0])
-        for number, formal in enumerate(schema.arguments if schema else ()):
+    base, written = _bases(graph), set()
+    for node in _operations(graph):
+        for number, formal in enumerate(_schema(node).arguments):
             if formal.alias_info is not None and formal.alias_info.is_write:
                 argument = node.args[number] if number < len(node.args) else node.kwargs.get(formal.name)
-                written |= {base.get(one, one) for one in tree_leaves(argument) if isinstance(one, Node)}
-    return {node for node in graph.nodes if base.get(node, node) in written}
+                written |= {base[one] for one in tree_leaves(argument) if isinstance(one, Node)}
+    return {node for node in graph.nodes if base[node] in written}
 
 
 def _drop_zeros(graph: Graph) -> None:
@@ -134,10 +144,11 @@ def _share_results(graph: Graph) -> None:
 
 
 def _own_results(graph: Graph) -> None:
-    """Copies results that are arguments or constants themselves: whoever gets a result may write over it."""
+    """Copies results that are arguments or constants, or views of them: whoever gets a result may write over it."""
     (output,) = graph.find_nodes(op="output")
+    base = _bases(graph)
     for node in list(output.all_input_nodes):
-        if node.op in ("placeholder", "get_attr"):
+        if base[node].op in ("placeholder", "get_attr"):
             with graph.inserting_before(output):
                 output.replace_input_with(node, graph.call_function(aten.clone.default, (node,)))
 

@@ -145,10 +145,12 @@ def test_what_is_written_by_parts_and_types_stay_as_they_are(function):
 
 def test_results_may_be_written_over():
     constant = torch.ones(3)
-    function = captured(lambda a: [a.view(3), constant, a + 1], torch.zeros(3))
+    function = captured(
+        lambda a: [a.view(3), constant, a + 1, a.view(1, 3).t().clone(), a[:2], constant[1:]], torch.zeros(3)
+    )
     argument = torch.zeros(3)
     for _ in range(2):
-        for result, known in zip(function(argument), (0, 1, 1), strict=True):
+        for result, known in zip(function(argument), (0, 1, 1, 0, 0, 1), strict=True):
             assert (result == known).all()
             result.fill_(7)
     assert (argument == 0).all()
