@@ -335,8 +335,16 @@ def merged(ledgers: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """One ledger of several runs', by the folder of each: of every claim and data set the row of the run with most seeds.
 
     Of runs with as many, the first; never the one whose verdict is nicer. ``evidence`` gets the run's folder before it.
+
+    Raises:
+        InputError: two runs test a claim each in its own way.
     """
     rows = pd.concat(own.assign(evidence=f"{run}/" + own["evidence"]) for run, own in ledgers.items())
+    for claim, tests in rows.groupby("claim")["test"]:
+        if tests.nunique() > 1:
+            raise InputError(
+                f"claim {claim} is tested in more than one way: {'; '.join(tests.unique())}; make ledgers of one config"
+            )
     chosen = rows.sort_values("n", ascending=False, kind="stable").drop_duplicates(["claim", "dataset"])
     names = [*sorted(rows["claim"].unique(), key=_natural), *rows["dataset"].unique()]
     order = {name: place for place, name in enumerate(names)}
@@ -398,9 +406,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     below = options.output.resolve().parent
     try:
         ledgers = {os.path.relpath(run.resolve(), below): read(run / "claims.csv") for run in options.results}
+        write(merged(ledgers), options.output)
     except InputError as error:
         parser.error(str(error))
-    write(merged(ledgers), options.output)
 
 
 if __name__ == "__main__":

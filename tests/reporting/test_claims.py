@@ -480,3 +480,13 @@ def test_a_run_without_a_ledger_is_named(tmp_path, capsys):
     with pytest.raises(SystemExit):
         claims.main([str(tmp_path), "--output", str(tmp_path / "together")])
     assert f"{tmp_path / 'claims.csv'} is missing; name folders of results" in capsys.readouterr().err
+
+
+def test_runs_that_test_a_claim_in_two_ways_have_no_ledger_together():
+    numbers = frame(*[rows("a", [1.0] * 5)])
+    ledgers = {
+        run: claims.ledger(numbers, None, {"1": claim(threshold=threshold)}, ["pendulum"])
+        for run, threshold in {"one": 1.5, "other": 1.6}.items()
+    }
+    with pytest.raises(InputError, match="claim 1 is tested in more than one way: k of a ≤ 1.5; k of a ≤ 1.6"):
+        claims.merged(ledgers)
