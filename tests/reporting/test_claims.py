@@ -488,5 +488,5 @@ def test_runs_that_test_a_claim_in_two_ways_have_no_ledger_together():
         run: claims.ledger(numbers, None, {"1": claim(threshold=threshold)}, ["pendulum"])
         for run, threshold in {"one": 1.5, "other": 1.6}.items()
     }
-    with pytest.raises(InputError, match="claim 1 is tested in more than one way: k of a ≤ 1.5; k of a ≤ 1.6"):
+    with pytest.raises(InputError, match=r"claim 1 is tested in more than one way: k of a ≤ 1\.5; k of a ≤ 1\.6"):
         claims.merged(ledgers)
