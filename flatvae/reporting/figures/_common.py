@@ -66,10 +66,16 @@ def save(figure: Figure, stem: str | PathLike) -> None:
     The layout is made once and then kept, so that both files, and those of a later call, agree.
     """
     with mpl.rc_context(RC):
-        figure.draw_without_rendering()
+        lay_out(figure)
         figure.set_layout_engine("none")
         figure.savefig(f"{stem}.pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None}, dpi=150)
         figure.savefig(f"{stem}.png", metadata={"Software": None}, dpi=150)
+
+
+def lay_out(figure: Figure) -> None:
+    """Make the layout, twice: it changes what the axes' ticks say, and these the room that it must leave."""
+    for _ in range(2):
+        figure.draw_without_rendering()
 
 
 def new_figure(width: float, height: float, title: str, layout: str = "constrained") -> Figure:

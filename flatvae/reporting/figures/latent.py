@@ -66,7 +66,7 @@ def latent_map(methods: Mapping[str, Arrays], title: str) -> Figure:
     check_plane(methods, "codes", "figure latent_map")
     with mpl.rc_context(RC):
         seeds = all_seeds(methods, "codes")
-        figure = new_figure(1.6 * len(methods) + 1.5, 1.42 * len(seeds) + 0.6, title, "compressed")
+        figure = new_figure(1.6 * len(methods) + 1.5, 1.42 * len(seeds) + 0.6, title)
         colouring = _Colouring.of(methods)
 
         def draw(axes: Axes, arrays: Arrays, row: int) -> None:
@@ -113,7 +113,9 @@ class _Colouring(NamedTuple):
     def explain(self, figure: Figure, axes: np.ndarray) -> None:
         if self.classes is None:
             source = ScalarMappable(self.limits, self.colour_map)
-            bar = figure.colorbar(source, ax=axes, shrink=min(1, 2 / len(axes)), anchor=(0, 1), aspect=15)
+            bar = figure.colorbar(
+                source, ax=axes, shrink=min(1, 2 / len(axes)), anchor=(0, 1), panchor=False, aspect=15
+            )
             bar.set_label(self.name)
             if math.isclose(self.period, 2 * math.pi, rel_tol=1e-3):
                 bar.set_label(f"{self.name} [rad]")
@@ -158,7 +160,7 @@ def equidistance(methods: Mapping[str, Arrays], title: str) -> Figure:
         seeds = all_seeds(methods, "centres")
         columns = 3 if len(methods) > 1 else 1  # of the legend
         height = 1.42 * len(seeds) + 0.7 + 0.2 * (3 / columns)
-        figure = new_figure(1.6 * len(methods) + 1.1, height, title, "compressed")
+        figure = new_figure(1.6 * len(methods) + 1.1, height, title)
         finite = ("centres", "distance_x", "distance_y")
         axes, scale = draw_grid(figure, methods, seeds, finite, _level_sets)
         explain_map(figure, axes, scale)
@@ -243,7 +245,7 @@ def draw_grid(
 def explain_map(figure: FigureBase, axes: np.ndarray, scale: Normalize) -> None:
     """The colour bar of the map, at most two panels high."""
     source, shrink = ScalarMappable(scale, _GREYS), min(1, 2 / len(axes))
-    bar = figure.colorbar(source, ax=axes, extend="both", shrink=shrink, anchor=(0, 1), aspect=15)
+    bar = figure.colorbar(source, ax=axes, extend="both", shrink=shrink, anchor=(0, 1), panchor=False, aspect=15)
     bar.set_label(r"$\log_{10}$ MF / mean MF")
 
 

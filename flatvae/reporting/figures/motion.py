@@ -53,7 +53,7 @@ def trajectories(methods: Mapping[str, Arrays], rows: pd.DataFrame, title: str) 
     places = [motions.index(rows["motion"].iloc[piece[0]]) for piece in pieces]
     with mpl.rc_context(RC):
         seeds = all_seeds(methods, "codes")
-        figure = new_figure(2.1 * len(methods) + 1.1, 1.8 * len(seeds) + 0.9, title, "compressed")
+        figure = new_figure(2.1 * len(methods) + 1.1, 1.8 * len(seeds) + 0.9, title)
 
         def draw(axes: Axes, arrays: Arrays, row: int) -> None:
             for piece, place in zip(pieces, places, strict=True):
