@@ -49,8 +49,8 @@ def _descends_from(ancestor: int) -> bool:
     return pid == ancestor
 
 
-def _end_with_parent() -> None:
-    """Has the system send SIGTERM when Snakemake dies: an orphan would go on writing what the next run makes anew."""
+def end_with_parent() -> None:
+    """Has the system send SIGTERM when the parent dies: an orphan would go on writing what the next run makes anew."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
         if not _descends_from(int(os.environ[RUN])):
@@ -88,7 +88,7 @@ def job(snakemake):
     instead. Bad input (InputError) ends the job with its sentence alone; a training that was asked to end, with a
     status of its own.
     """
-    _end_with_parent()  # before the imports, which take seconds: Snakemake may die meanwhile
+    end_with_parent()  # before the imports, which take seconds: Snakemake may die meanwhile
     keep_memory()
     from flatvae.errors import InputError
     from flatvae.resume import EXIT_STATUS, Interrupted

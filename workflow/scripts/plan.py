@@ -6,7 +6,6 @@ process of its own.
 
 import contextlib
 import functools
-import gc
 import json
 import os
 import subprocess
@@ -15,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+from adapter import end_with_parent
 from configuration import candidates, dataset_options, loader, specification, wants_gpu
 from snakemake.exceptions import WorkflowError
 
@@ -111,8 +111,7 @@ def _tried(device: str, t: dict) -> dict[str, str | float]:
 
 def main() -> None:
     """Measures a few steps of each training of the request on standard input, side by side as they will run; prints the plan."""
-    gc.set_threshold(50_000)  # see adapter.py
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    end_with_parent()
     from flatvae import training  # noqa: F401  once, before the processes part
 
     request = json.load(sys.stdin)
@@ -120,7 +119,9 @@ def main() -> None:
     print(f"flatvae: {sum(t['times'] for t in trainings)} trainings to run", flush=True)
     _load(request)
     side_by_side = request["parallel"] if sys.platform == "linux" else 1
-    pool = ProcessPoolExecutor(side_by_side, get_context("fork")) if side_by_side > 1 else contextlib.nullcontext()
+    pool = contextlib.nullcontext()
+    if side_by_side > 1:
+        pool = ProcessPoolExecutor(side_by_side, get_context("fork"), initializer=end_with_parent)
     broken, total = [], 0.0
     with pool as processes:
         for t, found in zip(trainings, (processes.map if processes else map)(tried, trainings), strict=True):
