@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import FunctionSchema, Tensor
 from torch._ops import OpOverload
-from torch.fx import Graph, Node
+from torch.fx import Graph, Node, map_arg
 from torch.utils._pytree import tree_leaves
 
 aten = torch.ops.aten
@@ -144,23 +144,31 @@ def _share_results(graph: Graph) -> None:
 
 
 def _own_results(graph: Graph) -> None:
-    """Copies results that are arguments or constants, or views of them: whoever gets a result may write over it."""
+    """Copies results that are arguments, constants or other results, or views of them: whoever gets one may write over it."""
     (output,) = graph.find_nodes(op="output")
-    base = _bases(graph)
-    for node in list(output.all_input_nodes):
-        if base[node].op in ("placeholder", "get_attr"):
-            with graph.inserting_before(output):
-                output.replace_input_with(node, graph.call_function(aten.clone.default, (node,)))
+    base, taken = _bases(graph), set()
+
+    def own(node: Node) -> Node:
+        if base[node].op not in ("placeholder", "get_attr") and base[node] not in taken:
+            taken.add(base[node])
+            return node
+        with graph.inserting_before(output):
+            return graph.call_function(aten.clone.default, (node,))
+
+    output.args = map_arg(output.args, own)
 
 
 def _turn_narrow_products(graph: Graph) -> None:
     """(AᵀB)ᵀ = BᵀA where B is narrow, as the gradient of a layer of few features ends: a CPU then reads A row by row."""
     (output,) = graph.find_nodes(op="output")
+    written = _written(graph)
     for node in graph.find_nodes(op="call_function", target=aten.transpose.int):
         product, *dimensions = node.args
         if dimensions != [1, 2] or product.target != aten.bmm.default or set(node.users) != {output}:
             continue
         left, right = product.args
+        if written & {product, left, right}:
+            continue
         if left.target == aten.transpose.int and left.args[1:] == (1, 2) and node.meta["val"].shape[1] < _NARROW:
             with graph.inserting_before(node):
                 turned = graph.call_function(aten.transpose.int, (right, 1, 2))

@@ -6,7 +6,7 @@ The penalty of Chen et al. (2020) pulls the decoder's metric towards a scaled id
 
 at points z̃ between and a little beyond posterior samples. Each estimator takes ``(decode, z, noise, scale)`` for one model
 and one batch z (B, n), noise ~ N(0, I) of z's shape, and c² or None for the batch's own, and returns (R, c²), both
-differentiable. Costs are in decoder passes, forward and backward together, beside that of the plain decoder.
+differentiable once. Costs are in decoder passes, forward and backward together, beside that of the plain decoder.
 """
 
 from collections.abc import Callable
@@ -40,7 +40,7 @@ def mixup(z: Tensor, uniform: Tensor, alpha0: float) -> Tensor:
 def _symmetric_metric(columns: Tensor) -> Tensor:
     """G of Jacobian columns, (n, B, D) -> (B, n, n), for what is differentiated by it symmetrically: ∂R/∂G = (∂R/∂G)ᵀ.
 
-    The gradients through the two factors of JᵀJ are then the same: one is taken, twice.
+    The gradients through the two factors of JᵀJ are then the same: one is taken, twice. Second derivatives are not there.
     """
     metric = metric_from_columns(columns, columns.detach())
     return metric + (metric - metric.detach())

@@ -91,6 +91,31 @@ def test_gradients_of_narrow_layers_read_their_inputs_row_by_row(features):
     assert gradient.is_contiguous() == (features == 2)  # torch has it by columns
 
 
+def right_written(a, b):
+    b = b * 1
+    product = torch.bmm(a.transpose(1, 2), b)
+    b.add_(1)
+    return [product.transpose(1, 2)]
+
+
+def product_written(a, b):
+    product = torch.bmm(a.transpose(1, 2), b)
+    product[0].mul_(2)
+    return [product.transpose(1, 2)]
+
+
+def view_written(a, b):
+    product = torch.bmm(a.transpose(1, 2), b)
+    product.transpose(1, 2).add_(1)
+    return [product.transpose(1, 2)]
+
+
+@pytest.mark.parametrize("function", [right_written, product_written, view_written])
+def test_products_that_are_written_to_are_not_turned(function):
+    examples = [torch.arange(float(3 * 20 * k)).view(3, 20, k) for k in (5, 4)]
+    assert torch.equal(*captured(function, *examples)(*examples), *function(*examples))
+
+
 @pytest.mark.parametrize("zeros", [torch.zeros_like, lambda a: a.new_zeros(a.shape), lambda a: torch.zeros(3)])
 def test_zeros_that_are_written_over_are_none(zeros):
     def function(a):
@@ -146,11 +171,21 @@ def test_what_is_written_by_parts_and_types_stay_as_they_are(function):
 def test_results_may_be_written_over():
     constant = torch.ones(3)
     function = captured(
-        lambda a: [a.view(3), constant, a + 1, a.view(1, 3).t().clone(), a[:2], constant[1:]], torch.zeros(3)
+        lambda a: [
+            a.view(3),
+            constant,
+            a + 1,
+            a.view(1, 3).t().clone(),
+            a[:2],
+            constant[1:],
+            a + 1,
+            (a + 1)[1:].clone(),
+        ],
+        torch.zeros(3),
     )
     argument = torch.zeros(3)
     for _ in range(2):
-        for result, known in zip(function(argument), (0, 1, 1, 0, 0, 1), strict=True):
+        for result, known in zip(function(argument), (0, 1, 1, 0, 0, 1, 1, 1), strict=True):
             assert (result == known).all()
             result.fill_(7)
     assert (argument == 0).all()
