@@ -64,6 +64,7 @@ def test_the_ledger_of_all_runs_is_made_of_theirs():
     """Every claim of the config is in it; made by: python -m flatvae.reporting.claims (results/reference/README.md)."""
     again = claims.merged({run: claims.read(REFERENCE / run / "claims.csv") for run in TOGETHER})
     assert claims.to_markdown(again) == (REFERENCE / "claims.md").read_text()
+    pd.testing.assert_frame_equal(claims.read(REFERENCE / "claims.csv"), again)
     assert set(again["claim"]) == set(yaml.safe_load((ROOT / "config" / "config.yaml").read_text())["claims"])
 
 

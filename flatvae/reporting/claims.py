@@ -355,12 +355,15 @@ def read(path: str | PathLike) -> pd.DataFrame:
     """A ledger as ``write`` left it.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or the file is none.
     """
     if not Path(path).is_file():
         raise InputError(f"{path} is missing; name folders of results that hold a ledger, claims.csv")
     texts = dict.fromkeys(["claim", "dataset", "statement", "test", "verdict", "note", "evidence"], str)
-    return pd.read_csv(path, dtype=texts).fillna(dict.fromkeys(texts, ""))
+    found = pd.read_csv(path, dtype=texts)
+    if list(found.columns) != COLUMNS:
+        raise InputError(f"{path} is no ledger: its columns are {', '.join(found.columns)}; make it again")
+    return found.fillna(dict.fromkeys(texts, ""))
 
 
 def to_markdown(ledger: pd.DataFrame) -> str:
@@ -406,9 +409,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     below = options.output.resolve().parent
     try:
         ledgers = {os.path.relpath(run.resolve(), below): read(run / "claims.csv") for run in options.results}
-        write(merged(ledgers), options.output)
+        together = merged(ledgers)
     except InputError as error:
         parser.error(str(error))
+    below.mkdir(parents=True, exist_ok=True)
+    write(together, options.output)
 
 
 if __name__ == "__main__":

@@ -463,23 +463,26 @@ def test_one_ledger_of_several_runs_takes_the_run_with_most_seeds(tmp_path):
         numbers = frame(*[rows("a", values, dataset=dataset) for dataset, values in datasets.items()])
         (tmp_path / run).mkdir()
         claims.write(claims.ledger(numbers, None, entries, list(datasets)), tmp_path / run / "claims")
-    claims.main([*(str(tmp_path / run) for run in groups), "--output", str(tmp_path / "together")])
-    found = claims.read(tmp_path / "together.csv")
+    claims.main([*(str(tmp_path / run) for run in groups), "--output", str(tmp_path / "all" / "together")])
+    found = claims.read(tmp_path / "all" / "together.csv")
     assert list(found.columns) == claims.COLUMNS
     assert list(zip(found["claim"], found["dataset"], strict=True)) == [
         (name, dataset) for name in ("2a", "10a") for dataset in ("pendulum", "digits", "crowd")
     ]
     assert list(found["n"]) == [6, 5, 1, 0, 0, 0]
     assert list(found["verdict"]) == ["inconclusive", "supported"] + ["inconclusive"] * 4
-    assert list(found["evidence"][:3]) == [f"{run}/tables/flatness.md" for run in ("long", "wide", "late")]
+    assert list(found["evidence"][:3]) == [f"../{run}/tables/flatness.md" for run in ("long", "wide", "late")]
     assert found["note"][3] == "no rows of method b"
-    assert (tmp_path / "together.md").read_text().count("| 2a: It is flat. |") == 1
+    assert (tmp_path / "all" / "together.md").read_text().count("| 2a: It is flat. |") == 1
 
 
 def test_a_run_without_a_ledger_is_named(tmp_path, capsys):
     with pytest.raises(SystemExit):
         claims.main([str(tmp_path), "--output", str(tmp_path / "together")])
     assert f"{tmp_path / 'claims.csv'} is missing; name folders of results" in capsys.readouterr().err
+    (tmp_path / "claims.csv").write_text("claim,verdict\n1,supported\n")
+    with pytest.raises(InputError, match="is no ledger: its columns are claim, verdict; make it again"):
+        claims.read(tmp_path / "claims.csv")
 
 
 def test_runs_that_test_a_claim_in_two_ways_have_no_ledger_together():
