@@ -6,9 +6,11 @@ import warnings
 import numpy as np
 import pytest
 from matplotlib.patches import Circle
+from matplotlib.transforms import Bbox
 
 from flatvae.errors import InputError
 from flatvae.reporting import figures
+from flatvae.reporting.figures import _common
 from flatvae.reporting.figures._common import lay_out
 
 SEEDS, PAIRS, CENTRES = 3, 4, 3
@@ -345,3 +347,25 @@ def test_latent_figures_have_the_same_bytes_when_made_again(methods, tmp_path):
         for ending in ("pdf", "png"):
             first, second = ((tmp_path / f"{name}_{again}.{ending}").read_bytes() for again in "ab")
             assert first == second
+
+
+@pytest.mark.parametrize("name", ["equidistance", "geodesics"])
+def test_bytes_do_not_depend_on_the_last_bits_of_the_layout(name, methods, tmp_path, monkeypatch):
+    layout, rng = _common.lay_out, np.random.default_rng(0)
+
+    def noisy(box):
+        return Bbox(box.get_points() + rng.uniform(-1e-11, 1e-11, (2, 2)))
+
+    def lay_out(figure):
+        layout(figure)
+        for part in figure.subfigs:
+            part.bbox_relative.set_points(noisy(part.bbox_relative).get_points())
+        for axes in figure.axes:
+            axes.set_position(noisy(axes.get_position(original=True)))
+
+    monkeypatch.setattr(_common, "lay_out", lay_out)
+    shape = ((SIDE, SIDE),) if name == "geodesics" else ()
+    for again in range(4):
+        figures.save(getattr(figures, name)(methods, *shape, "title"), tmp_path / f"{again}")
+    for ending in ("pdf", "png"):
+        assert len({(tmp_path / f"{again}.{ending}").read_bytes() for again in range(4)}) == 1

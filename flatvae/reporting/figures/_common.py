@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.transforms import Bbox
+from numpy.typing import ArrayLike
 
 from flatvae.errors import InputError
 
@@ -68,6 +70,7 @@ def save(figure: Figure, stem: str | PathLike) -> None:
     with mpl.rc_context(RC):
         lay_out(figure)
         figure.set_layout_engine("none")
+        _round_places(figure)
         figure.savefig(f"{stem}.pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None}, dpi=150)
         figure.savefig(f"{stem}.png", metadata={"Software": None}, dpi=150)
 
@@ -76,6 +79,26 @@ def lay_out(figure: Figure) -> None:
     """Make the layout, twice: it changes what the axes' ticks say, and these the room that it must leave."""
     for _ in range(2):
         figure.draw_without_rendering()
+
+
+def _round_places(figure: FigureBase) -> None:
+    """Round the places of axes, titles and parts of the figure, in fractions of it, to 20 binary places.
+
+    The layout's solver goes by addresses in memory, so a layout made again may differ in its last bits, and what lies
+    half-way between two pixels may then fall on either. Binary places, as inches and pixels make fractions that lie
+    half-way between two decimals.
+    """
+    for part in figure.subfigs:
+        part.bbox_relative.set_points(_rounded(part.bbox_relative.get_points()))
+        _round_places(part)
+    for axes in figure.axes:
+        axes.set_position(Bbox(_rounded(axes.get_position(original=True).get_points())))
+    if (title := figure._suptitle) is not None:
+        title.set_position(_rounded(title.get_position()))
+
+
+def _rounded(places: ArrayLike) -> np.ndarray:
+    return np.ldexp(np.round(np.ldexp(places, 20)), -20)
 
 
 def new_figure(width: float, height: float, title: str, layout: str = "constrained") -> Figure:
