@@ -47,8 +47,10 @@ lint: setup
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 
+# what runs Snakemake for real comes last, with the machine to itself
 test: lint
-	pytest
+	pytest --numprocesses $(CORES:all=logical) --dist loadfile --ignore tests/workflow --ignore tests/cluster
+	pytest tests/workflow tests/cluster
 
 performance: setup
 	pytest tests/performance --override-ini addopts= -s

@@ -12,8 +12,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-pytestmark = pytest.mark.workflow
-
 MODEL = "pendulum/vae/model.safetensors"
 LOG = "pendulum/vae/logs/train.log"
 SUBMITTED = {"train", "evaluations", "efficiency", "control", "figures"}  # rules and groups of them

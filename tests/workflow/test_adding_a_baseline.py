@@ -15,8 +15,6 @@ import yaml
 
 from flatvae.reporting.statistics import read_metrics
 
-pytestmark = pytest.mark.workflow
-
 ROOT = Path(__file__).resolve().parents[2]
 SECTION = (ROOT / "README.md").read_text().split("## Adding a baseline")[1].split("\n## ")[0]
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", SECTION, re.DOTALL)
