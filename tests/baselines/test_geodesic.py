@@ -119,7 +119,7 @@ def test_never_more_than_a_thousandth_longer_than_stochman():
         assert theirs <= 1.01 * straight  # theirs found something as well
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 10**6), n=st.integers(1, 5), gain=st.floats(0.1, 6.0))
 def test_laws_of_a_distance(seed, n, gain):
     decoder = tanh_decoder(n, gain=gain, seed=seed)
@@ -141,6 +141,23 @@ def test_a_pair_does_not_depend_on_its_company():
     torch.testing.assert_close(together.length[250:260], alone.length, rtol=1e-7, atol=0)
     torch.testing.assert_close(together.graph_length[250:260], alone.graph_length, rtol=1e-12, atol=0)
     torch.testing.assert_close(distance.pairwise(a[:3], b[:2])[2, 1], distance.between(a[2:3], b[1:2]).length[0])
+
+
+def test_curves_of_many_numbers_are_refined_a_few_at_a_time(monkeypatch):
+    decoder = tanh_decoder(3)
+    a, b = random_points(20, 3, seed=1), random_points(20, 3, seed=2)
+    distance = GeodesicDistance(decoder, random_points(200, 3), 10)
+    together, refine, pairs = distance.between(a, b), GeodesicDistance._refine, []
+
+    def refined(self, a, b, path):
+        pairs.append(len(a))
+        return refine(self, a, b, path)
+
+    monkeypatch.setattr(GeodesicDistance, "_refine", refined)
+    monkeypatch.setattr(geodesic, "_NUMBERS", {"cpu": 100 * decoder(a).shape[1]})
+    found = distance.between(a, b)
+    assert pairs == [3] * 6 + [2]  # 30 points a pair
+    torch.testing.assert_close(found.length, together.length, rtol=1e-7, atol=0)
 
 
 def test_default_iterations_are_enough():
@@ -247,7 +264,7 @@ def test_nearest_agrees_with_all_distances():
     assert (euclidean[:, :, None] == truth[:, None]).any(-1).double().mean() < 0.95
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10**6), dim=st.integers(1, 12))
 def test_minimiser_solves_many_quadratics_at_once(seed, dim):
     """Each problem has its own matrix; each ends at its own solution."""

@@ -19,7 +19,7 @@ penalties = pytest.mark.parametrize("penalty", PENALTIES.values(), ids=PENALTIES
 seeds = st.integers(0, 10_000)
 sizes = st.integers(1, 4)
 scales = st.floats(-1, 1).map(lambda exponent: 10**exponent)
-few = settings(max_examples=25, deadline=None)
+few = settings(max_examples=25)
 
 
 def normal(*size: int, seed: int = 0) -> torch.Tensor:

@@ -38,7 +38,7 @@ finite = st.floats(-(2.0**100), 2.0**100, width=32)
 sizes = st.integers(1, 6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data(), nps.array_shapes(min_dims=1, max_dims=3, max_side=4), sizes, sizes, sizes)
 def test_what_goes_in_comes_out(data, shape, train, validation, test):
     rows = {"train": train, "validation": validation, "test": test}
@@ -53,7 +53,7 @@ def test_what_goes_in_comes_out(data, shape, train, validation, test):
         assert getattr(dataset, f"{part}_labels").tolist() == labels[f"{part}_labels"].tolist()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(2, 50), st.floats(0.01, 0.99), st.integers(0, 2**32 - 1))
 def test_held_out_rows_and_the_rest_are_the_training_rows_with_their_labels(rows, fraction, seed):
     train = np.stack([np.arange(rows), -np.arange(rows)], axis=1)

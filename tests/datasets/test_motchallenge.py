@@ -138,7 +138,7 @@ truths = st.one_of(
 found = st.one_of(unique(st.tuples(numbers)), unique(st.tuples(numbers, numbers, numbers, numbers)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(truths)
 def test_ground_truth_is_read_as_it_was_written(tmp_path_factory, rows):
     path, table = tmp_path_factory.mktemp("written") / "gt" / "gt.txt", stored(ground_truth(rows))
@@ -146,7 +146,7 @@ def test_ground_truth_is_read_as_it_was_written(tmp_path_factory, rows):
     assert motchallenge.read_ground_truth(path, 50).equals(table)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(found)
 def test_detections_and_results_are_read_as_they_were_written(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("written") / "det.txt"
@@ -248,7 +248,7 @@ def test_detections_of_distractors_are_taken_away():
 small = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6), st.integers(3, 8), st.integers(3, 8)), max_size=4)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(st.tuples(small, small), min_size=1, max_size=2))
 def test_match_is_the_best_of_all_assignments(frames):
     """By trying every assignment, with areas counted in unit squares."""
@@ -422,7 +422,7 @@ def test_a_frame_of_another_size_is_refused(made):
     assert f"{path} has 30 × 40 pixels; it must have 40 × 30" in refused(read_frame, read_sequence(made), 2)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(alphabet=string.digits + ",.-e\n x", max_size=60))
 def test_any_text_is_read_or_refused_in_one_sentence(tmp_path_factory, text):
     path = tmp_path_factory.mktemp("any") / "gt.txt"

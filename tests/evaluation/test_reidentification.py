@@ -78,7 +78,7 @@ def brute(codes: torch.Tensor, dataset: Dataset) -> dict:
     return found
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10**6), rows=st.integers(30, 60), dim=st.integers(1, 5))
 def test_metrics_equal_the_formulas(seed, rows, dim):
     dataset = walkers(rows, seed)

@@ -136,7 +136,7 @@ def test_a_track_is_known_by_its_last_descriptors(frames, same):
     assert deepsort(table, 24 + frames, looks, 0.1)["identity"].nunique() == (1 if same else 2)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 2**31), st.floats(-6, 6), st.floats(-3, 6))
 def test_unit_origin_and_orientation_of_descriptors_do_not_matter(seed, magnitude, away):
     """The package itself fails here: it compares squares with constants, and subtracts large ones in float32."""

@@ -217,7 +217,7 @@ def scenes(draw) -> tuple[Sequence, pd.DataFrame]:
     return video(rows or [(1, 1, 0)]), tracks(found or [(1, 1, 0)])
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(scenes(), st.integers(0, 2**31))
 def test_names_of_identities_do_not_matter(scene, seed):
     sequence, found = scene
@@ -230,7 +230,7 @@ def test_names_of_identities_do_not_matter(scene, seed):
         assert other[score] == pytest.approx(expected[score])
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(scenes(), st.integers(0, 2**31))
 def test_a_box_less_never_raises_the_recall_of_identities(scene, seed):
     sequence, found = scene
@@ -239,7 +239,7 @@ def test_a_box_less_never_raises_the_recall_of_identities(scene, seed):
     assert recall[1] <= recall[0] + 1e-9
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(scenes())
 def test_everyone_drawn_once_gives_the_idf1(scene):
     sequence, found = scene

@@ -11,7 +11,7 @@ from flatvae.errors import InputError
 from flatvae.reporting import claims
 from flatvae.reporting.statistics import COLUMNS, read_metrics
 
-few = settings(max_examples=20, deadline=None)
+few = settings(max_examples=20)
 finite = st.floats(-1e3, 1e3).map(lambda value: round(value, 6))
 positive = st.floats(0.1, 1e3).map(lambda value: round(value, 6))
 thresholds = st.floats(0.01, 100).map(lambda value: round(value, 3))
