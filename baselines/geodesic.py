@@ -38,9 +38,8 @@ _MODES = 8  # sine modes of a refined curve
 _SEGMENTS = 16  # of a curve in the refinement's energy: twice the modes keep it honest
 _FINE = 4  # segments for the final length, per segment of the refinement
 _BATCH = 1 << 12  # latent points refined at once: what is held is this, times the widest layer, a few times over
-_NUMBERS = {
-    "cpu": 1 << 23
-}  # that these decode to at most: as pictures of 6,144, convolutions took ten gigabytes for them
+# What these decode to at most, on a CPU: 4,096 pictures of 6,144 numbers took ten gigabytes in convolutions.
+_NUMBERS = {"cpu": 1 << 23}
 _DECODED = {"cpu": 1 << 9}  # points decoded at once, on a CPU what its cache holds of pictures; elsewhere as above
 _SOURCES = 64  # rows of Dijkstra's output held at once
 _HISTORY = 8  # pairs of steps and gradient changes that L-BFGS keeps
@@ -127,8 +126,9 @@ class GeodesicDistance:
                 f"geodesic: a is {tuple(a.shape)} and b {tuple(b.shape)}; rows are paired, so make them alike"
             )
         graph_length, paths = self._graph_paths(a, b)
-        numbers = _NUMBERS.get(a.device.type, math.inf)
-        rows = int(max(1, min(_BATCH, numbers // self._images.decoded.shape[1]) // (2 * (_SEGMENTS - 1))))
+        width = self._images.decoded.shape[1]
+        points = min(_BATCH, _NUMBERS.get(a.device.type, _BATCH * width) // width)
+        rows = max(1, points // (2 * (_SEGMENTS - 1)))
         parts = [
             self._refine(x, y, path) for x, y, path in zip(a.split(rows), b.split(rows), paths.split(rows), strict=True)
         ]

