@@ -72,8 +72,8 @@ def test_the_score_is_a_log_density():
     draw = np.random.default_rng(1)
     X = draw.normal(size=(500, 6)) * 3 + 5
     space = FlatVAE(unexplained=0.99, eta=0.0, random_state=0, steps=600, hidden=(16,)).fit(X)
-    expected = multivariate_normal(X.mean(0), np.cov(X.T)).logpdf(X).mean()
-    assert space.score(X) == pytest.approx(expected, abs=0.3)
+    expected = multivariate_normal(X.mean(0), np.cov(X.T)).logpdf(X[:100]).mean()
+    assert space.score(X[:100]) == pytest.approx(expected, abs=0.3)
 
 
 def test_in_a_pipeline_with_neighbours(surface):
