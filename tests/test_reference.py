@@ -21,13 +21,14 @@ SHOWN = (
         "default/claims.md",
         "baselines/tables/flatness.md",
         "paper/tables/flatness.md",
+        "paper_mnist/tables/flatness.md",
     ]
     + [f"human_motion/tables/{task}.md" for task in ("flatness", "reconstruction", "neighbours", "distances")]
     + [f"mnist/tables/{task}.md" for task in ("flatness", "reconstruction", "neighbours", "distances", "likelihood")]
 )
 
 
-TOGETHER = ["paper", "default", "ablations", "human_motion", "mnist", "mot"]
+TOGETHER = ["paper", "paper_mnist", "default", "ablations", "human_motion", "mnist", "mot"]
 
 
 def rows_of(path: Path) -> list[str]:
