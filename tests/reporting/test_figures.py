@@ -277,6 +277,19 @@ def test_training_curves_draw_a_penalty_only_where_there_is_one(curves):
     assert texts(figures.training_curves(curves, 1.0, "title").axes[3]) == ["none"]
 
 
+def test_training_curves_leave_out_a_peak_of_kl_and_say_so(curves):
+    usual = figures.training_curves(curves, 1.0, "title").axes[1]
+    assert not texts(usual)
+    row = curves["vae"].index[1]
+    curves["vae"] = pd.concat([curves["vae"]] * 100, ignore_index=True)
+    curves["vae"].loc[row, "kl"] = 4.2e8
+    kl = figures.training_curves(curves, 1.0, "title").axes[1]
+    assert texts(kl) == [r"peak: $4.2 \cdot 10^{8}$"]
+    assert -5 < kl.get_ylim()[0] <= 0 < curves["vae"]["kl"].quantile(0.99) < kl.get_ylim()[1] < 100
+    curves["vae"]["kl"] = math.nan
+    figures.training_curves({"vae": curves["vae"]}, 1.0, "title").draw_without_rendering()
+
+
 def test_training_curves_mark_the_end_of_the_initial_phase(curves):
     curves["vae"]["initial"] = 1  # it never ended: no marker
     kl = figures.training_curves(curves, 1.0, "title").axes[1]

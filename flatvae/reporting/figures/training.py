@@ -24,9 +24,9 @@ def training_curves(methods: Mapping[str, pd.DataFrame], bound: float, title: st
     """How error, KL, β, penalty and scale went in training: a thin line for each seed.
 
     `methods`: {method: frame} with columns seed, step, error, kl, beta, penalty, scale, initial. The error stands
-    against `bound` = κ² (dashed), in its own units (squared error, or nats). All but KL have log axes; of the penalty only
-    what is > 0 is drawn. A marker stands at the first step after the initial phase. Raises InputError on no methods and
-    on a missing column.
+    against `bound` = κ² (dashed), in its own units (squared error, or nats). All but KL have log axes, and that of KL
+    leaves out peaks, which a note tells of; of the penalty only what is > 0 is drawn. A marker stands at the first step
+    after the initial phase. Raises InputError on no methods and on a missing column.
     """
     check(methods, ("seed", "step", *(name for name, _ in _CURVES), "initial"), "figure training_curves")
     with mpl.rc_context(RC):
@@ -40,7 +40,9 @@ def training_curves(methods: Mapping[str, pd.DataFrame], bound: float, title: st
                     _training_curve(panel, seed, name, method_style(index), method)
             if name == "error":
                 panel.axhline(bound, color="black", linewidth=0.9, linestyle="--", zorder=3)
-            if name != "kl":
+            if name == "kl":
+                _leave_out_peaks(panel, np.concatenate([frame["kl"].to_numpy(float) for frame in methods.values()]))
+            else:
                 log_axis(panel)
         _explain_curves(axes[5], methods)
     return figure
@@ -58,6 +60,17 @@ def _training_curve(axes: Axes, seed: pd.DataFrame, name: str, style: Style, lab
         end = int(np.argmin(initial))
         look = {"color": style.colour, "markersize": 3.5, "markeredgecolor": "white", "markeredgewidth": 0.4}
         axes.plot(steps[end], values[end], style.marker, **look)
+
+
+def _leave_out_peaks(axes: Axes, values: np.ndarray) -> None:
+    """End the axis at twice the 99th percentile where some values are above ten times that, and note how far they go."""
+    finite = values[np.isfinite(values)]
+    usual, peak = np.quantile(finite, [0.99, 1.0]) if finite.size else (0.0, 0.0)
+    if peak > 10 * usual > 0:
+        axes.set_ylim(min(0.0, finite.min()) - 0.1 * usual, 2 * usual)
+        digits, exponent = f"{peak:.1e}".split("e")
+        text = rf"peak: ${digits} \cdot 10^{{{int(exponent)}}}$"
+        axes.text(0.97, 0.97, text, transform=axes.transAxes, ha="right", va="top", fontsize=7)
 
 
 def _explain_curves(axes: Axes, methods: Mapping[str, pd.DataFrame]) -> None:
