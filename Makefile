@@ -49,8 +49,8 @@ lint: setup
 
 # what runs Snakemake for real comes last, with the machine to itself
 test: lint
-	pytest --numprocesses $(CORES:all=logical) --dist loadfile --ignore tests/workflow --ignore tests/cluster
-	pytest tests/workflow tests/cluster
+	pytest --numprocesses $(CORES:all=logical) --dist loadfile --ignore tests/cluster --ignore tests/workflow
+	pytest tests/cluster tests/workflow
 
 performance: setup
 	pytest tests/performance --override-ini addopts= -s
