@@ -3,6 +3,7 @@
 import csv
 import os
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ needs_cmu = pytest.mark.skipif(
     not (INDEX and SKELETONS), reason="the CMU files are not there: set FLATVAE_DATA to a folder that holds cmu_mocap/"
 )
 CHANNELS = 62
-BRIEF = settings(max_examples=150)
+BRIEF = settings(max_examples=150, deadline=timedelta(seconds=2))  # a broken file never takes long
 
 # An arm of two bones and a rigid one, written by hand: what follows from it can be worked out on paper.
 ASF = """:version 1.10

@@ -8,7 +8,6 @@ import pytest
 
 from flatvae import datasets
 from flatvae.datasets import mot
-from flatvae.errors import InputError
 
 ROOT = Path(os.environ.get("FLATVAE_DATA") or Path(__file__).parents[2].parent / "shared" / "data")
 
@@ -26,10 +25,9 @@ def test_seconds_to_load(name, limit, tmp_path, monkeypatch):
 
 
 def test_pictures_of_detections_are_made_at_25_frames_a_second_or_more():
-    try:
-        (video,) = mot.sequences(ROOT, "test")
-    except InputError as error:
-        pytest.skip(str(error))
+    if not (ROOT / "mot" / "TUD-Stadtmitte" / "img1" / "000179.jpg").is_file():
+        pytest.skip("the MOTChallenge sequences are not there: set FLATVAE_DATA to a folder that holds mot/")
+    (video,) = mot.sequences(ROOT, "test")
     started = time.perf_counter()
     for frame, found in video.detections.groupby("frame"):
         mot.crops(video, frame, found)
