@@ -1,0 +1,37 @@
+"""Text files as editors and spreadsheet programs save them."""
+
+import codecs
+from pathlib import Path
+
+from flatvae.errors import InputError
+
+_MARKS = (  # byte-order marks; UTF-32's little-endian mark begins with UTF-16's, so it stands first
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_SPACES = dict.fromkeys(map(ord, "\u00a0\u2007\u202f\ufeff"), " ")  # non-breaking spaces; the last has no width
+
+
+def read_text(path: Path) -> str:
+    r"""The text of a file, with lines that end in ``\n`` and plain spaces.
+
+    The encoding is that of the byte-order mark. Without a mark it is UTF-8, or Latin-1 where the bytes are not UTF-8: digits
+    and ASCII letters are the same in both. Windows' and old Macintosh's line ends become ``\n``, also where they are mixed,
+    and non-breaking spaces become spaces.
+
+    Raises:
+        OSError: the file cannot be read.
+        InputError: it holds no text.
+    """
+    raw = path.read_bytes()
+    mark, encoding = next(((m, e) for m, e in _MARKS if raw.startswith(m)), (b"", "utf-8"))
+    try:
+        text = raw[len(mark) :].decode(encoding)
+    except UnicodeDecodeError:
+        text = raw[len(mark) :].decode("latin-1")
+    if "\0" in text:
+        raise InputError(f"{path} holds zero bytes, so it is no text or UTF-16 without a mark; save it as UTF-8.")
+    return text.replace("\r\n", "\n").replace("\r", "\n").translate(_SPACES)
