@@ -6,7 +6,8 @@ is the least length of a curve that joins them (graph: Chen et al. 2019, arXiv 1
 Graph: the nodes' k nearest neighbours in latent space, made symmetric, edges weighted by the decoded length of the straight
 segment, shortest paths by Dijkstra. A graph's paths keep to its edges, and with small k come out several percent too long.
 So every path is refined, from two starts, the straight line and the graph's path, and the shorter result counts, or the
-straight line itself where nothing is shorter: **no distance is ever longer than the straight line's length.**
+straight line itself where nothing is shorter: **no distance is ever longer than the straight line's length.** The final
+lengths, which decide this and which the evaluations report, are computed in float64 where a decoder in float64 is given.
 
 Refinement minimises the energy E = K Σ_k ‖f(γ_{k+1}) − f(γ_k)‖² over curves
 
@@ -31,7 +32,7 @@ from torch import Tensor
 
 from flatvae import geometry
 from flatvae.errors import InputError
-from flatvae.evaluation import SEED, encode, generator
+from flatvae.evaluation import SEED, encode, generator, in_float64
 
 _EDGE_SEGMENTS = 4  # of a graph edge, for its length
 _MODES = 8  # sine modes of a refined curve
@@ -52,8 +53,9 @@ class Geodesics(NamedTuple):
     """Shortest curves found between P pairs of latent points.
 
     Attributes:
-        length: decoded length of the shortest curve (P,); never above ``straight_length``.
-        straight_length: that of the straight latent line (P,).
+        length: decoded length of the shortest curve (P,), float64 where the decoder was also given in float64; never above
+            ``straight_length``.
+        straight_length: that of the straight latent line (P,), in the same precision.
         graph_length: that of the graph's path, unrefined (P,); may exceed the straight line's.
         curve: the shortest curve's points at equal parameter steps (P, T, n), the pair's points first and last.
     """
@@ -79,6 +81,7 @@ class GeodesicDistance:
         nodes: latent points (M, n) for the graph: encodings, samples of the prior, a cover of their box.
         n_neighbours: k; every node is joined with its k nearest, and with those that have it among theirs.
         iterations: of the refinement at most; 0 leaves straight lines and smoothed paths of the graph.
+        exact: the same decoder in float64, for the final lengths; without it these are in the nodes' precision.
 
     Attributes:
         graph: the weighted graph, (M', M') with M' ≤ M distinct nodes.
@@ -95,9 +98,11 @@ class GeodesicDistance:
         n_neighbours: int = 40,
         *,
         iterations: int = 200,
+        exact: geometry.Decoder | None = None,
     ):
         _check_points(nodes, "nodes")
         self.decoder = decoder
+        self._final_decoder, self._final_dtype = (decoder, nodes.dtype) if exact is None else (exact, torch.float64)
         self.nodes = nodes.detach().unique(dim=0)  # twins would have one another as neighbours and nothing else
         if not 1 <= n_neighbours < len(self.nodes):
             raise InputError(
@@ -111,7 +116,7 @@ class GeodesicDistance:
         self._images = self._decoded(self.nodes)
         self.graph, self.joined = self._build_graph()
         time = torch.linspace(0, 1, _SEGMENTS + 1, dtype=nodes.dtype, device=nodes.device)
-        fine = torch.linspace(0, 1, _FINE * _SEGMENTS + 1, dtype=nodes.dtype, device=nodes.device)
+        fine = torch.linspace(0, 1, _FINE * _SEGMENTS + 1, dtype=self._final_dtype, device=nodes.device)
         self._time, self._basis = time, _sine_basis(time, _MODES)  # (K + 1,), (K + 1, M)
         self._fine_time, self._fine_basis = fine, _sine_basis(fine, _MODES)
 
@@ -145,7 +150,7 @@ class GeodesicDistance:
         length = self._edges(self._decoded(a), self._decoded(b), left, right)
         near = length < 1.5 * reach
         if near.any():
-            length[near] = self.between(a[left[near]], b[right[near]]).length
+            length[near] = self.between(a[left[near]], b[right[near]]).length.to(length)
         return length.view(len(a), len(b))
 
     def path(self, a: Tensor, b: Tensor) -> Tensor:
@@ -281,9 +286,11 @@ class GeodesicDistance:
         twin = torch.arange(2 * len(a), device=a.device).roll(len(a))  # each pair has two starts, which may end alike
         refined = minimise(lambda u, rows: self._energy(u, *(e[rows] for e in ends)), start, self.iterations, twin)
         candidates = torch.cat([torch.zeros_like(modes), refined]).unflatten(0, (3, len(a)))  # straight, two refined
-        curves = torch.stack([self._curve(u, a, b, root, self._fine_time, self._fine_basis) for u in candidates])
+        final = [tensor.to(self._final_dtype) for tensor in (a, b, root)]
+        fine = self._fine_time, self._fine_basis
+        curves = torch.stack([self._curve(u.to(self._final_dtype), *final, *fine) for u in candidates])
         with torch.no_grad():
-            lengths = torch.stack([geometry.curve_length(self.decoder, curve) for curve in curves])  # (3, P)
+            lengths = torch.stack([geometry.curve_length(self._final_decoder, curve) for curve in curves])  # (3, P)
         if not torch.isfinite(lengths[0]).all():
             raise InputError(
                 "geodesic: the decoder's output is not finite on a straight line between points; check the model"
@@ -292,7 +299,7 @@ class GeodesicDistance:
         lengths[:, same] = 0.0  # not the rounding of the decoder's matrix products
         best = lengths.nan_to_num(torch.inf).argmin(0)  # the first of equals, the straight line
         pair = torch.arange(len(a), device=a.device)
-        return lengths[best, pair], lengths[0], curves[best, pair]
+        return lengths[best, pair], lengths[0], curves[best, pair].to(a)
 
     def _line(self, a: Tensor, b: Tensor, time: Tensor) -> Tensor:
         """Straight lines: (P, n), (P, n), (T,) -> (P, T, n)."""
@@ -541,4 +548,5 @@ def distance(
         nodes.append(prior_samples(model, prior_nodes))
     if cover_nodes:
         nodes.append(box_cover(codes, cover_nodes))
-    return GeodesicDistance(model.decode, torch.cat(nodes), n_neighbours, iterations=iterations)
+    exact = in_float64(model).decode
+    return GeodesicDistance(model.decode, torch.cat(nodes), n_neighbours, iterations=iterations, exact=exact)

@@ -1,4 +1,4 @@
-"""Matrix products in float32 at the full width of a CPU.
+"""Matrix products in float32: exact on a GPU, and at the full width of a CPU.
 
 torch's products go to MKL, which uses the 512-bit half of a core on Intel's processors alone; on others it does the work of
 half of one. oneDNN, which torch brings as well, uses it wherever it is, but is asked only where rounding to bfloat16 is
@@ -13,7 +13,6 @@ from pathlib import Path
 
 import torch
 
-_matmul = torch.backends.mkldnn.matmul
 _PROBE = 1 + 2.0**-12  # which bfloat16 takes for 1
 
 
@@ -32,30 +31,51 @@ def widened() -> bool:
     if not capable or torch.cpu._is_amx_tile_supported() or _intel():
         return False
     x = torch.full((2, 64, 64), _PROBE)
-    with _ByOneDNN():
+    with _BY_ONEDNN:
         found = torch.bmm(x, x).double()
     return bool(((found / (64 * _PROBE**2) - 1).abs() < 1e-6).all())
 
 
-class _ByOneDNN(contextlib.AbstractContextManager):
-    """The setting, which is the process's, as long as anybody wants it; in it torch.get_float32_matmul_precision() raises."""
+class _Held(contextlib.AbstractContextManager):
+    """A precision setting of torch, which is the process's, held at a value as long as anything is within.
 
-    lock, users, before = threading.Lock(), 0, "none"
+    Args:
+        place: a module of torch with the setting ``fp32_precision``.
+        value: that it is held at.
+    """
+
+    def __init__(self, place, value: str):
+        self.place, self.value = place, value
+        self.lock, self.users, self.before = threading.Lock(), 0, "none"
 
     def __enter__(self) -> None:
         with self.lock:
-            if self.__class__.users == 0:
-                self.__class__.before = _matmul.fp32_precision
-                _matmul.fp32_precision = "bf16"
-            self.__class__.users += 1
+            if self.users == 0:
+                self.before = self.place.fp32_precision
+                self.place.fp32_precision = self.value
+            self.users += 1
 
     def __exit__(self, *exception) -> None:
         with self.lock:
-            self.__class__.users -= 1
-            if self.__class__.users == 0:
-                _matmul.fp32_precision = self.before
+            self.users -= 1
+            if self.users == 0:
+                self.place.fp32_precision = self.before
 
 
-def full_width():
-    """A context in which products of float32 on a CPU are as fast as it can, and no less exact; see above."""
-    return _ByOneDNN() if widened() else contextlib.nullcontext()
+_BY_ONEDNN = _Held(torch.backends.mkldnn.matmul, "bf16")
+_WITHOUT_TF32 = [
+    _Held(place, "ieee") for place in (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn)
+]
+
+
+@contextlib.contextmanager
+def exact_float32():
+    """Within it, products of float32 are as exact as float32 is: on a GPU without TF32, on a CPU at its full width (see above).
+
+    Trainings and evaluations run in it. torch.get_float32_matmul_precision() may raise there: torch wants its old and its new
+    settings of precision never mixed.
+    """
+    with contextlib.ExitStack() as stack:
+        for setting in [*_WITHOUT_TF32, *([_BY_ONEDNN] if widened() else [])]:
+            stack.enter_context(setting)
+        yield

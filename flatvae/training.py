@@ -32,7 +32,7 @@ from flatvae.capture import captured
 from flatvae.constraint import TOLERANCE, ReconstructionBound
 from flatvae.errors import ContractError, InputError
 from flatvae.model import LatentVariableModel
-from flatvae.products import full_width
+from flatvae.products import exact_float32
 from flatvae.replay import Replayed
 from flatvae.resume import Interrupted, Snapshots
 
@@ -370,14 +370,14 @@ class Trainer:
             terms (3, S): error, KL and penalty of the batch; the penalty's points z̃ (S, B, n); probes (S, B, n). The next step
             may overwrite them.
         """
-        if self.graphs and objective not in self.replayed:
-            self._record(objective)
         rate = self._learning_rate()
-        if self.graphs:
-            self.rate.fill_(rate)
-            result = self.replayed[objective]()
-        else:
-            with full_width():
+        with exact_float32():
+            if self.graphs and objective not in self.replayed:
+                self._record(objective)
+            if self.graphs:
+                self.rate.fill_(rate)
+                result = self.replayed[objective]()
+            else:
                 result = self._step(objective, rate)
         self.step_count += 1
         return result

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from flatvae import products
-from flatvae.products import full_width, widened
+from flatvae.products import exact_float32, widened
 
 FAVOURABLE = {
     "flatvae.products._intel": lambda: False,
@@ -29,7 +29,7 @@ def test_products_are_as_exact_as_torch_has_them(shape):
     y = torch.randn(5, inner, columns, generator=source)
     exact = torch.bmm(x.double(), y.double())
     bound = inner * torch.finfo(torch.float32).eps * torch.bmm(x.double().abs(), y.double().abs())
-    with full_width():
+    with exact_float32():
         found = [
             x @ y,
             torch.baddbmm(torch.zeros(5, 1, columns), x, y),
@@ -39,11 +39,55 @@ def test_products_are_as_exact_as_torch_has_them(shape):
         assert ((product.double() - exact).abs() <= bound).all()  # bfloat16 would be 2^16 times as far
 
 
-def test_the_setting_is_left_as_it_was():
-    before = torch.backends.mkldnn.matmul.fp32_precision
-    with pytest.raises(ZeroDivisionError), full_width():
+PLACES = {
+    "cuBLAS": torch.backends.cuda.matmul,
+    "cuDNN": torch.backends.cudnn.conv,
+    "cuDNN, recurrent": torch.backends.cudnn.rnn,
+    "oneDNN": torch.backends.mkldnn.matmul,
+}
+
+
+@pytest.fixture
+def tf32_allowed():
+    """A user who lets a GPU round to TF32."""
+    places = [place for name, place in PLACES.items() if name != "oneDNN"]
+    before = [place.fp32_precision for place in places]
+    for place in places:
+        place.fp32_precision = "tf32"
+    yield
+    for place, value in zip(places, before, strict=True):
+        place.fp32_precision = value
+
+
+def precisions() -> dict[str, str]:
+    return {name: place.fp32_precision for name, place in PLACES.items()}
+
+
+def test_the_settings_are_left_as_they_were():
+    before = precisions()
+    with pytest.raises(ZeroDivisionError), exact_float32():
         1 / 0  # noqa: B018
-    assert torch.backends.mkldnn.matmul.fp32_precision == before
+    assert precisions() == before
+
+
+@pytest.mark.usefixtures("tf32_allowed")
+def test_a_gpu_rounds_nothing_to_tf32_though_the_user_lets_it():
+    with exact_float32():
+        assert {precisions()[name] for name in PLACES if name != "oneDNN"} == {"ieee"}
+    assert {precisions()[name] for name in PLACES if name != "oneDNN"} == {"tf32"}
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.usefixtures("tf32_allowed")
+def test_products_and_convolutions_on_a_gpu_are_those_of_float32():
+    x = torch.randn(256, 256, generator=torch.Generator().manual_seed(0)).cuda()
+    kernel = torch.randn(16, 4, 3, 3, generator=torch.Generator().manual_seed(1)).cuda()
+    pictures = x.view(4, 4, 64, 64)
+    with exact_float32():
+        found = x @ x, torch.nn.functional.conv2d(pictures, kernel)
+    exact = x.double() @ x.double(), torch.nn.functional.conv2d(pictures.double(), kernel.double())
+    for product, wanted in zip(found, exact, strict=True):
+        assert ((product - wanted).norm() / wanted.norm()).item() < 1e-6  # TF32: 3e-4
 
 
 @pytest.mark.usefixtures("anew")
@@ -53,7 +97,7 @@ def test_the_setting_lasts_as_long_as_anybody_wants_it(monkeypatch):
     if not widened():
         pytest.skip("this processor's products round where they may")
     before = torch.backends.mkldnn.matmul.fp32_precision
-    one, other = full_width(), full_width()
+    one, other = exact_float32(), exact_float32()
     one.__enter__()
     other.__enter__()
     one.__exit__(None, None, None)  # as two threads may have it

@@ -5,6 +5,7 @@ objects with ``between``, ``nearest`` and ``nearest_among`` as ``baselines.geode
 model at hand.
 """
 
+import copy
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from flatvae.checkpoint import finite_seeds, load, metadata
 from flatvae.errors import InputError
-from flatvae.products import full_width
+from flatvae.products import exact_float32
 
 SEED = 20_02_04_881  # of every random choice in an evaluation: the same points and pairs for every method and seed
 _CHUNK = 2048
@@ -42,6 +43,11 @@ def encode(model, x: Tensor) -> Tensor:
     like = next(model.parameters())
     with torch.no_grad():
         return torch.cat([model.encode(rows.to(like)) for rows in x.split(_CHUNK)])
+
+
+def in_float64(model):
+    """A copy of a model in double precision."""
+    return copy.deepcopy(model).double()
 
 
 def spread(rows: int, count: int) -> Tensor:
@@ -109,7 +115,7 @@ def evaluate_seeds(
     seeds, results = finite_seeds(path), []
     for seed in seeds:
         model = load(path, seed).to(device)
-        with full_width():
+        with exact_float32():
             made = {name: make(model, dataset) for name, make in (distances or {}).items()} if takes_distances else {}
             results.append(evaluate(model, dataset, distances=made) if takes_distances else evaluate(model, dataset))
     if not results:

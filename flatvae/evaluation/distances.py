@@ -13,13 +13,11 @@ For figures: geodesics between a few centres, codes of real data that stand for 
 maps of the geodesic distance from them.
 """
 
-import copy
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from flatvae.evaluation import Result, encode, random_pairs, spread
+from flatvae.evaluation import Result, encode, in_float64, random_pairs, spread
 from flatvae.evaluation.flatness import magnification_map
 
 PAIRS = 100
@@ -102,7 +100,7 @@ def _drawn(model, centres: Tensor, distance) -> dict[str, np.ndarray]:
 
 def _maps(model, codes: Tensor, centres: Tensor, distance) -> dict[str, np.ndarray]:
     """For n = 2: codes, the magnification factor's map, and distances from each centre to a grid over the same box."""
-    exact = magnification_map(copy.deepcopy(model).double(), codes.double())
+    exact = magnification_map(in_float64(model), codes.double())
     axes = exact["map_x"].cpu(), exact["map_y"].cpu()
     x, y = (torch.linspace(axis[0], axis[-1], _GRID).to(codes) for axis in axes)
     grid = torch.cartesian_prod(y, x).flip(-1)  # (H · H, 2), x fastest

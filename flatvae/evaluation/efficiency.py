@@ -25,7 +25,7 @@ from torch import Tensor
 
 from flatvae.checkpoint import finite_seeds, load
 from flatvae.evaluation import encode, generator, spread
-from flatvae.products import full_width
+from flatvae.products import exact_float32
 from flatvae.training import step_timer
 
 _NEAREST = 10
@@ -156,7 +156,7 @@ def measure(
     for method, path in paths.items():
         for seed in finite_seeds(path):
             model = load(path, seed)
-            with full_width():  # as the evaluations have it
+            with exact_float32():  # as the evaluations have it
                 found, memory = _peak_of(
                     lambda model=model: search_times(
                         model, dataset, lambda nodes: distance_at(model, nodes), sizes, queries

@@ -6,14 +6,12 @@ The exact metric G = JᵀJ, in float64, at the encodings (posterior means) of th
 E[tr G] / n at the encodings. Both k and MF / mean(MF) are 1 everywhere on a flat manifold.
 """
 
-import copy
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from flatvae import geometry
-from flatvae.evaluation import Result, encode, generator
+from flatvae.evaluation import Result, encode, generator, in_float64
 
 _GRID = 60  # points per side of the magnification-factor map
 _MARGIN = 0.08  # of the map beyond the codes
@@ -76,7 +74,7 @@ def _colour(dataset) -> dict[str, np.ndarray]:
 @torch.no_grad()
 def evaluate(model, dataset) -> Result:
     """Condition numbers and magnification factors of a trained model; arrays: both per point, and a map where n = 2."""
-    model = copy.deepcopy(model).double()
+    model = in_float64(model)
     codes = encode(model, dataset.test)
     values, arrays, metric = _at(model, codes, "")
     mixed_values, mixed_arrays, _ = _at(model, mixup_points(codes), "_mixup")

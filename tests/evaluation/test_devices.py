@@ -6,13 +6,14 @@ from multiprocessing import get_context
 
 import numpy as np
 import pytest
+import rounding
 import torch
 from far import far_device
 
 from baselines import geodesic
-from flatvae import datasets
-from flatvae.evaluation import evaluate_seeds, likelihood
-from flatvae.training import train_and_save
+from flatvae import datasets, flat_vae
+from flatvae.evaluation import evaluate_seeds, interpolation, likelihood
+from flatvae.training import Trainer, train_and_save
 
 BUILDER = "flatvae.flat_vae"
 HYPERPARAMETERS = {
@@ -20,6 +21,7 @@ HYPERPARAMETERS = {
     **{"steps": 60, "batch_size": 16, "beta_rate": 0.5, "initial_beta": 0.05},
 }
 TASKS = ["reconstruction", "flatness", "neighbours", "distances", "interpolation", "likelihood"]
+IN_FLOAT64 = {"flatness", "interpolation"}  # so that devices agree far better there
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 cpu = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU, and a process has one such device")
 
@@ -57,16 +59,18 @@ def evaluated(task: str, trained, device: str):
     return evaluate_seeds(task, path, dataset, BUILDER, made, device)
 
 
-def assert_same(found, expected) -> None:
+def assert_same(task: str, found, expected) -> None:
+    """Equal but for the rounding of another device."""
     rows, arrays = expected
     names = ["distance", "task", "metric", "seed"]
     assert found[0][names].equals(rows[names])
-    np.testing.assert_allclose(found[0]["value"], rows["value"], rtol=1e-3, atol=1e-5)
+    of_values, of_arrays = ((1e-6, 1e-9), (1e-5, 1e-6)) if task in IN_FLOAT64 else ((1e-3, 1e-5), (1e-2, 1e-3))
+    np.testing.assert_allclose(found[0]["value"], rows["value"], *of_values)
     assert found[1].keys() == arrays.keys()
     for name, values in arrays.items():
         assert found[1][name].dtype == values.dtype
         if values.dtype.kind == "f":
-            np.testing.assert_allclose(found[1][name], values, rtol=1e-2, atol=1e-3, err_msg=name)
+            np.testing.assert_allclose(found[1][name], values, *of_arrays, err_msg=name)
 
 
 def elsewhere(function, *arguments):
@@ -86,7 +90,7 @@ def evaluated_far(task: str, trained):
 def test_an_evaluation_runs_on_another_device_than_its_data(task, trained):
     found, operations = elsewhere(evaluated_far, task, trained)
     assert operations > 20
-    assert_same(found, evaluated(task, trained, "cpu"))
+    assert_same(task, found, evaluated(task, trained, "cpu"))
 
 
 @cpu
@@ -94,7 +98,7 @@ def test_an_evaluation_runs_on_another_device_than_its_data(task, trained):
 def test_an_evaluation_of_people_runs_on_another_device(task, people):
     found, operations = elsewhere(evaluated_far, task, people)
     assert operations > 20
-    assert_same(found, evaluated(task, people, "cpu"))
+    assert_same(task, found, evaluated(task, people, "cpu"))
 
 
 def mixed() -> bool:
@@ -116,10 +120,38 @@ def test_what_mixes_devices_is_found():
 @gpu
 @pytest.mark.parametrize("task", TASKS)
 def test_an_evaluation_runs_on_a_gpu(task, trained):
-    assert_same(evaluated(task, trained, "cuda"), evaluated(task, trained, "cpu"))
+    assert_same(task, evaluated(task, trained, "cuda"), evaluated(task, trained, "cpu"))
 
 
 @gpu
 @pytest.mark.parametrize("task", ["neighbours", "tracking"])
 def test_an_evaluation_of_people_runs_on_a_gpu(task, people):
-    assert_same(evaluated(task, people, "cuda"), evaluated(task, people, "cpu"))
+    assert_same(task, evaluated(task, people, "cuda"), evaluated(task, people, "cpu"))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_an_evaluation_does_not_depend_on_how_products_round(task, trained, monkeypatch):
+    """What a GPU's products do to the numbers, emulated on a CPU."""
+    expected = evaluated(task, trained, "cpu")
+    monkeypatch.setattr(torch.Tensor, "__matmul__", rounding.otherwise)
+    assert_same(task, evaluated(task, trained, "cpu"), expected)
+
+
+def test_evaluations_and_trainings_run_without_tf32(trained, monkeypatch):
+    """Though the user's program, or torch's default for convolutions, allows it."""
+    places = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
+    seen, evaluate, draw = [], interpolation.evaluate, Trainer._draw
+
+    def watched(function):
+        def watching(*arguments):
+            seen.append([place.fp32_precision for place in places])
+            return function(*arguments)
+
+        return watching
+
+    monkeypatch.setattr(interpolation, "evaluate", watched(evaluate))
+    monkeypatch.setattr(Trainer, "_draw", watched(draw))
+    evaluated("interpolation", trained, "cpu")
+    Trainer(flat_vae, trained[0], HYPERPARAMETERS, [0]).run_block(1)
+    assert len(seen) == 3  # two seeds evaluated, one step
+    assert all(precisions == ["ieee", "ieee"] for precisions in seen)

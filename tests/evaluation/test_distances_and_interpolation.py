@@ -143,12 +143,66 @@ def test_smoothness_of_a_circle_and_of_a_line():
 
 
 def test_interpolation_of_a_flat_and_of_a_curved_decoder():
-    flat = interpolation.evaluate(HandMade(lambda z: z @ torch.eye(2, 4)), data())
+    flat = interpolation.evaluate(HandMade(lambda z: z @ torch.eye(2, 4).to(z)), data())
     assert {metric: value for _, metric, value in flat.metrics} == pytest.approx(
-        {"second_difference": 0, "velocity_cv": 0}, abs=1e-3
+        {"second_difference": 0, "velocity_cv": 0}, abs=1e-10
     )
     curved = interpolation.evaluate(HandMade(sphere), data(span=1.2))
     values = {metric: value for _, metric, value in curved.metrics}
     assert values["second_difference"] > 0.2
     assert values["second_difference"] == pytest.approx(curved.arrays["second_difference"].mean(), rel=1e-5)
     assert curved.arrays["velocity_cv"].shape == (100,)
+
+
+def test_lines_of_nearly_equal_codes_do_not_count(capsys):
+    """Twins and near twins among the data: their lines have no second difference that means anything."""
+    apart, close = data(span=1.2, rows=300), data(span=1.2, rows=300)
+    first, second = random_pairs(300, interpolation.PAIRS)
+    chosen = [pair for pair in range(100) if (first == first[pair]).sum() + (second == first[pair]).sum() == 1][:9]
+    for pair, distance in zip(chosen, [0.0, 1e-8, 1e-6, 1e-5, 3e-4] * 2, strict=False):
+        close.test[first[pair]] = close.test[second[pair]] + torch.tensor([distance, 0, 0])
+    found = interpolation.evaluate(HandMade(sphere), close)
+    assert f"{len(chosen)} of 100 lines left out" in capsys.readouterr().out
+    expected = interpolation.evaluate(HandMade(sphere), apart)
+    assert expected.arrays["kept"].all()
+    assert sorted(np.flatnonzero(~found.arrays["kept"])) == sorted(chosen)
+    for _, name, value in found.metrics:
+        assert value == pytest.approx(np.delete(expected.arrays[name], chosen).mean(), rel=1e-6)
+
+
+def test_a_decoder_that_ignores_its_input_is_smooth():
+    found = interpolation.evaluate(HandMade(lambda z: torch.ones(len(z), 4).to(z)), data())
+    assert [value for _, _, value in found.metrics] == [0, 0]
+    assert found.arrays["kept"].all()
+
+
+def test_interpolations_are_decoded_in_float64():
+    """Far from the origin float32 leaves nothing of a second difference."""
+    near, far = (
+        interpolation.evaluate(HandMade(lambda z, s=shift: sphere(z) + s), data(span=1.2)).metrics for shift in (0, 1e3)
+    )
+    for (_, name, value), (_, _, shifted) in zip(near, far, strict=True):
+        assert shifted == pytest.approx(value, rel=1e-6), name
+
+
+def test_final_lengths_are_float64_where_the_decoder_is_given_so():
+    """The lengths of a float32 decoder far from the origin against great circles."""
+
+    def shifted(z):
+        return sphere(z) + 100
+
+    points = data(span=1.2).test[:, :2]
+    a, b = points[:100], points[100:200]
+    arc = torch.acos((sphere(a.double()) * sphere(b.double())).sum(1))
+    rough = GeodesicDistance(shifted, points, 40).between(a, b)
+    exact = GeodesicDistance(shifted, points, 40, exact=shifted).between(a, b)
+    assert exact.length.dtype == exact.straight_length.dtype == torch.float64
+    assert exact.curve.dtype == torch.float32
+    assert (exact.length <= exact.straight_length).all()
+    excess = exact.length / arc - 1
+    assert excess.min() > -2e-4  # chords of 64 pieces are shorter than their arcs
+    assert excess.abs().median() < 2e-3  # a float32 gradient finds no better curve
+    straight = torch.lerp(a.double()[:, None], b.double()[:, None], torch.linspace(0, 1, 65).double()[:, None])
+    known = sphere(straight.flatten(0, 1)).unflatten(0, straight.shape[:2]).diff(dim=1).norm(dim=-1).sum(1)
+    torch.testing.assert_close(exact.straight_length, known, rtol=1e-6, atol=0)
+    assert (rough.straight_length / known - 1).abs().max() > 1e-5

@@ -147,6 +147,8 @@ def test_interpolation_draws_the_median_of_every_seed(rng):
         for method, spread in (("vae", 1.0), ("flat_vae", 0.01))
     }
     methods["flat_vae"]["velocity_cv"][0, :4] = 0.0
+    for arrays in methods.values():
+        arrays["kept"] = np.ones((SEEDS, PAIRS), bool)
     figure = figures.interpolation(methods, "pendulum")
     for axes, name in zip(figure.axes, ("second_difference", "velocity_cv"), strict=True):
         assert axes.get_xscale() == "log"
@@ -156,6 +158,14 @@ def test_interpolation_draws_the_median_of_every_seed(rng):
         low, high = axes.get_xlim()
         assert all(low <= x <= high for line in axes.lines if len(line.get_xdata()) == 1 for x in line.get_xdata())
     assert [texts(axes) for axes in figure.axes] == [[], [f"0: 4 of {SEEDS * PAIRS}"]]
+
+
+def test_interpolation_leaves_pairs_out_that_do_not_count(rng):
+    value = rng.lognormal(size=(SEEDS, PAIRS))
+    kept = rng.uniform(size=(SEEDS, PAIRS)) < 0.5  # another number of each seed
+    figure = figures.interpolation({"vae": {"second_difference": value, "velocity_cv": value, "kept": kept}}, "title")
+    drawn = [medians(figure.axes[0])[f"vae {seed}"].get_xdata()[0] for seed in range(SEEDS)]
+    assert drawn == [np.median(points[own]) for points, own in zip(value, kept, strict=True)]
 
 
 @pytest.mark.parametrize("draw", [figures.distances, figures.interpolation, figures.equidistance])

@@ -1,7 +1,7 @@
 """Distributions over points or pairs, a bar of quantiles for each seed: flatness, distances, interpolation."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
@@ -81,17 +81,23 @@ def interpolation(methods: Mapping[str, Arrays], title: str) -> Figure:
 
     `methods`: {method: arrays} with second_difference and velocity_cv, each (S, P): the mean norm of the decoded curve's
     second difference over the curve's length, and the coefficient of variation of its step lengths. Neither has a unit;
-    both are 0 on a straight decoded line at constant speed. Raises InputError on no methods and on a missing array.
+    both are 0 on a straight decoded line at constant speed. `kept` (S, P) says which pairs count. Raises InputError on no
+    methods and on a missing array.
     """
-    check(methods, ("second_difference", "velocity_cv"), "figure interpolation")
+    check(methods, ("second_difference", "velocity_cv", "kept"), "figure interpolation")
     with mpl.rc_context(RC):
         figure, axes = _panels(methods, "second_difference", 1, 2, title)
         for panel, name in zip(axes[0], ("second_difference", "velocity_cv"), strict=True):
-            _on_log_axis(panel, {m: np.asarray(a[name], float) for m, a in methods.items()}, reference=None)
+            _on_log_axis(panel, {m: _kept(a, name) for m, a in methods.items()}, reference=None)
         axes[0, 0].set(xlabel="second difference · (T − 1)² / curve length")
         axes[0, 1].set(xlabel="step length: standard deviation / mean")
         _explain(figure)
     return figure
+
+
+def _kept(arrays: Arrays, name: str) -> list[np.ndarray]:
+    """Values of the pairs that count, one array for each seed."""
+    return [np.asarray(points, float)[kept] for points, kept in zip(arrays[name], arrays["kept"], strict=True)]
 
 
 def _rounded_to_one(ratio: np.ndarray) -> np.ndarray:
@@ -125,7 +131,7 @@ def _panels(methods: Mapping[str, Arrays], name: str, rows: int, columns: int, t
     return figure, figure.subplots(rows, columns, sharey=True, squeeze=False)
 
 
-def _on_log_axis(axes: Axes, values: Mapping[str, np.ndarray], reference: float | None) -> None:
+def _on_log_axis(axes: Axes, values: Mapping[str, Sequence[np.ndarray]], reference: float | None) -> None:
     """Bars of {method: (S, P)} on a log axis about all that is drawn and about the reference, a dotted line."""
     low, high = about(np.append(_drawn(values), [] if reference is None else reference))
     axes.set(xscale="log", xlim=(low, high))
@@ -135,7 +141,7 @@ def _on_log_axis(axes: Axes, values: Mapping[str, np.ndarray], reference: float 
         axes.axvline(reference, color="black", linewidth=0.8, linestyle=":", zorder=1)
 
 
-def _on_axis_to_one(axes: Axes, values: Mapping[str, np.ndarray]) -> None:
+def _on_axis_to_one(axes: Axes, values: Mapping[str, Sequence[np.ndarray]]) -> None:
     """Bars of {method: (S, P)} on a linear axis that ends at 1."""
     drawn = _drawn(values)
     low = min(drawn[np.isfinite(drawn)], default=1.0)
@@ -144,13 +150,13 @@ def _on_axis_to_one(axes: Axes, values: Mapping[str, np.ndarray]) -> None:
     axes.locator_params(axis="x", nbins=4)
 
 
-def _drawn(values: Mapping[str, np.ndarray]) -> np.ndarray:
+def _drawn(values: Mapping[str, Sequence[np.ndarray]]) -> np.ndarray:
     """What the bars show of all methods: quantiles and medians, flat."""
     shown = [(np.median(points), *_quantiles(points)) for seeds in values.values() for points in seeds]
     return np.ravel(shown)
 
 
-def _bars(axes: Axes, values: Mapping[str, np.ndarray], outside: _Tests) -> None:
+def _bars(axes: Axes, values: Mapping[str, Sequence[np.ndarray]], outside: _Tests) -> None:
     """A bar for each seed of {method: (S, P)} within the x limits, and in words how many points are outside."""
     axes.set(ylim=(len(values) - 0.5, -0.5))
     axes.set_yticks(range(len(values)), list(values))
@@ -186,10 +192,10 @@ def _seed_bar(axes: Axes, points: np.ndarray, y: float, colour: str, label: str)
         axes.plot([low], [y], "<", color=colour, **look)
 
 
-def _counts(seeds: np.ndarray, outside: _Tests) -> str:
-    """How many of (S, P) values the axis does not show, in words; empty where it shows all."""
-    lost = np.isnan(seeds).any(axis=-1)
-    kept = seeds[~lost]
+def _counts(seeds: Sequence[np.ndarray], outside: _Tests) -> str:
+    """How many of the seeds' values, (P,) each, the axis does not show, in words; empty where it shows all."""
+    lost = np.array([np.isnan(points).any() for points in seeds])
+    kept = np.concatenate([np.empty(0), *(points for points, no in zip(seeds, lost, strict=True) if not no)])
     counts = {name: test(kept).sum() for name, test in outside.items()}
     notes = [f"{name}: {count:,} of {kept.size:,}" for name, count in counts.items() if count]
     return "; ".join(notes + [f"{lost.sum()} of {len(seeds)} seeds not finite"] * bool(lost.any()))
