@@ -9,7 +9,7 @@ CORES ?= all
 export OMP_NUM_THREADS ?= 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup baseline results paper mnist motion mot smoke test lint performance
+.PHONY: setup baseline results paper mnist motion mot smoke test kernels lint performance
 
 setup: $(VENV)/.complete
 
@@ -47,10 +47,16 @@ lint: setup
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 
-# what runs Snakemake for real comes last, with the machine to itself
+# One process more than cores: tests on Slurm mostly wait. tests/conftest.py says which tests go together.
+WORKERS ?= $(shell echo $$(($$(nproc) + 1)))
+PYTEST_SIDE_BY_SIDE = --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
+
 test: lint
-	pytest --numprocesses $(CORES:all=logical) --dist loadfile --ignore tests/cluster --ignore tests/workflow
-	pytest tests/cluster tests/workflow
+	pytest $(PYTEST_SIDE_BY_SIDE)
+
+# the unit tests under other kernels for matrix products than this processor's own, see tests/kernels.py
+kernels: setup
+	python tests/kernels.py $(PYTEST_SIDE_BY_SIDE) --ignore tests/cluster --ignore tests/workflow
 
 performance: setup
 	pytest tests/performance --override-ini addopts= -s

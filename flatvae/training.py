@@ -3,8 +3,14 @@
 The parameters of all seeds are stacked, the loss of one model is mapped over them (``torch.func``: ``stack_module_state``,
 ``functional_call``, ``vmap``), and since no seed's loss touches another's parameters, the gradient of the losses' sum holds
 every seed's own. All noise is drawn outside, from one generator per seed: a seed trained among others equals the same seed
-trained alone. Within a block of steps nothing waits for the device; between blocks the history is read and the initial
-phase may end.
+trained alone, to rounding. Within a block of steps nothing waits for the device; between blocks the history is read and the
+initial phase may end.
+
+Two promises hold bit by bit: the same command on the same machine (processor, packages, threads, device) gives the same files,
+and so does a training that was interrupted. Everything else agrees to rounding, for products of matrices round differently from
+one kernel to another, and the kernel depends on the processor, on the number of seeds or rows, on the memory layout, and on
+whether a factor requires a gradient. Tests state the tolerance: 1e-8 for a seed among others and alone (float64, fifty
+steps), about 1e-6 relative for one float32 evaluation by two routes, 1e-4 for seventy float32 steps as a CUDA graph and without.
 """
 
 import contextlib

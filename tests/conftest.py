@@ -10,12 +10,26 @@ from project_copy import project, smoke  # noqa: F401  fixtures: one copy and on
 
 from flatvae.datasets import Dataset
 
+FIRST = ("cluster", "workflow")  # folders of the tests that run Snakemake
+
 torch.set_num_threads(1)
 if os.environ.get("FLATVAE_TEST_PRODUCTS") == "otherwise":  # see tests/kernels.py
     torch.Tensor.__matmul__ = rounding.otherwise
 # the same examples in every run, however long a busy machine takes over one
 settings.register_profile("flatvae", deadline=None, derandomize=True)
 settings.load_profile("flatvae")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """How tests are dealt to several processes (pytest-xdist): those that take minutes first, one by one.
+
+    All others, and those that share a cluster or a run, go to one process with their file, for the fixtures' sake.
+    """
+    side_by_side = config.pluginmanager.hasplugin("xdist")
+    for item in items if side_by_side else ():
+        if item.path.parent.name != "workflow" or item.get_closest_marker("one_process"):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=lambda item: FIRST.index(item.path.parent.name) if item.path.parent.name in FIRST else len(FIRST))
 
 
 def _dataset(likelihood: str) -> Dataset:

@@ -1,5 +1,6 @@
 """A copy of the project, run by Snakemake for real in an environment where the project itself is not installed."""
 
+import json
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[1]
 TREE = ("Snakefile", "workflow", "flatvae", "baselines", "config", "profiles", "environment.yml")
@@ -34,6 +36,7 @@ class Project:
         (site / "requirements.pth").write_text(sysconfig.get_path("purelib") + "\n")
         self.python = self.bin / "python"
         self.started: list[subprocess.Popen] = []
+        self.first_run = ""  # what the smoke run printed
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen:
         """A run of Snakemake, in a process group of its own as one from a terminal is."""
@@ -73,7 +76,7 @@ class Project:
 
     def smoke(self, *arguments: str, overlays: tuple[str, ...] = (), **keywords) -> subprocess.CompletedProcess:
         configs = ("--configfile", "config/smoke.yaml", *overlays)
-        return self.snakemake(*arguments, "--cores", "all", *configs, **keywords)
+        return self.snakemake(*arguments, "--cores", "2", *configs, **keywords)
 
 
 @pytest.fixture(scope="session")
@@ -84,9 +87,19 @@ def project(tmp_path_factory) -> Iterator[Project]:
 
 
 @pytest.fixture(scope="session")
-def smoke(project) -> Project:
-    """The project after one whole smoke run."""
-    run = project.smoke()
-    assert run.returncode == 0, run.stdout[-5000:]
-    project.first_run = run.stdout
+def smoke(project, tmp_path_factory) -> Project:
+    """The project after one whole smoke run; pytest's processes share the run, and each goes on in a copy of its own."""
+    mine = tmp_path_factory.getbasetemp()
+    shared = (mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine) / "smoke"
+    with FileLock(f"{shared}.lock"):
+        if not (shared / "printed.json").is_file():
+            shutil.rmtree(shared, ignore_errors=True)
+            shared.mkdir()
+            made = Project(shared)
+            run = made.smoke()
+            assert run.returncode == 0, run.stdout[-5000:]
+            (shared / "printed.json").write_text(json.dumps(run.stdout))
+    for name in (".snakemake", "results"):  # with their time stamps
+        shutil.copytree(shared / "project" / name, project.folder / name, symlinks=True, dirs_exist_ok=True)
+    project.first_run = json.loads((shared / "printed.json").read_text())
     return project

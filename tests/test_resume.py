@@ -171,7 +171,7 @@ except resume.Interrupted as error:
 def run(folder: Path, kill: signal.Signals | None = None) -> tuple[int, str]:
     """A training in a process of its own, killed once it has written a snapshot."""
     folder.mkdir(exist_ok=True)
-    code = SCRIPT.format(root=str(ROOT), settings=COMMON | {"bound": 2.0, "steps": 3000})
+    code = SCRIPT.format(root=str(ROOT), settings=COMMON | {"bound": 2.0, "steps": 1500})
     process = subprocess.Popen(
         [sys.executable, "-c", code], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

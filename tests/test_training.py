@@ -73,7 +73,7 @@ def poison(trainer: Trainer, index: int, at_step: int) -> dict:
 
 @methods
 def test_seeds_together_equal_seeds_alone_beside_one_that_turns_nan(module, options, tiny):
-    seeds = [3, 0, 99, 7, 12, 5]
+    seeds = [3, 99, 12, 7]
     together = Trainer(module, tiny, HYPERPARAMETERS | options, seeds, dtype=D64)
     before = poison(together, seeds.index(99), at_step=23)
     run_fifty(together)

@@ -371,9 +371,9 @@ def test_a_missing_mnist_is_said_in_one_sentence(smoke, tmp_path):
 
 def test_the_search_tries_as_many_candidates_for_each_method_and_marks_one(smoke, tmp_path):
     candidates = {m: [{"learning_rate": 1e-3}, {"learning_rate": 2e-3}] for m in METHODS}
-    change = overlay(tmp_path, {"search": {"seeds": 1, "candidates": candidates}})
+    change = overlay(tmp_path, {"results_dir": "results/tried", "search": {"seeds": 1, "candidates": candidates}})
     run = smoke.smoke("search", overlays=(change,))
     assert run.returncode == 0, run.stdout[-3000:]
-    table = pd.read_csv(smoke.folder / "results" / "smoke" / "search" / "pendulum.csv")
+    table = pd.read_csv(smoke.folder / "results" / "tried" / "search" / "pendulum.csv")
     assert list(table.groupby("method").size()) == [2] * 4
     assert list(table.groupby("method")["chosen"].sum()) == [1] * 4
