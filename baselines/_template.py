@@ -13,7 +13,7 @@ from torch import Tensor
 # A model of your own: write build(dataset, *, …) -> LatentVariableModel, as baselines/vhp_vae.py does, in place of this line
 # (or with a fit(dataset, *, seed, …) beside it, as baselines/pca.py does, where nothing is trained by steps).
 from baselines.vhp_vae import build
-from flatvae.geometry import Decoder
+from flatvae.geometry.metric import Decoder
 
 __all__ = ["build", "penalty"]
 

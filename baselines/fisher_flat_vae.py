@@ -23,7 +23,7 @@ from torch import Tensor
 
 from baselines.vae import build
 from flatvae.flattening import probe
-from flatvae.geometry import Decoder
+from flatvae.geometry.metric import Decoder
 from flatvae.likelihoods import Bernoulli
 
 __all__ = ["build", "fisher_coordinates", "penalty"]  # build is the VAE's

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from baselines.vae import build
-from flatvae.geometry import Decoder, jacobian_columns, metric_from_columns
+from flatvae.geometry.metric import Decoder, jacobian_columns, metric_from_columns
 
 __all__ = ["build", "penalty"]  # build is the VAE's
 

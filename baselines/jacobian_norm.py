@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.func import jvp
 
 from baselines.vae import build
-from flatvae.geometry import Decoder
+from flatvae.geometry.metric import Decoder
 
 __all__ = ["build", "penalty"]  # build is the VAE's
 

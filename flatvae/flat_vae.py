@@ -14,7 +14,7 @@ from torch import Tensor
 
 from flatvae.errors import InputError
 from flatvae.flattening import ESTIMATORS
-from flatvae.geometry import Decoder
+from flatvae.geometry.metric import Decoder
 from flatvae.model import LatentVariableModel, standard_model
 from flatvae.priors import HierarchicalPrior, StandardNormal
 

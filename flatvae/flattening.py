@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.func import jvp, vjp
 
-from flatvae.geometry import Decoder, jacobian_columns, metric_from_columns
-from flatvae.geometry import scale as metric_scale
+from flatvae.geometry.metric import Decoder, jacobian_columns, metric_from_columns
+from flatvae.geometry.metric import scale as metric_scale
 
 # finite differences step by this times the codes' spread: in float32 the relative error of J is then about 2e-3
 _STEP = 5e-3

@@ -112,12 +112,16 @@ class _TransposedConvolution(nn.ConvTranspose2d):
         super().__init__(in_channels, out_channels, KERNEL, STRIDE, PADDING)
 
     def forward(self, x: Tensor) -> Tensor:
-        rows, columns = x.shape[1] + 1, x.shape[2] + 1
-        kernel = self.weight.unflatten(3, (2, 2)).unflatten(2, (2, 2)).flip(2, 4)  # (I, O, block, pixel, block, pixel)
-        kernel = kernel.permute(1, 3, 5, 2, 4, 0).flatten(3).flatten(0, 2)  # (4 O, 4 I)
-        product = kernel @ _blocks(x, margin=1) + self.bias.repeat_interleave(4)[:, None]
-        pixels = product.unflatten(1, (rows, columns, -1)).unflatten(0, (-1, 2, 2))  # (O, 2, 2, H + 1, W + 1, N)
-        return pad(pixels.permute(0, 3, 1, 4, 2, 5).flatten(3, 4).flatten(1, 2), (0, 0, -1, -1, -1, -1))
+        rows, columns = x.shape[1] + 1, x.shape[2] + 1  # of blocks
+        product = self._kernel() @ _blocks(x, margin=1) + self.bias.repeat_interleave(4)[:, None]
+        blocks = product.unflatten(1, (rows, columns, -1)).unflatten(0, (-1, 2, 2))  # (O, 2, 2, H + 1, W + 1, N)
+        pixels = blocks.permute(0, 3, 1, 4, 2, 5).flatten(3, 4).flatten(1, 2)  # (O, 2H + 2, 2W + 2, N)
+        return pad(pixels, (0, 0, -1, -1, -1, -1))
+
+    def _kernel(self) -> Tensor:
+        """Weights (I, O, 4, 4) as the linear map of a block's 4 I places to its 4 O pixels."""
+        split = self.weight.unflatten(3, (2, 2)).unflatten(2, (2, 2)).flip(2, 4)  # (I, O, block, pixel, block, pixel)
+        return split.permute(1, 3, 5, 2, 4, 0).flatten(3).flatten(0, 2)  # (4 O, 4 I)
 
 
 class ConvolutionalEncoder(nn.Module):

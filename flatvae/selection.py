@@ -18,8 +18,10 @@ from flatvae import geometry
 from flatvae.constraint import TOLERANCE
 from flatvae.evaluation import encode
 from flatvae.evaluation.flatness import mixup_points
-from flatvae.resume import Snapshots
-from flatvae.training import build_seeded, split_hyperparameters, train
+from flatvae.training.loop import train
+from flatvae.training.resume import Snapshots
+from flatvae.training.settings import split_hyperparameters
+from flatvae.training.step import build_seeded
 
 BETA_INSIDE = 0.98  # β must end below this to count as inside (0, 1)
 
@@ -48,7 +50,7 @@ def try_candidates(
         seeds: repetitions.
         device: where to train.
         label: for the progress lines.
-        snapshots_of: by a candidate's number and itself, where its training keeps its snapshots (see ``flatvae.resume``). They
+        snapshots_of: by a candidate's number and itself, where its training keeps its snapshots. They
             are left there, so that a search that is interrupted takes up the finished ones at their last step.
 
     Returns:

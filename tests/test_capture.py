@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.func import jvp, vmap
 
-from flatvae.capture import captured
+from flatvae.training.graph import captured
 
 
 def gradient_of_a_jacobian(weight, points):

@@ -121,7 +121,9 @@ def test_a_step_that_cannot_be_mapped_over_seeds_is_said_beforehand(pendulum, mo
         return decode(z).sum() if z.sum() > 0 else decode(z).mean()
 
     own = SimpleNamespace(import_module=lambda name: method(penalty=branching))
-    monkeypatch.setattr("flatvae.training.importlib", own)  # and not Python's own, by which torch loads parts of itself
+    monkeypatch.setattr(
+        "flatvae.training.results.importlib", own
+    )  # and not Python's own, by which torch loads parts of itself
     with pytest.raises(
         ContractError, match=r"own\.py: a training step, all seeds at once by torch\.func\.vmap, failed with"
     ):

@@ -11,8 +11,8 @@ from test_training import HYPERPARAMETERS, METHODS, end_phase, methods, run_fift
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from flatvae.replay import Replayed
 from flatvae.training import Trainer
+from flatvae.training.replay import Replayed
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from baselines import vae, vhp_vae
 from flatvae import checkpoint, datasets, flat_vae, training
-from flatvae.resume import EXIT_STATUS, Interrupted, Snapshots
+from flatvae.training.resume import EXIT_STATUS, Interrupted, Snapshots
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMON = {"steps": 130, "batch_size": 16, "hidden": [12], "prior_hidden": [8], "n_prior_samples": 2, "latent_dim": 2}
@@ -141,7 +141,7 @@ def test_snapshots_are_written_now_and_then_whole_or_not_at_all(data, tmp_path, 
     assert written == [[50, 0], [100, 0], [130, 0]]
     assert [path.name for path in snapshots.path.parent.iterdir()] == ["s.safetensors"]
     with monkeypatch.context() as patch:
-        patch.setattr("flatvae.resume.os.replace", full)
+        patch.setattr("flatvae.training.resume.os.replace", full)
         Snapshots.write(snapshots, {"count": torch.zeros(1)})
     assert "could not be written (disk full); the training goes on" in capsys.readouterr().out
     assert load_file(snapshots.path)["count"].tolist() == [130, 0]
@@ -155,7 +155,8 @@ import sys
 sys.path[:0] = [{root!r}]
 import torch
 torch.set_num_threads(1)
-from flatvae import datasets, resume, training
+from flatvae import datasets, training
+from flatvae.training import resume
 data = datasets.load("pendulum", train=64, validation=8, test=8)
 try:
     training.train_and_save(

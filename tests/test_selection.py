@@ -10,7 +10,7 @@ import yaml
 
 from baselines import vae
 from flatvae import datasets, selection
-from flatvae.resume import Interrupted, Snapshots
+from flatvae.training.resume import Interrupted, Snapshots
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLES = sorted((ROOT / "results" / "reference" / "search").glob("*.csv"))

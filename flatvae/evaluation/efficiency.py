@@ -26,7 +26,6 @@ from torch import Tensor
 from flatvae.checkpoint import finite_seeds, load
 from flatvae.evaluation import encode, generator, spread
 from flatvae.products import exact_float32
-from flatvae.training import step_timer
 
 _NEAREST = 10
 _REPEATS = 3
@@ -116,7 +115,7 @@ def search_times(model, dataset, distance_at: Callable, sizes: list[int], querie
     return rows + largest + ratios
 
 
-def _step_rows(dataset, trainings: Mapping[str, Mapping]) -> list[tuple]:
+def _step_rows(dataset, trainings: Mapping[str, Mapping], step_timer: Callable) -> list[tuple]:
     """Training step of every method, measured as often as there are seeds, which number the repetitions."""
     rows, timers = [], {method: step_timer(dataset=dataset, **training) for method, training in trainings.items()}
     for repetition in range(max(training["n_seeds"] for training in trainings.values())):
@@ -136,6 +135,7 @@ def measure(
     distance_at: Callable,
     sizes: list[int],
     queries: int,
+    step_timer: Callable,
 ) -> pd.DataFrame:
     """All that the task measures on one data set.
 
@@ -147,6 +147,7 @@ def measure(
         distance_at: (model, nodes) -> a geodesic distance with these nodes.
         sizes: of the gallery; those above the training set count as it.
         queries: see ``search_times``.
+        step_timer: ``flatvae.training.step_timer``; handed in, for evaluations import nothing of the training.
 
     Returns:
         columns method, distance, task, metric, seed, value.
@@ -167,5 +168,5 @@ def measure(
             rows += [(method, name, "efficiency", metric, seed, value) for name, metric, value in found]
             print(f"{dataset.name}/{method} seed {seed}: searches measured", flush=True)
     if trainings:
-        rows += _step_rows(dataset, trainings)
+        rows += _step_rows(dataset, trainings, step_timer)
     return pd.DataFrame(rows, columns=["method", "distance", "task", "metric", "seed", "value"])

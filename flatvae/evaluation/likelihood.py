@@ -18,14 +18,12 @@ v = Var(w) / (S w̄²) for each datum. It is the Monte-Carlo error of the estima
 ``nll_effective_samples`` = median over data of (Σ w)² / Σ w², from 1 to S: near 1, neither ``nll`` nor its error can be trusted.
 """
 
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from flatvae.capture import captured
 from flatvae.evaluation import Result, generator, spread
 from flatvae.networks import gaussian_log_density, gaussian_sample
 
@@ -88,15 +86,11 @@ def log_marginal(
     like = next(model.parameters())
     chunk = _CHUNK.get(like.device.type, n_samples)
     width = model.latent_dim * (1 + (n_prior_samples if model.prior.noise_size else 0))
-    estimates, functions = [], {}
+    estimates = []
     for row in x.to(like).split(1):
         posterior = model.encoder(row)
         noise = torch.randn(n_samples, width, generator=source).to(like)
-        parts = []
-        for part in noise.split(chunk):
-            if len(part) not in functions:  # as a rule all parts are alike
-                functions[len(part)] = captured(partial(_log_weights, model, variance), row, posterior, part)
-            parts.append(functions[len(part)](row, posterior, part))
+        parts = [_log_weights(model, variance, row, posterior, part) for part in noise.split(chunk)]
         estimates.append(_summary(torch.cat(parts)))
     return Estimate(*map(torch.stack, zip(*estimates, strict=True)))
 

@@ -15,6 +15,7 @@ from baselines.geodesic import GeodesicDistance
 from flatvae import geometry
 from flatvae.datasets import Dataset
 from flatvae.errors import InputError
+from flatvae.geometry import curves
 
 DOUBLE = torch.float64
 
@@ -278,11 +279,11 @@ def test_minimiser_solves_many_quadratics_at_once(seed, dim):
         return 1.0 + 0.5 * torch.einsum("ri,rij,rj->r", gap, matrix[rows], gap)
 
     start = torch.randn(7, dim, dtype=DOUBLE, generator=generator)
-    found = geodesic.minimise(energy, start, 100)
+    found = curves.minimise(energy, start, 100)
     everything = torch.arange(7)
     assert (energy(found, everything) - 1 < 1e-3 * (1 + energy(start, everything))).all()
-    assert (energy(geodesic.minimise(energy, start, 3), everything) <= energy(start, everything)).all()
-    assert torch.equal(geodesic.minimise(energy, start, 0), start)
+    assert (energy(curves.minimise(energy, start, 3), everything) <= energy(start, everything)).all()
+    assert torch.equal(curves.minimise(energy, start, 0), start)
 
 
 def test_of_two_starts_that_end_alike_one_goes_on_alone():
@@ -303,7 +304,7 @@ def test_of_two_starts_that_end_alike_one_goes_on_alone():
     counts = {}
     for name, minima, partner in (("alone", 1, None), ("twins", 1, twin), ("apart", 2, twin)):
         evaluated = 0
-        found = geodesic.minimise(energies(minima), start, 100, partner)
+        found = curves.minimise(energies(minima), start, 100, partner)
         counts[name] = evaluated
         best = energies(minima)(found, torch.arange(2))
         assert best.min() == pytest.approx(5, abs=1e-4)

@@ -61,7 +61,7 @@ def test_measure_has_every_method_and_seed(tmp_path):
             module.__name__, dataset, SETTINGS, [0, 1], device="cpu", label=name, model_path=paths[name], **others
         )
         trainings[name] = {"builder": module.__name__, "hyperparameters": SETTINGS, "n_seeds": 2, "device": "cpu"}
-    table = efficiency.measure(paths, dataset, trainings, distance_at, [40, 80, 9999], 10)
+    table = efficiency.measure(paths, dataset, trainings, distance_at, [40, 80, 9999], 10, training.step_timer)
     memory = table["metric"] == "peak_memory_mb"  # a search may find all it needs already held
     assert (table.loc[~memory, "value"] > 0).all()
     assert (table.loc[memory, "value"] >= 0).all()

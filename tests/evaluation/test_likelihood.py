@@ -150,8 +150,6 @@ def test_evaluate_takes_the_variance_from_the_bound(mixing):
 def test_standard_error_is_the_scatter_of_repeated_estimates(mixing, monkeypatch):
     monkeypatch.setattr(task, "_SAMPLES", 150)
     monkeypatch.setattr(task, "_PRIOR_SAMPLES", 2)
-    # tracing three hundred times takes most of a minute
-    monkeypatch.setattr(task, "captured", lambda function, *_: function)
     model, x = linear_model(mixing), observations(5, mixing)
     values, errors = [], []
     for repeat in range(300):

@@ -12,8 +12,8 @@ import yaml
 from measured import PENDULUM, PIXELS, dataset
 
 from flatvae import flat_vae
-from flatvae.resume import Snapshots
 from flatvae.training import BLOCK, Trainer, train
+from flatvae.training.resume import Snapshots
 
 CONFIG = Path(__file__).resolve().parents[2] / "config" / "config.yaml"
 DEFAULT = 60 * yaml.safe_load(CONFIG.read_text())["checkpoint_minutes"]

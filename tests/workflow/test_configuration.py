@@ -98,7 +98,7 @@ MISTAKES = [
     ({"methods": {"flat_vae": {"etaa": 1}}}, "config: methods.flat_vae: the hyperparameter 'etaa' does not exist; there are "),
     ({"methods": {"vae": {"eta": 1}}}, "config: methods.vae: the hyperparameter 'eta' does not exist; there are "),
     ({"methods": {"mine": {}}}, "config: methods.mine.builder is 'baselines.mine', which is no module of this project; write baselines/mine.py"),
-    ({"methods": {"mine": {"builder": "flatvae.geometry"}}}, "flatvae/geometry.py has no function build(dataset, *, …)"),
+    ({"methods": {"mine": {"builder": "flatvae.priors"}}}, "flatvae/priors.py has no function build(dataset, *, …)"),
     ({"methods": {"mine": {"builder": "os.path"}}}, "config: methods.mine.builder is 'os.path'; it must be of the form"),
     ({"methods": {"vae": {"bound": 2.0}}}, "config: methods.vae sets bound; methods are compared under one bound"),
     ({"training": {"learning_rate": float("nan")}}, "config: training.learning_rate is nan; it must be a finite number"),

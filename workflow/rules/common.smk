@@ -163,7 +163,7 @@ def trained_by_steps():
 def efficiency_code(wildcards):
     builders = [specification(config, wildcards.dataset, method)["builder"] for method in METHODS]
     made = [distance["builder"] for distance in distances(config, wildcards.dataset).values()]
-    return fingerprint("flatvae.evaluation.efficiency", "flatvae.training", *builders, *made)
+    return fingerprint("flatvae.evaluation.efficiency", "flatvae.training.timing", *builders, *made)
 
 
 def efficiency_params(wildcards):

@@ -26,7 +26,7 @@ rule train:
         device=config["device"],
         specification=lambda wildcards: specification(config, wildcards.dataset, wildcards.method),
         code=lambda wildcards: fingerprint(
-            "flatvae.training", *method_modules(wildcards), without=without(wildcards)
+            "flatvae.training.results", *method_modules(wildcards), without=without(wildcards)
         ),
     script:
         "../scripts/train.py"

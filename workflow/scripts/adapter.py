@@ -91,7 +91,7 @@ def job(snakemake):
     end_with_parent()  # before the imports, which take seconds: Snakemake may die meanwhile
     keep_memory()
     from flatvae.errors import InputError
-    from flatvae.resume import EXIT_STATUS, Interrupted
+    from flatvae.training.resume import EXIT_STATUS, Interrupted
 
     terminal = sys.__stderr__
     with open(snakemake.log[0], "w", buffering=1, encoding="utf-8") as log:

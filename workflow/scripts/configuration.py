@@ -81,7 +81,7 @@ def descriptor(config: dict, dataset: str, name: str) -> dict:
 def accepted(module: str) -> set[str]:
     """Hyperparameters that a method's ``build`` and ``penalty`` take, and the training's."""
     own = keywords(module, "build") | (keywords(module, "penalty") or set())
-    return own | fields("flatvae.training", "Settings")
+    return own | fields("flatvae.training.settings", "Settings")
 
 
 def specification(config: dict, dataset: str, method: str) -> dict:

@@ -10,6 +10,7 @@ with job(snakemake):
 
     from flatvae import datasets
     from flatvae.evaluation import efficiency
+    from flatvae.training.timing import step_timer
 
     torch.set_num_threads(1)
     data, measured = snakemake.params.data, snakemake.params.measured
@@ -28,6 +29,7 @@ with job(snakemake):
             lambda model, nodes: distance.GeodesicDistance(model.decode, nodes, **options),
             measured["sizes"],
             measured["queries"],
+            step_timer,
         )
     table.insert(0, "dataset", snakemake.wildcards.dataset)
     table.to_csv(snakemake.output[0], index=False)

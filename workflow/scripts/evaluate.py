@@ -10,7 +10,7 @@ with job(snakemake):
     import torch
 
     from flatvae import datasets, evaluation
-    from flatvae.training import choose_device
+    from flatvae.training.devices import choose_device
 
     torch.set_num_threads(snakemake.threads)
     data = snakemake.params.data

@@ -12,13 +12,16 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from flatvae.checkpoint import digest
+from flatvae.training.devices import choose_device
 
 EXIT_STATUS = 75  # EX_TEMPFAIL of sysexits.h: asked to end, try again
 _KEY = "identity"
@@ -102,3 +105,27 @@ class Snapshots:
             path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.path.parent.rmdir()
+
+
+def snapshots_at(
+    path: str | Path,
+    builder: str,
+    dataset,
+    hyperparameters: dict,
+    seeds: Iterable[int],
+    device: str,
+    code: str,
+    seconds: float,
+) -> Snapshots:
+    """Where a training keeps its snapshots, every so many ``seconds``; ``code`` is what they must have been made with."""
+    identity = {
+        "code": code,
+        "builder": builder,
+        "hyperparameters": hyperparameters,
+        "seeds": list(seeds),
+        "data": dataset.fingerprint(),
+        "device": str(choose_device(device)),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
+    return Snapshots(path, identity, seconds)

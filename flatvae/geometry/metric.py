@@ -94,13 +94,3 @@ def log_magnification_factor(metric: Tensor) -> Tensor:
 def scale(metric: Tensor) -> Tensor:
     """c² = E[tr G] / n, the scaled identity c² I nearest to the metrics on average: (N, n, n) -> ()."""
     return metric.diagonal(dim1=-2, dim2=-1).mean()
-
-
-def curve_length(decoder: Decoder, curve: Tensor) -> Tensor:
-    """Length of decoded curves, Σ_k ‖f(γ_{k+1}) − f(γ_k)‖ ≈ ∫ √(γ̇ᵀ G(γ) γ̇) dt: (..., T, n) -> (...).
-
-    In units of observation space; converges from below as the T points grow denser.
-    """
-    decoded = decoder(curve.reshape(-1, curve.shape[-1]))  # (... · T, D)
-    decoded = decoded.reshape(*curve.shape[:-1], decoded.shape[-1])
-    return torch.linalg.vector_norm(decoded.diff(dim=-2), dim=-1).sum(-1)

@@ -109,26 +109,37 @@ def _drop_zeros(graph: Graph) -> None:
     """
     written, zero = _written(graph), set()
     for node in _operations(graph):
-        operands = [argument for argument in node.args if isinstance(argument, Node)]
         if node in written:
             continue
+        operands = [argument for argument in node.args if isinstance(argument, Node)]
+        zeros = zero.intersection(operands)
         if node.target in _ZERO or (node.target in _LINEAR and operands[0] in zero):
             zero.add(node)
-        elif node.target in _PRODUCTS and zero.intersection(operands):
-            zero.add(node)
-            value = node.meta["val"]
-            with graph.inserting_before(node):
-                made = graph.call_function(
-                    aten.zeros.default, (list(value.shape),), {"dtype": value.dtype, "device": value.device}
-                )
-            made.meta["val"] = value
-            zero.add(made)
-            node.replace_all_uses_with(made)
-        elif node.target == aten.add.Tensor and len(operands) == 2 and zero.intersection(operands):
-            other = operands[0] if operands[1] in zero else operands[1]
-            plain = not node.kwargs or operands[1] in zero
-            if plain and other not in written and _alike(other, node):
-                node.replace_all_uses_with(other)
+        elif node.target in _PRODUCTS and zeros:
+            zero |= {node, _replaced_by_zeros(graph, node)}
+        elif node.target == aten.add.Tensor and len(operands) == 2 and zeros:
+            _replace_by_summand(node, operands, zero, written)
+
+
+def _replaced_by_zeros(graph: Graph, node: Node) -> Node:
+    """The zeros that take a node's place."""
+    value = node.meta["val"]
+    with graph.inserting_before(node):
+        made = graph.call_function(
+            aten.zeros.default, (list(value.shape),), {"dtype": value.dtype, "device": value.device}
+        )
+    made.meta["val"] = value
+    node.replace_all_uses_with(made)
+    return made
+
+
+def _replace_by_summand(node: Node, operands: list[Node], zero: set[Node], written: set[Node]) -> None:
+    """Puts a + b in the place of its summand that is not zero, where the two are alike."""
+    first, second = operands
+    other = first if second in zero else second
+    unscaled = not node.kwargs or second in zero  # a + alpha b
+    if unscaled and other not in written and _alike(other, node):
+        node.replace_all_uses_with(other)
 
 
 def _share_results(graph: Graph) -> None:

@@ -1,0 +1,211 @@
+"""The loop of a training: blocks of steps, the history, progress and snapshots."""
+
+import contextlib
+import dataclasses
+import math
+import sys
+import time
+from collections.abc import Callable
+from types import ModuleType
+
+import pandas as pd
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from flatvae.training.resume import Interrupted, Snapshots
+from flatvae.training.step import Trainer
+
+BLOCK = 50  # steps between two looks at the device: history, progress, end of the initial phase
+
+
+@dataclasses.dataclass
+class Trained:
+    """What a training leaves.
+
+    Attributes:
+        state: parameters by name, seeds stacked along the first dimension.
+        history: one row per block and seed: seed, step, error, kl, beta, penalty, scale, initial.
+        seeds: one dictionary per seed: seed, frozen_step (None while finite), initial_phase_end (its step),
+            error (Ĉ), beta (None where no bound was at work), scale (moving average of c²).
+        seconds: wall time of the steps, those before an interruption included.
+    """
+
+    state: dict[str, Tensor]
+    history: pd.DataFrame
+    seeds: list[dict]
+    seconds: float
+
+
+class Course:
+    """A training under way: its trainer, what it has gathered block by block, and since when it runs.
+
+    Args:
+        trainer: the trainer; a snapshot's state is put into it.
+        found: a snapshot's tensors; empty at the beginning.
+    """
+
+    COLUMNS = ("seed", "step", "error", "kl", "beta", "penalty", "scale", "initial")
+    WHOLE = ("seed", "step", "initial")
+
+    def __init__(self, trainer: Trainer, found: dict[str, Tensor]):
+        self.trainer = trainer
+        self.history: list[pd.DataFrame] = []
+        self.average: Tensor | None = None  # moving average of c², (S,)
+        self.phase_end: list[int | None] = [None] * len(trainer.seeds)  # step at which each seed left its initial phase
+        self.started = time.perf_counter() - found.get("seconds", torch.zeros(())).item()
+        if found:
+            trainer.restore(found)
+        if "history" in found:
+            rows = pd.DataFrame(found["history"].numpy(), columns=self.COLUMNS)
+            self.history = [rows.astype(dict.fromkeys(self.WHOLE, int))]
+            self.average = found["scale_average"].to(trainer.data.device)
+            self.phase_end = [None if end < 0 else end for end in found["phase_end"].tolist()]
+
+    def snapshot(self) -> dict[str, Tensor]:
+        """All that the rest of the training depends on, as tensors."""
+        seconds = torch.tensor(time.perf_counter() - self.started, dtype=torch.float64)
+        tensors = self.trainer.snapshot() | {"seconds": seconds}
+        if not self.history:
+            return tensors
+        rows = pd.concat(self.history)[list(self.COLUMNS)].to_numpy(dtype="float64")
+        ends = torch.tensor([-1 if end is None else end for end in self.phase_end])
+        return tensors | {"history": torch.from_numpy(rows), "scale_average": self.average, "phase_end": ends}
+
+    def run_block(self, interrupted: Callable[[], bool]) -> bool:
+        """Trains to the end of the present block and gathers its numbers; False where interrupted before that."""
+        trainer = self.trainer
+        was_initial = trainer.bound.initial.tolist()
+        left = trainer.settings.steps - trainer.step_count + trainer.block_step
+        block = trainer.run_block(min(BLOCK, left), interrupted)
+        if block is None:
+            return False
+        self.gather(*block, was_initial)
+        alive, is_initial = trainer.alive.tolist(), trainer.bound.initial.tolist()
+        for s in range(len(trainer.seeds)):
+            if was_initial[s] and not is_initial[s] and alive[s]:
+                self.phase_end[s] = trainer.step_count
+        return True
+
+    def gather(self, terms: Tensor, scale: Tensor, was_initial: list[bool]) -> None:
+        """Takes a block's mean terms (3, S) and c² (S,) into the history; a frozen seed has no further history."""
+        trainer = self.trainer
+        self.average = scale if self.average is None else torch.lerp(self.average, scale, 0.1)
+        error, kl, penalty = terms.tolist()
+        columns = {
+            "seed": trainer.seeds,
+            "step": trainer.step_count,
+            "error": error,
+            "kl": kl,
+            "beta": trainer.bound.beta.tolist(),
+            "penalty": penalty,
+            "scale": scale.tolist(),
+            "initial": [int(i) for i in was_initial],
+        }
+        self.history.append(pd.DataFrame(columns)[trainer.alive.tolist()])
+
+    def outcome(self) -> Trained:
+        """What the training leaves."""
+        trainer = self.trainer
+        columns = {
+            "seed": trainer.seeds,
+            "frozen_step": [None if step < 0 else step for step in trainer.frozen_step.tolist()],
+            "initial_phase_end": self.phase_end,
+            "error": [_finite(error) for error in trainer.bound.error.tolist()],
+            "beta": trainer.bound.beta.tolist(),
+            "scale": [_finite(scale) for scale in self.average.tolist()],
+        }
+        return Trained(
+            state={name: value.detach().cpu() for name, value in trainer.params.items()},
+            history=pd.concat(self.history, ignore_index=True),
+            seeds=[dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)],
+            seconds=time.perf_counter() - self.started,
+        )
+
+
+def _finite(value: float) -> float | None:
+    """JSON holds no NaN and no infinity."""
+    return value if math.isfinite(value) else None
+
+
+def train(
+    module: ModuleType,
+    dataset,
+    hyperparameters: dict,
+    seeds: list[int],
+    *,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+    label: str = "",
+    snapshots: Snapshots | None = None,
+) -> Trained:
+    """Trains all seeds of a method on a data set, with a progress line per block.
+
+    A seed whose loss or gradient becomes non-finite is frozen at its last finite state; the others go on. With
+    ``snapshots`` a training goes on from the snapshot that is there, writes one now and then, and when the process is
+    asked to end; one that was interrupted ends in the same bits as one that was not.
+
+    Raises:
+        InputError: the hyperparameters are not the method's.
+        Interrupted: the process was asked to end.
+    """
+    trainer = Trainer(module, dataset, hyperparameters, seeds, device, dtype)
+    found = (snapshots.read() if snapshots else None) or {}
+    course, steps = Course(trainer, found), trainer.settings.steps
+    if found:
+        print(f"{label}: goes on from step {trainer.step_count} of {steps}", flush=True)
+    with _Progress(trainer, label) as progress, snapshots or contextlib.nullcontext():
+        while trainer.step_count < steps and trainer.alive.any():
+            complete = course.run_block(lambda: snapshots is not None and snapshots.interrupted)
+            if complete:
+                progress.show(trainer.step_count, course.history[-1])
+            if snapshots and snapshots.due() and trainer.step_count < steps:
+                snapshots.write(course.snapshot())
+            if not complete:
+                raise Interrupted(
+                    f"{label}: asked to end at step {trainer.step_count}; the same command goes on from there"
+                )
+    if not trainer.alive.any():
+        print(f"warning: {label}: every seed became non-finite by step {trainer.step_count}; the training ends here")
+    if snapshots:  # so that nothing is lost until the results are written
+        snapshots.write(course.snapshot())
+    return course.outcome()
+
+
+class _Progress:
+    """A tqdm bar where there is a terminal, and a plain line to standard output, in a job the log, now and then."""
+
+    LINES = 20
+
+    def __init__(self, trainer: Trainer, label: str):
+        self.settings = settings = trainer.settings
+        self.done = trainer.step_count  # steps that were there when this process began
+        self.label = f"{label} × {len(trainer.seeds)} seeds"
+        self.bar = tqdm(
+            initial=self.done,
+            total=settings.steps,
+            desc=self.label,
+            unit="step",
+            file=sys.__stderr__,
+            disable=not sys.__stderr__.isatty(),
+        )
+        self.every = max(BLOCK, settings.steps // self.LINES)
+        self.started = time.perf_counter()
+
+    def __enter__(self) -> "_Progress":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.bar.close()
+
+    def show(self, step: int, rows: pd.DataFrame) -> None:
+        mean = rows.mean(numeric_only=True)
+        text = (
+            f"error {mean['error']:.4g} (bound {self.settings.bound:.4g})  beta {mean['beta']:.3g}  "
+            f"penalty {mean['penalty']:.3g}  c2 {mean['scale']:.3g}"
+        )
+        self.bar.update(step - self.bar.n)
+        self.bar.set_postfix_str(text)
+        if step % self.every < BLOCK or step == self.settings.steps:
+            rate = (step - self.done) / (time.perf_counter() - self.started)
+            print(f"{self.label}: step {step}/{self.settings.steps}  {text}  {rate:.1f} steps/s", flush=True)

@@ -1,0 +1,224 @@
+"""What a training leaves: checkpoint, history and metrics; also of models that this suite does not train by steps."""
+
+import dataclasses
+import importlib
+import math
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from flatvae import checkpoint, contract
+from flatvae.constraint import TOLERANCE
+from flatvae.model import LatentVariableModel
+from flatvae.training.devices import choose_device, device_record
+from flatvae.training.loop import BLOCK, Course, Trained, train
+from flatvae.training.resume import snapshots_at
+from flatvae.training.settings import Settings, split_hyperparameters
+from flatvae.training.step import Trainer
+
+
+class Files(NamedTuple):
+    """Where a training's results are written."""
+
+    model: str | Path
+    history: str | Path
+    metrics: str | Path
+
+
+def fit(
+    module: ModuleType, dataset, hyperparameters: dict, seeds: list[int], *, device: torch.device, label: str
+) -> Trained:
+    """Every seed's model from the method's own ``fit(dataset, *, seed, …)``, for methods that are not trained by steps.
+
+    Raises:
+        ContractError: what ``fit`` returned is no model of ``build``'s form.
+    """
+    build = split_hyperparameters(module, hyperparameters)[0]
+    started = time.perf_counter()
+    models = {seed: contract.called(module, "fit", dataset, seed=seed, **build) for seed in seeds}
+    print(f"{label}: made by {module.__name__}.fit, not trained")
+    return _measured(module, dataset, hyperparameters, models, "fit", device, started)
+
+
+@torch.no_grad()
+def _measured(
+    module: ModuleType,
+    dataset,
+    hyperparameters: dict,
+    models: dict[int, LatentVariableModel],
+    maker: str,
+    device: torch.device,
+    started: float,
+) -> Trained:
+    """Ĉ, KL and c² of models that no training of this suite made, on a block's batches.
+
+    The history has one row per seed, at step 0, where β is what a training would start with; in the end there is none.
+    """
+    trainer = Trainer(module, dataset, hyperparameters, list(models), device)
+    for model in models.values():
+        contract.check_model(module, maker, model, dataset)
+        contract.check_form(module, maker, model, trainer.model)
+    for name, value in trainer.params.items():
+        value.copy_(torch.stack([model.state_dict()[name] for model in models.values()]))
+    terms, scale = _mean_terms(trainer)
+    course = Course(trainer, {})
+    course.started = started
+    course.gather(terms, scale, [False] * len(models))
+    outcome = course.outcome()
+    return dataclasses.replace(outcome, seeds=[seed | {"beta": None} for seed in outcome.seeds])
+
+
+def _mean_terms(trainer: Trainer) -> tuple[Tensor, Tensor]:
+    """Mean error, KL and penalty (3, S) and c² (S,) over a block's batches, untrained; freezes seeds that are not finite."""
+    total = 0.0
+    for _ in range(BLOCK):
+        x, noise, uniform, probe = trainer._draw()
+        *terms, z = trainer._mapped(
+            trainer.objective_without_penalty, "model.", trainer.params, x, noise, uniform, probe
+        )
+        trainer.bound.update(terms[0], trainer.alive)
+        total = total + torch.stack([*terms, trainer._mapped(trainer.scale_of, "model.", trainer.params, z, probe)])
+    *terms, scale = total / BLOCK
+    trainer.alive = total.isfinite().all(0)
+    trainer.frozen_step = torch.where(trainer.alive, -1, 0)
+    return torch.stack(terms), scale
+
+
+def train_and_save(
+    builder: str,
+    dataset,
+    hyperparameters: dict,
+    seeds: Iterable[int],
+    *,
+    device: str,
+    label: str,
+    model_path: str | Path,
+    history_path: str | Path,
+    metrics_path: str | Path,
+    code: str = "",
+    snapshot_seconds: float = math.inf,
+) -> float:
+    """Trains a method and writes its checkpoint, its history and the metrics of the task ``training``.
+
+    A method that has ``fit`` makes its models by that, and is not trained. A training writes snapshots (see
+    ``flatvae.training.resume``) to the folder ``.checkpoint`` next to the model, every ``snapshot_seconds``, until the results
+    are written; ``code`` is what they must have been made with.
+
+    Metrics per seed: ``frozen`` (0/1, with ``frozen_step`` where 1), ``initial_phase_end`` (step), ``bound_met``
+    (0/1: Ĉ ≤ 1.02 κ² at the end), ``scale_average`` (moving average of c²). A seed that was frozen, or that never met the
+    bound, is named in a warning.
+
+    Returns:
+        Seconds of the steps, those before an interruption included.
+    """
+    module = method_module(builder)
+    common = {"device": choose_device(device), "label": label}
+    kept = Path(model_path).parent / ".checkpoint" / "training.safetensors"
+    snapshots = snapshots_at(kept, builder, dataset, hyperparameters, seeds, device, code, snapshot_seconds)
+    if hasattr(module, "fit"):
+        trained = fit(module, dataset, hyperparameters, list(seeds), **common)
+    else:
+        trained = train(module, dataset, hyperparameters, list(seeds), **common, snapshots=snapshots)
+    files = Files(model_path, history_path, metrics_path)
+    _save(files, module, dataset, hyperparameters, trained, **common)
+    snapshots.remove()
+    print(f"{label}: trained {len(trained.seeds)} seeds in {trained.seconds:.1f} s", flush=True)
+    return trained.seconds
+
+
+def hand_over(
+    models: dict[int, LatentVariableModel],
+    *,
+    builder: str,
+    dataset,
+    hyperparameters: dict,
+    label: str,
+    model_path: str | Path,
+    history_path: str | Path,
+    metrics_path: str | Path,
+) -> None:
+    """Writes what ``train_and_save`` writes, for models by seed that other code has trained (a baseline's own rule).
+
+    Each must have the form that the method's ``build`` makes, with the other code's weights in its encoder and decoder.
+
+    Raises:
+        ContractError: a model is not of that form, or not finite on the data.
+    """
+    module, device = method_module(builder), torch.device("cpu")
+    trained = _measured(module, dataset, hyperparameters, models, "its own rule", device, time.perf_counter())
+    files = Files(model_path, history_path, metrics_path)
+    _save(files, module, dataset, hyperparameters, trained, device, label)
+
+
+def _save(
+    files: Files,
+    module: ModuleType,
+    dataset,
+    hyperparameters: dict,
+    trained: Trained,
+    device: torch.device,
+    label: str,
+) -> None:
+    """Writes the files of ``train_and_save`` and warns of seeds that were frozen or did not meet the bound."""
+    build, penalty, settings = split_hyperparameters(module, hyperparameters)
+    _warn(trained, settings, label)
+    trained.history.to_csv(files.history, index=False, float_format="%.7g")
+    _metrics(trained, settings).to_csv(files.metrics, index=False)
+    metadata = {
+        "builder": f"{module.__name__}:build",
+        "build": build,
+        "penalty": penalty,
+        "training": dataclasses.asdict(settings),
+        "dataset": dataset.description(),
+        "seeds": trained.seeds,
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "device": device_record(device),
+    }
+    checkpoint.save(files.model, trained.state, metadata)
+
+
+def _met(seed: dict, settings: Settings) -> bool:
+    """Whether a seed stayed finite and ended within the tolerance of the bound."""
+    return seed["frozen_step"] is None and seed["error"] <= TOLERANCE * settings.bound
+
+
+def _warn(trained: Trained, settings: Settings, label: str) -> None:
+    for seed in trained.seeds:
+        name = f"warning: {label} seed {seed['seed']}"
+        if seed["frozen_step"] is not None:
+            print(f"{name} became non-finite at step {seed['frozen_step']} and was frozen")
+        elif not _met(seed, settings):
+            wanted = f"error {seed['error']:.4g} > {TOLERANCE} × {settings.bound:.4g}"
+            print(f"{name} did not meet the bound: {wanted}")
+
+
+def _metrics(trained: Trained, settings: Settings) -> pd.DataFrame:
+    """The metrics of the task ``training``, see ``train_and_save``."""
+    rows = []
+    for seed in trained.seeds:
+        frozen = seed["frozen_step"] is not None
+        values = {
+            "frozen": int(frozen),
+            "initial_phase_end": seed["initial_phase_end"],
+            "bound_met": int(_met(seed, settings)),
+        }
+        values |= {"frozen_step": seed["frozen_step"]} if frozen else {"scale_average": seed["scale"]}
+        rows += [("", "training", name, seed["seed"], value) for name, value in values.items() if value is not None]
+    return pd.DataFrame(rows, columns=["distance", "task", "metric", "seed", "value"])
+
+
+def method_module(builder: str) -> ModuleType:
+    """The module of a method.
+
+    Raises:
+        ContractError: it cannot be imported.
+    """
+    what = f"{builder.replace('.', '/')}.py: its import"
+    return contract.tried(what, lambda: importlib.import_module(builder))

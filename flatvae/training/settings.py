@@ -1,0 +1,78 @@
+"""How a model is trained: the settings, and which of a method's hyperparameters are whose."""
+
+import dataclasses
+import inspect
+import math
+from types import ModuleType
+
+from flatvae.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How a model is trained; the config's hyperparameters of the same names.
+
+    Attributes:
+        bound: κ², the reconstruction bound, in the units of the likelihood's reconstruction error C.
+        steps: training steps.
+        batch_size: data drawn per step and seed, with replacement.
+        learning_rate: Adam's; constant, then falling linearly to zero over the last ``decay_fraction`` of the steps.
+        decay_fraction: see above, in [0, 1].
+        clip: largest norm of a seed's gradient.
+        initial_beta: β at the start, and throughout the initial phase.
+        beta_rate: ν of the multiplier's update.
+        initial_fraction: the initial phase ends after this fraction of the steps, the bound met or not.
+        alpha0: α₀ of latent mixup for the penalty; ``None`` penalises at the posterior samples themselves.
+    """
+
+    bound: float
+    steps: int
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    decay_fraction: float = 0.3
+    clip: float = 10.0
+    initial_beta: float = 1e-3
+    beta_rate: float = 0.02
+    initial_fraction: float = 0.5
+    alpha0: float | None = 0.2
+
+    def __post_init__(self):
+        for name in ("bound", "learning_rate", "clip", "initial_beta", "beta_rate"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise InputError(f"training: {name} is {getattr(self, name)}; it must be finite and > 0")
+        for name, least in (("steps", 1), ("batch_size", 2)):
+            if getattr(self, name) < least:
+                raise InputError(f"training: {name} is {getattr(self, name)}; it must be ≥ {least}")
+
+
+def _accepted(function) -> set[str]:
+    return {p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY}
+
+
+def accepted_hyperparameters(module: ModuleType) -> dict[str, set[str]]:
+    """Names of the hyperparameters that a method takes, by who takes them: ``build``, ``penalty`` and ``training``."""
+    penalty = getattr(module, "penalty", None)
+    return {
+        "build": _accepted(module.build),
+        "penalty": _accepted(penalty) if penalty else set(),
+        "training": {field.name for field in dataclasses.fields(Settings)},
+    }
+
+
+def split_hyperparameters(module: ModuleType, hyperparameters: dict) -> tuple[dict, dict, Settings]:
+    """One flat dictionary of hyperparameters, dealt out to ``build``, ``penalty`` and the training.
+
+    Names that only another method takes may stand in a data set's common settings; they are checked where the config is
+    read, and passed over here.
+
+    Raises:
+        InputError: the training lacks a setting that has no default.
+    """
+    names = accepted_hyperparameters(module)
+    build, penalty, training = (
+        {k: v for k, v in hyperparameters.items() if k in names[taker]} for taker in ("build", "penalty", "training")
+    )
+    missing = {"bound", "steps"} - set(training)
+    if missing:
+        raise InputError(f"training needs {' and '.join(sorted(missing))}; set it for the data set in the config")
+    return build, penalty, Settings(**training)

@@ -1,0 +1,299 @@
+"""One training step of all seeds at once: the objective, its gradients, and what a step changes."""
+
+import weakref
+from collections.abc import Callable
+from types import ModuleType
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, jvp, stack_module_state, vmap
+
+from flatvae import contract
+from flatvae.constraint import ReconstructionBound
+from flatvae.errors import ContractError
+from flatvae.model import LatentVariableModel
+from flatvae.products import exact_float32
+from flatvae.training.adam import Adam, for_each, laid_out
+from flatvae.training.graph import captured
+from flatvae.training.replay import Replayed
+from flatvae.training.settings import split_hyperparameters
+
+
+class _Objective(nn.Module):
+    """The loss terms of one model on one batch; a module, so that ``functional_call`` replaces the model's parameters."""
+
+    def __init__(self, model: LatentVariableModel, penalty, alpha0: float | None):
+        super().__init__()
+        self.model = model
+        self.penalty = penalty
+        self.alpha0 = alpha0
+
+    def forward(
+        self, x: Tensor, noise: Tensor, uniform: Tensor, probe: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        error, kl, z = self.model(x, noise)
+        value = torch.zeros_like(error[0])
+        if self.penalty is not None:
+            if self.alpha0 is not None:
+                # imported here so that the fingerprints of methods without a penalty exclude flattening
+                from flatvae.flattening import mixup
+
+                z = mixup(z, uniform, self.alpha0)
+            value = self.penalty(self.model.decode, z, probe)
+        return error.mean(), kl.mean(), value, z
+
+
+class _Scale(nn.Module):
+    """c² = E |J v|² / n of one model, v ~ N(0, I): one jvp, unbiased."""
+
+    def __init__(self, model: LatentVariableModel):
+        super().__init__()
+        self.model = model
+
+    def forward(self, z: Tensor, probe: Tensor) -> Tensor:
+        return jvp(self.model.decode, (z,), (probe,))[1].square().sum(-1).mean() / z.shape[-1]
+
+
+def build_seeded(module: ModuleType, dataset, build: dict, seed: int) -> LatentVariableModel:
+    """A fresh model with the initial weights of ``seed``; the global random state is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return contract.called(module, "build", dataset, **build)
+
+
+def _stacked(module: ModuleType, models: list[LatentVariableModel]) -> dict[str, Tensor]:
+    """Parameters of all seeds by name, (S, …).
+
+    Raises:
+        ContractError: the models have buffers.
+    """
+    params, buffers = stack_module_state(models)
+    if buffers:
+        raise ContractError(
+            f"{contract.file_of(module)}: build returned a model with buffers; keep constants as attributes"
+        )
+    return {name: laid_out(parameter) for name, parameter in params.items()}
+
+
+class Trainer:
+    """The state of a training and its step, for S seeds at once.
+
+    Args:
+        module: a method: has ``build`` and, where it needs one, ``penalty``.
+        dataset: a ``flatvae.datasets.Dataset``.
+        hyperparameters: see ``split_hyperparameters``.
+        seeds: the S seeds.
+        device: where the training runs.
+        dtype: float32, or float64 in tests.
+        graphs: whether steps are replayed as CUDA graphs; by default on a GPU. The numbers are the same but for rounding.
+    """
+
+    def __init__(
+        self,
+        module: ModuleType,
+        dataset,
+        hyperparameters: dict,
+        seeds: list[int],
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+        graphs: bool | None = None,
+    ):
+        build, penalty, self.settings = split_hyperparameters(module, hyperparameters)
+        self.seeds, self.dtype = list(seeds), dtype
+        self.data = dataset.train.to(device, dtype)
+        # initialised in float32 whatever the dtype, so that seeds start from the same weights
+        models = [build_seeded(module, dataset, build, seed) for seed in self.seeds]
+        contract.check_model(module, "build", models[0], dataset)
+        models = [model.to(device, dtype) for model in models]
+        self.model = models[0]
+        self.params = _stacked(module, models)
+        self._set_objectives(module, penalty)
+        self.adam = Adam(self.params)
+        self.generators = [torch.Generator(device).manual_seed(seed) for seed in self.seeds]
+        self.graphs = torch.device(device).type == "cuda" if graphs is None else graphs
+        self.captured: dict[nn.Module, Callable] = {}
+        self.replayed: dict[nn.Module, Replayed] = {}
+        self._set_state(torch.device(device))
+
+    def _set_objectives(self, module: ModuleType, hyperparameters: dict) -> None:
+        """The loss terms with the method's penalty and without it, and c²."""
+        penalty = None
+        if hasattr(module, "penalty"):
+
+            def penalty(decode, z, noise):
+                return module.penalty(decode, z, noise, **hyperparameters)
+
+            contract.check_penalty(module, self.model, penalty)
+        self.objective = _Objective(self.model, penalty, self.settings.alpha0)
+        self.objective_without_penalty = _Objective(self.model, None, None)
+        self.scale_of = _Scale(self.model)
+
+    def _set_state(self, device: torch.device) -> None:
+        """What steps change besides parameters and optimiser, before the first."""
+        s, n_seeds = self.settings, len(self.seeds)
+        self.rate = torch.zeros((), device=device)  # the learning rate, where a graph reads it
+        self.bound = ReconstructionBound.start(n_seeds, s.bound, s.beta_rate, s.initial_beta, self.dtype, device)
+        self.alive = torch.ones(n_seeds, dtype=torch.bool, device=device)
+        self.frozen_step = torch.full((n_seeds,), -1, device=device)
+        self.step_count = 0
+        self.block_step = 0  # steps of the present block that are done, and the sum of their terms
+        self.block_terms = torch.zeros(3, n_seeds, dtype=self.dtype, device=device)
+
+    def snapshot(self) -> dict[str, Tensor]:
+        """All that the rest of the training depends on; see ``restore``."""
+        tensors = {f"parameter/{name}": parameter for name, parameter in self.params.items()}
+        tensors |= {f"adam/{key}": value for key, value in self.adam.state().items()}
+        tensors |= {f"generator/{s}": generator.get_state() for s, generator in enumerate(self.generators)}
+        tensors |= {f"bound/{name}": getattr(self.bound, name) for name in ("beta", "average", "weight", "initial")}
+        tensors |= {name: getattr(self, name) for name in ("alive", "frozen_step", "block_terms")}
+        return tensors | {"count": torch.tensor([self.step_count, self.block_step])}
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Goes back, or on, to where ``snapshot`` was taken, bit by bit."""
+        for name, parameter in self.params.items():
+            with torch.no_grad():
+                parameter.copy_(tensors[f"parameter/{name}"])
+        for key, value in self.adam.state().items():
+            value.copy_(tensors[f"adam/{key}"])
+        for s, generator in enumerate(self.generators):
+            generator.set_state(tensors[f"generator/{s}"])
+        device = self.alive.device
+        for name in ("beta", "average", "weight", "initial"):
+            setattr(self.bound, name, tensors[f"bound/{name}"].to(device))
+        for name in ("alive", "frozen_step", "block_terms"):
+            setattr(self, name, tensors[name].to(device))
+        self.step_count, self.block_step = tensors["count"].tolist()
+
+    def _draw(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """A batch and its noise for every seed, each from the seed's own generator.
+
+        Returns:
+            x (S, B, D), model noise (S, B, noise_size), mixup positions (S, B), probes (S, B, n).
+        """
+        size, n = self.settings.batch_size, self.model.latent_dim
+        width = self.model.noise_size + n
+        index, normal, uniform, threshold = [], [], [], []
+        for generator in self.generators:
+            kwargs = {"generator": generator, "device": self.data.device}
+            index.append(torch.randint(len(self.data), (size,), **kwargs))
+            normal.append(torch.randn(size, width, dtype=self.dtype, **kwargs))
+            uniform.append(torch.rand(size, dtype=self.dtype, **kwargs))
+            if self.model.likelihood.binarises:
+                threshold.append(torch.rand(size, self.data.shape[1], dtype=self.dtype, **kwargs))
+        x = self.data.index_select(0, torch.cat(index)).unflatten(0, (-1, size))
+        if self.model.likelihood.binarises:
+            x = self.model.likelihood.observe(x, torch.stack(threshold))
+        noise, probe = torch.stack(normal).split([self.model.noise_size, n], dim=-1)
+        return x, noise, torch.stack(uniform), probe
+
+    def _mapped(self, module: nn.Module, prefix: str, params: dict[str, Tensor], *arguments: Tensor):
+        """``module`` evaluated for every seed, its model's parameters replaced by the seed's."""
+
+        def single(params: dict[str, Tensor], *arguments: Tensor):
+            return functional_call(module, {prefix + name: value for name, value in params.items()}, arguments)
+
+        return vmap(single)(params, *arguments)
+
+    def _differentiated(self, objective: nn.Module) -> Callable:
+        """Terms, penalty's points and gradients of all seeds' losses, as a function of tensors alone."""
+
+        def function(params: dict[str, Tensor], beta: Tensor, on: Tensor, x: Tensor, *noise: Tensor):
+            error, kl, penalty, z = self._mapped(objective, "model.", params, x, *noise)
+            loss = error + beta * (kl + torch.where(on, penalty, 0.0))
+            gradients = torch.autograd.grad(loss.sum(), list(params.values()), materialize_grads=True)
+            return torch.stack([error, kl, penalty]).detach(), loss.detach(), z.detach(), list(gradients)
+
+        return function
+
+    def step(self, objective: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
+        """One training step of all seeds: no host synchronisation.
+
+        Returns:
+            terms (3, S): error, KL and penalty of the batch; the penalty's points z̃ (S, B, n); probes (S, B, n). The next step
+            may overwrite them.
+        """
+        rate = self._learning_rate()
+        with exact_float32():
+            if self.graphs and objective not in self.replayed:
+                self._record(objective)
+            if self.graphs:
+                self.rate.fill_(rate)
+                result = self.replayed[objective]()
+            else:
+                result = self._step(objective, rate)
+        self.step_count += 1
+        return result
+
+    def _record(self, objective: nn.Module) -> None:
+        """Makes the step a graph, and leaves the training where it was; where that fails, steps stay plain ones."""
+        before = {name: tensor.clone() for name, tensor in self.snapshot().items()}
+        changed = [(self.bound, name) for name in ("beta", "average", "weight", "initial")]
+        changed += [(weakref.proxy(self), name) for name in ("alive", "frozen_step")]
+        try:
+            self.replayed[objective] = Replayed(lambda: self._step(objective, self.rate), changed, self.generators)
+        except RuntimeError as error:  # of the driver, or of operations in a penalty that wait for the device
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
+            self.graphs = False
+            print(f"warning: no CUDA graph of the training step could be recorded, it runs without: {error}")
+        self.restore(before)
+
+    def _step(self, objective: nn.Module, rate: float | Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x, noise, uniform, probe = self._draw()
+        on = ~self.bound.initial
+        arguments = self.params, self.bound.beta, on, x, noise, uniform, probe
+        if objective not in self.captured:
+            self.captured[objective] = captured(self._differentiated(objective), *arguments)
+        terms, loss, z, gradients = self.captured[objective](*arguments)
+        self._descend(gradients, loss, on, rate)
+        self.bound.update(terms[0], self.alive)
+        return terms, z, probe
+
+    @torch.no_grad()
+    def _descend(self, gradients: list[Tensor], loss: Tensor, on: Tensor, rate: float | Tensor) -> None:
+        """Clips each seed's gradient, freezes seeds that are not finite, and steps.
+
+        A frozen seed is passed over, so that its parameters stay exactly where they are. In the initial phase the prior is
+        not trained: its gradient is zero. (Adam's step count runs on, so the prior's first updates after the phase are a few
+        times the learning rate, for some tens of steps.)
+        """
+        gradients = [
+            gradient * for_each(on, gradient) if name.startswith("prior.") else gradient
+            for name, gradient in zip(self.params, gradients, strict=True)
+        ]
+        squares = [torch.linalg.vector_norm(g, dim=[*range(1, g.dim())]).square() for g in gradients]
+        norm = sum(squares).sqrt()
+        was_alive = self.alive
+        self.alive = was_alive & torch.isfinite(loss) & torch.isfinite(norm)
+        now = self.adam.count.long()  # steps done, where a graph reads it
+        self.frozen_step = torch.where(was_alive & ~self.alive, now, self.frozen_step)
+        divisor = (norm / self.settings.clip).clamp(min=1.0).float()
+        self.adam.step(gradients, rate, divisor, (~self.alive).float())
+
+    def _learning_rate(self) -> float:
+        s = self.settings
+        left = (s.steps - self.step_count) / max(1.0, s.decay_fraction * s.steps)
+        return s.learning_rate * min(1.0, left)
+
+    def run_block(self, steps: int, interrupted: Callable[[], bool] = lambda: False) -> tuple[Tensor, Tensor] | None:
+        """``steps`` steps, those of a block begun before included, then the end of the initial phase where it is due.
+
+        Returns:
+            mean terms (3, S) over the block, and c² (S,) at its last points; None where ``interrupted`` between two steps:
+            the next call goes on from there.
+        """
+        # while every seed is in its initial phase the penalty is off for all: it need not be computed
+        objective = self.objective_without_penalty if bool(self.bound.initial.all()) else self.objective
+        while self.block_step < steps:
+            if interrupted():
+                return None
+            terms, z, probe = self.step(objective)
+            self.block_terms = self.block_terms + terms
+            self.block_step += 1
+        with torch.no_grad():
+            scale = self._mapped(self.scale_of, "model.", self.params, z, probe)
+        limit = self.step_count >= self.settings.initial_fraction * self.settings.steps
+        self.bound.end_initial_phase(force=limit)
+        mean = self.block_terms / steps
+        self.block_step, self.block_terms = 0, torch.zeros_like(mean)
+        return mean, scale
