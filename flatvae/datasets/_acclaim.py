@@ -146,7 +146,7 @@ def read_motion(path: Path, skeleton: Skeleton) -> Motion:
     words = _checked_words(path, body, pattern)
     numbers = _frame_numbers(path, body[:: len(pattern)])
     values = _values(path, body, words).reshape(len(numbers), -1)  # (T, C), in the file's order of bones
-    given = [f"{name.decode('latin-1')}.{dof}" for name, dofs in pattern[1:] for dof in dofs]
+    given = [f"{name.decode()}.{dof}" for name, dofs in pattern[1:] for dof in dofs]
     order = [given.index(channel) for channel in skeleton.channels]
     scale = [factor if channel.endswith(_ROTATIONS) else 1.0 for channel in skeleton.channels]
     return Motion(channels=values[:, order] * scale, frames=numbers)
