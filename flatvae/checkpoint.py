@@ -120,7 +120,7 @@ def _read(path: Path) -> tuple[dict, dict[str, Tensor]]:
     try:
         content = json.loads(text)
         version, whole = content["version"], content.get("sha256") == _sha256(tensors, content)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise damaged from error
     if version != VERSION:
         raise InputError(
