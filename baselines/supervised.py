@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
+from flatvae.datasets import UNLABELLED
 from flatvae.errors import InputError
 from flatvae.evaluation import encode
 from flatvae.model import LatentVariableModel, standard_model
@@ -29,16 +30,17 @@ def descriptor(
     batch_size: int = 128,
     learning_rate: float = 1e-3,
 ) -> Callable[[Tensor], Tensor]:
-    """The descriptor of observations (N, D) -> (N, n) of length 1, trained on the training data's labels.
+    """The descriptor of observations (N, D) -> (N, n) of length 1, trained on the labelled training data.
 
     Adam, whose rate falls linearly to zero; batches are drawn with replacement, as in the training of the methods.
 
     Raises:
         InputError: the training data have no labels, or all the same.
     """
-    if dataset.train_labels is None or len(dataset.train_labels.unique()) < 2:
+    rows = [] if dataset.train_labels is None else torch.nonzero(dataset.train_labels != UNLABELLED)[:, 0]
+    if len(rows) == 0 or len(dataset.train_labels[rows].unique()) < 2:
         raise InputError(f"supervised: {dataset.name} has no two labels in training; leave it out of the descriptors.")
-    classes, labels = dataset.train_labels.unique(return_inverse=True)
+    classes, labels = dataset.train_labels[rows].unique(return_inverse=True)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = standard_model(dataset, StandardNormal(), latent_dim, hidden, activation, channels)
@@ -50,7 +52,7 @@ def descriptor(
     generator = torch.Generator().manual_seed(seed)
     for _ in range(steps):
         batch = torch.randint(len(labels), (batch_size,), generator=generator)
-        loss = _loss(model, weight, log_scale, dataset.train[batch], labels[batch])
+        loss = _loss(model, weight, log_scale, dataset.train[rows[batch]], labels[batch])
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

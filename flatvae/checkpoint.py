@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from flatvae.datasets import Dataset
+from flatvae.datasets import Dataset, expanded
 from flatvae.errors import InputError
 from flatvae.model import LatentVariableModel
 
@@ -47,7 +47,7 @@ def save(path: str | Path, state: dict[str, Tensor], metadata: dict) -> None:
         metadata: JSON-able: ``builder`` ("module:function"), ``build`` (its hyperparameters), ``dataset`` (a
             ``Dataset.description()``), ``seeds`` (one dictionary per seed), and anything else worth keeping.
     """
-    path = Path(path)
+    path = expanded(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     content = {"version": VERSION, **metadata}
     # within the one text: several entries of a header are written in no fixed order, and the same models must be the same bytes
@@ -59,35 +59,13 @@ def save(path: str | Path, state: dict[str, Tensor], metadata: dict) -> None:
         beside.unlink(missing_ok=True)  # there only if something went wrong
 
 
-def _open(path: Path):
-    if not path.is_file():
-        raise InputError(f"checkpoint {path} does not exist; train the method first, or check the path")
-    try:
-        return safe_open(path, framework="pt")
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"checkpoint {path} is truncated or no safetensors file; delete it and train again") from error
-
-
 def metadata(path: str | Path) -> dict:
     """The metadata that ``save`` was given.
 
     Raises:
-        InputError: no such file, a truncated one, one of something else, or one of another format version.
+        InputError: no such file, a damaged one, one of something else, or one of another format version.
     """
-    path = Path(path)
-    with _open(path) as file:
-        text = (file.metadata() or {}).get(_KEY)
-    if text is None:
-        raise InputError(f"checkpoint {path} was not written by flatvae; name a model.safetensors of its results")
-    try:
-        content = json.loads(text)
-    except ValueError as error:
-        raise _damaged(path) from error
-    if content["version"] != VERSION:
-        raise InputError(
-            f"checkpoint {path} has format version {content['version']} and this flatvae reads {VERSION}; train it again"
-        )
-    return content
+    return _read(expanded(path))[0]
 
 
 def finite_seeds(path: str | Path) -> list[int]:
@@ -105,35 +83,52 @@ def load(path: str | Path, seed: int) -> LatentVariableModel:
     Raises:
         InputError: the file is missing, truncated, of another version or model, or has no such seed.
     """
-    path = Path(path)
-    content = metadata(path)
-    tensors = _tensors(path, content)
+    path = expanded(path)
+    content, tensors = _read(path)
     seeds = [s["seed"] for s in content["seeds"]]
     if seed not in seeds:
-        raise InputError(f"checkpoint {path} has no seed {seed}; it holds {', '.join(map(str, seeds))}")
+        raise InputError(f"checkpoint {path} has no seed {seed}; it holds {', '.join(map(str, seeds))}.")
     model = _build(path, content)
     state = {name: tensor[seeds.index(seed)] for name, tensor in tensors.items()}
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
         raise InputError(
-            f"checkpoint {path} does not fit the model that {content['builder']} builds now; train it again"
+            f"checkpoint {path} does not fit the model that {content['builder']} builds now; train it again."
         ) from error
     model.config = {**content, "seed": seed}
     return model.requires_grad_(False).eval()
 
 
-def _tensors(path: Path, content: dict) -> dict[str, Tensor]:
-    """The stacked parameters, once they and the metadata are known to be what was written."""
-    with _open(path) as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 no iterator
-    if content.get("sha256") != _sha256(tensors, content):
-        raise _damaged(path)
-    return tensors
-
-
-def _damaged(path: Path) -> InputError:
-    return InputError(f"checkpoint {path} is damaged: it is not what was written; delete it and train again")
+def _read(path: Path) -> tuple[dict, dict[str, Tensor]]:
+    """Metadata and stacked parameters, once they are known to be what was written."""
+    if not os.path.isfile(path):
+        raise InputError(f"checkpoint {path} does not exist; train the method first, or check the path.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(_KEY)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 no iterator
+    except OSError as error:
+        raise InputError(f"checkpoint {path} cannot be read ({error}); make it readable.") from error
+    except SafetensorError as error:
+        raise InputError(
+            f"checkpoint {path} is truncated or no safetensors file; delete it and train again."
+        ) from error
+    if text is None:
+        raise InputError(f"checkpoint {path} was not written by flatvae; name a model.safetensors of its results.")
+    damaged = InputError(f"checkpoint {path} is damaged: it is not what was written; delete it and train again.")
+    try:
+        content = json.loads(text)
+        version, whole = content["version"], content.get("sha256") == _sha256(tensors, content)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise damaged from error
+    if version != VERSION:
+        raise InputError(
+            f"checkpoint {path} has format version {version} and this flatvae reads {VERSION}; train it again."
+        )
+    if not whole:
+        raise damaged
+    return content, tensors
 
 
 def _build(path: Path, content: dict) -> LatentVariableModel:
@@ -147,5 +142,5 @@ def _build(path: Path, content: dict) -> LatentVariableModel:
     except (ImportError, AttributeError, TypeError) as error:
         raise InputError(
             f"checkpoint {path} needs the builder {content['builder']}, which is missing or takes other "
-            "hyperparameters now; restore it or train again"
+            "hyperparameters now; restore it or train again."
         ) from error

@@ -25,15 +25,18 @@ from flatvae.errors import InputError
 LIKELIHOODS = ("gaussian", "bernoulli")
 MAX_SEED = 2**32 - 1  # numpy and scikit-learn take no larger seed
 PARTS = ("train", "validation", "test")
+UNLABELLED = -1  # as scikit-learn marks it
 _TENSORS = (*PARTS, *(f"{part}_labels" for part in PARTS), "factors")
 
 __all__ = [
     "LIKELIHOODS",
     "MAX_SEED",
     "PARTS",
+    "UNLABELLED",
     "Dataset",
     "check_range",
     "data_root",
+    "expanded",
     "load",
     "names",
     "split_rows",
@@ -49,7 +52,7 @@ class Dataset:
         train, validation, test: float32, (N, D) each, one flattened observation a row.
         likelihood: of an observation given its decoded mean, "gaussian" or "bernoulli".
         shape: of one observation, for example (16, 16); its product is D.
-        train_labels, validation_labels, test_labels: int64, (N,), or None.
+        train_labels, validation_labels, test_labels: int64, (N,), classes from 0 and -1 for unlabelled rows; or None.
         factors: (N_test,), the true generating factor of each row of test, or None.
         factor_period: period of the factor in its own units (2π for an angle in radians), None if it has none.
         boxes: of pictures cut out of videos, where each row is from: a table of the rows of train, validation and test, one
@@ -117,7 +120,12 @@ def names() -> list[str]:
 
 def data_root(root: str | Path | None = None) -> Path:
     """Folder of the data files: the argument, else the environment variable FLATVAE_DATA, else ``data``."""
-    return Path(root or os.environ.get("FLATVAE_DATA") or "data").expanduser()
+    return expanded(root or os.environ.get("FLATVAE_DATA") or "data")
+
+
+def expanded(path: str | Path) -> Path:
+    """The path with the user's folder in place of ``~``; a path that begins with an unknown user's ``~name`` stays as it is."""
+    return Path(os.path.expanduser(path))
 
 
 def load(name: str, root: str | Path | None = None, **options) -> Dataset:
@@ -224,9 +232,15 @@ def _check_part(dataset: Dataset, part: str) -> None:
 
 def _check_labels(dataset: Dataset, part: str) -> None:
     labels, rows = getattr(dataset, f"{part}_labels"), len(getattr(dataset, part))
-    if labels is not None and (labels.dtype != torch.int64 or labels.shape != (rows,)):
+    if labels is None:
+        return
+    if labels.dtype != torch.int64 or labels.shape != (rows,):
         found = f"{part}_labels is {labels.dtype} of shape {tuple(labels.shape)}"
         raise _broken(dataset, found, f"must be torch.int64 of shape ({rows},)")
+    lowest = int(labels.min())
+    if lowest < UNLABELLED:
+        found = f"{part}_labels holds {lowest}"
+        raise _broken(dataset, found, f"must hold classes from 0, and {UNLABELLED} where a row is unlabelled")
 
 
 def _check_factors(dataset: Dataset) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from flatvae.datasets._text import read_text
 from flatvae.errors import InputError
 
 _ROTATIONS = ("rx", "ry", "rz")
@@ -21,6 +22,7 @@ _ROOT_CHANNELS = ("tx", "ty", "tz", *_ROTATIONS)
 _BONE_KEYS = ("id", "name", "direction", "length", "axis", "dof", "limits", "bodymass", "cofmass")
 _TO_DEGREES = {"deg": 1.0, "rad": 180 / math.pi}
 _AS_SPACES = bytes.maketrans(b",()", b"   ")  # so says the definition
+_HUGE = 1e300  # no number of a file; what is smaller stays finite when radians become degrees
 _DIGITS = 9  # of a frame number at the most: 96 days at 120 Hz
 
 _Row = tuple[int, bytes]  # number of a line, its text
@@ -144,7 +146,7 @@ def read_motion(path: Path, skeleton: Skeleton) -> Motion:
     words = _checked_words(path, body, pattern)
     numbers = _frame_numbers(path, body[:: len(pattern)])
     values = _values(path, body, words).reshape(len(numbers), -1)  # (T, C), in the file's order of bones
-    given = [f"{name.decode('latin-1')}.{dof}" for name, dofs in pattern[1:] for dof in dofs]
+    given = [f"{name.decode()}.{dof}" for name, dofs in pattern[1:] for dof in dofs]
     order = [given.index(channel) for channel in skeleton.channels]
     scale = [factor if channel.endswith(_ROTATIONS) else 1.0 for channel in skeleton.channels]
     return Motion(channels=values[:, order] * scale, frames=numbers)
@@ -197,7 +199,7 @@ def _rows(path: Path) -> list[_Row]:
     As text, not as words: half a million lists at once would keep the garbage collector busy for longer than the parsing takes.
     """
     try:
-        content = path.read_bytes()
+        content = read_text(path).encode()
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); it must be a readable file.") from error
     lines = enumerate(content.split(b"\n"), 1)
@@ -219,7 +221,7 @@ def _pattern(path: Path, body: list[_Row], skeleton: Skeleton) -> list[tuple[byt
     """The lines of a frame as the first frame has them: (b"", ()) for its number, then each bone with its channels."""
     if not body:
         raise InputError(f"{path} holds no frame; it must hold at least one.")
-    dofs = {name.encode("latin-1"): given for name, given in zip(skeleton.joints, skeleton.dofs, strict=True) if given}
+    dofs = {name.encode(): given for name, given in zip(skeleton.joints, skeleton.dofs, strict=True) if given}
     _check_number(path, *body[0])
     first = {}
     for line, text in body[1:]:
@@ -229,9 +231,8 @@ def _pattern(path: Path, body: list[_Row], skeleton: Skeleton) -> list[tuple[byt
         if name not in dofs:
             raise _wrong(path, line, f"{_shown(name)} is no bone that moves in the skeleton", "must go with it")
         if name in first:
-            raise _wrong(
-                path, line, f"the frame gives {_shown(name)} twice", "must give each bone once, after its number"
-            )
+            found = f"the frame gives {_shown(name)} twice"
+            raise _wrong(path, line, found, "must give each bone once, after its number")
         first[name] = dofs[name]
     for name in dofs:
         if name not in first:
@@ -255,9 +256,8 @@ def _checked_words(path: Path, body: list[_Row], pattern: list[tuple[bytes, tupl
         if not name:
             _check_number(path, line, text)
         elif words[0] != name:
-            raise _wrong(
-                path, line, f"{_shown(words[0])} stands here", f"must be {_shown(name)}, as in the first frame"
-            )
+            mend = f"must be {_shown(name)}, as in the first frame"
+            raise _wrong(path, line, f"{_shown(words[0])} stands here", mend)
         elif len(words) - 1 != len(dofs):
             found = f"{_shown(name)} has {len(words) - 1} value(s)"
             raise _wrong(path, line, found, f"must have {len(dofs)}, as the skeleton says")
@@ -282,12 +282,12 @@ def _values(path: Path, body: list[_Row], words: list[bytes]) -> np.ndarray:
     try:
         values = np.fromiter(map(float, words), np.float64, len(words))
     except ValueError:
-        values = np.array([math.nan])
-    if np.isfinite(values).all() and b"_" not in b"".join(words):  # Python takes 1_0 for 10
+        values = np.array([np.nan])
+    if (abs(values) < _HUGE).all() and b"_" not in b"".join(words):  # Python takes 1_0 for 10
         return values
     for line, text in body:  # slower, to name the place
         for word in text.split()[1:]:
-            _number(path, line, word.decode("latin-1"))
+            _number(path, line, word.decode())
     raise AssertionError("unreachable: one of the values is no number")
 
 
@@ -298,7 +298,7 @@ def _sections(path: Path) -> dict[str, _Block]:
     """Every section: the number of its first line, and its lines."""
     sections, lines = {}, []
     for number, text in _rows(path):
-        words = [word.decode("latin-1") for word in text.translate(_AS_SPACES).split()]
+        words = [word.decode() for word in text.translate(_AS_SPACES).split()]
         if words and words[0].startswith(":"):
             if words[0] in sections:
                 raise _wrong(path, number, f"the section {_shown(words[0])} begins anew", "must be there once")
@@ -329,9 +329,8 @@ def _root_dofs(path: Path, block: _Block) -> tuple[str, ...]:
     for key in ("position", "orientation"):
         line, values = _entry(path, block, entries, key)
         if any(_vector(path, line, values)):
-            raise _wrong(
-                path, line, f"the root's {key} is {' '.join(values)}", "must be 0 0 0, others are not supported"
-            )
+            found = f"the root's {key} is {' '.join(values)}"
+            raise _wrong(path, line, found, "must be 0 0 0, others are not supported")
     line, values = _entry(path, block, entries, "order")
     order = tuple(value.lower() for value in values)
     if sorted(order) != sorted(_ROOT_CHANNELS):
@@ -417,9 +416,8 @@ def _blocks(path: Path, block: _Block) -> Iterator[_Block]:
             yield start, inside
             inside = None
         elif inside is None or words[0] in ("begin", "end"):
-            raise _wrong(
-                path, line, f"{_shown(' '.join(words))} stands here", "must be within one pair of begin and end"
-            )
+            found = f"{_shown(' '.join(words))} stands here"
+            raise _wrong(path, line, found, "must be within one pair of begin and end")
         else:
             inside.append((line, words))
     if inside is not None:
@@ -453,15 +451,15 @@ def _vector(path: Path, line: int, values: list[str]) -> list[float]:
 
 def _number(path: Path, line: int, word: str) -> float:
     number = _as_number(word)
-    if number is None or not math.isfinite(number):
-        raise _wrong(path, line, f"{_shown(word)} stands for a number", "must be a finite one")
+    if number is None or not abs(number) < _HUGE:
+        raise _wrong(path, line, f"{_shown(word)} stands for a number", f"must be a finite one, below {_HUGE:g}")
     return number
 
 
 def _as_number(word: str) -> float | None:
     """What a word says, None where it is no number; Python alone would take 1_0 for 10."""
     try:
-        return None if "_" in word else float(word.encode("latin-1"))
+        return None if "_" in word else float(word.encode())
     except ValueError:
         return None
 
@@ -472,5 +470,5 @@ def _wrong(path: Path, line: int, found: str, mend: str) -> InputError:
 
 def _shown(word: str | bytes) -> str:
     """A word of a file as a sentence can hold it: quoted, without control characters, not too long."""
-    word = word.decode("latin-1") if isinstance(word, bytes) else word
+    word = word.decode() if isinstance(word, bytes) else word
     return ascii(word if len(word) <= 40 else word[:40] + "...")

@@ -2,19 +2,17 @@
 
 import math
 import warnings
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 
-from flatvae.datasets import MAX_SEED, PARTS, Dataset, check_range, split_rows
+from flatvae.datasets import MAX_SEED, PARTS, Dataset, check_range, expanded, split_rows
+from flatvae.datasets._npz import read_npz
 from flatvae.errors import InputError
 
 _LABELS = tuple(f"{part}_labels" for part in PARTS)
-_UNREADABLE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
 
 def load(
@@ -29,7 +27,12 @@ def load(
     """A user's own arrays.
 
     The file holds ``train`` and ``test``, and may hold ``validation``, ``train_labels``, ``validation_labels`` and
-    ``test_labels``. Observations are (N, ...) numbers and are flattened to (N, D); labels are (N,) integers.
+    ``test_labels``. Observations are (N, ...) numbers and are flattened to (N, D); labels are (N,) integers, -1 where a
+    row is unlabelled and classes from 0.
+
+    All parts must store an observation in one shape. Axes of length 1 do not count, and a part may be flat, (N, D). Integers
+    in one part and floats in another are refused: most likely one of them is scaled and the other is not. Booleans go with
+    both.
 
     Args:
         root: not used; a relative path is taken from the working directory.
@@ -39,18 +42,21 @@ def load(
         validation: where the file has no ``validation``, the part of the training rows, in (0, 1), that is held out
             for it, at random.
         seed: of that split.
-        shape: of one observation; by default that in which ``train`` is stored.
+        shape: of one observation; by default that in which ``train`` is stored. The parts must agree also where it is given.
 
     Raises InputError for whatever is wrong with the file, naming the array.
     """
     check_range("arrays", "seed", seed, 0, MAX_SEED)
-    source = Path(path).expanduser()
+    source = expanded(path)
     arrays = _read(source)
     _check_names(source, arrays)
     trailing = arrays["train"].shape[1:]
     values = {part: _observations(source, arrays, part, likelihood) for part in PARTS if part in arrays}
     _check_widths(source, values)
-    values |= {key: _labels(source, arrays, key) for key in _LABELS if key in arrays}
+    _check_alike(source, {part: arrays[part] for part in values})
+    labels = {key: _labels(source, arrays, key) for key in _LABELS if key in arrays}
+    _check_classes(source, labels)
+    values |= labels
     if "validation" not in values:
         values |= _held_out(source, values, validation, seed)
     if likelihood == "bernoulli":  # as MNIST: training values are binarised afresh for each batch, the others once
@@ -63,31 +69,10 @@ def load(
 
 def _read(source: Path) -> dict[str, np.ndarray]:
     """The known arrays of the file, as they are stored."""
-    if not source.is_file():
-        raise InputError(f"dataset arrays: {source} is not there; set option path to an .npz file.")
-    try:
-        file = np.load(source, allow_pickle=False)
-    except _UNREADABLE as error:
-        raise InputError(f"dataset arrays: {source} is no .npz file; write it with numpy.savez.") from error
-    if not isinstance(file, np.lib.npyio.NpzFile):
-        raise InputError(f"dataset arrays: {source} holds one bare array; write train and test with numpy.savez.")
-    with file:
-        others = sorted(set(file.files) - {*PARTS, *_LABELS})
-        if others:  # most likely a misspelt name, but a file may well hold more than this suite reads
-            warnings.warn(f"dataset arrays: {source} also holds {', '.join(others)}, not read.", stacklevel=2)
-        return {key: _member(source, file, key) for key in file.files if key not in others}
-
-
-def _member(source: Path, file: np.lib.npyio.NpzFile, key: str) -> np.ndarray:
-    try:
-        array = file[key]
-    except _UNREADABLE as error:
-        # NumPy says «Object arrays cannot be loaded» for these, and other things for damaged ones.
-        found = "holds Python objects" if "pickle" in str(error) else "is damaged"
-        raise _wrong(source, key, found, "must be a plain array of numbers") from error
-    if not isinstance(array, np.ndarray):
-        raise _wrong(source, key, "is not an array", "must be written with numpy.savez")
-    return array
+    arrays, others = read_npz(source, (*PARTS, *_LABELS))
+    if others:  # most likely a misspelt name, but a file may well hold more than this suite reads
+        warnings.warn(f"dataset arrays: {source} also holds {', '.join(others)}, not read.", stacklevel=2)
+    return arrays
 
 
 def _check_names(source: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -126,6 +111,23 @@ def _check_widths(source: Path, parts: dict[str, torch.Tensor]) -> None:
             raise _wrong(source, key, f"has {values.shape[1]} values a row", f"must have {width}, as train has")
 
 
+def _check_alike(source: Path, parts: dict[str, np.ndarray]) -> None:
+    """Raise InputError where parts of one width hold different things: other axes, or integers against floats."""
+    shapes = {key: tuple(length for length in array.shape[1:] if length > 1) for key, array in parts.items()}
+    shapes = {key: shape for key, shape in shapes.items() if len(shape) > 1}  # flat ones go with any
+    types = {key: array.dtype for key, array in parts.items() if array.dtype.kind != "b"}
+    for key, shape in shapes.items():
+        first = next(iter(shapes))
+        if shape != shapes[first]:
+            found = f"has observations of shape {parts[key].shape[1:]} and {first} of {parts[first].shape[1:]}"
+            raise _wrong(source, key, found, "must have the same axes in the same order")
+    for key, dtype in types.items():
+        first = next(iter(types))
+        if (dtype.kind == "f") != (types[first].kind == "f"):
+            found = f"holds {dtype} and {first} {types[first]}, so most likely only one of them is scaled"
+            raise _wrong(source, key, found, "must be scaled alike and saved with the same type")
+
+
 def _labels(source: Path, arrays: dict[str, np.ndarray], key: str) -> torch.Tensor:
     """Labels, int64 (N,)."""
     labels, rows = arrays[key], len(arrays[key.removesuffix("_labels")])
@@ -134,6 +136,15 @@ def _labels(source: Path, arrays: dict[str, np.ndarray], key: str) -> torch.Tens
     if labels.shape != (rows,):
         raise _wrong(source, key, f"has the shape {labels.shape}", f"must have ({rows},), a label for each row")
     return torch.from_numpy(labels.astype(np.int64))
+
+
+def _check_classes(source: Path, labels: dict[str, torch.Tensor]) -> None:
+    """Raise InputError where the classes are -1 and 1, as some classifiers have them: half of the rows would be unlabelled."""
+    found = {label for values in labels.values() for label in values.unique().tolist()}
+    if found == {-1, 1}:
+        raise _wrong(
+            source, next(iter(labels)), "holds only -1 and 1, and -1 means unlabelled", "must number classes from 0"
+        )
 
 
 def _held_out(source: Path, values: dict[str, torch.Tensor], fraction: float, seed: int) -> dict[str, torch.Tensor]:

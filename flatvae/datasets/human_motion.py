@@ -209,7 +209,7 @@ def skeleton(root: Path | None = None, subject: str = "35") -> Skeleton:
     folder = data_root(root) / FOLDER
     _check_can_be_had(folder, [file])
     path = folder / file
-    if not path.exists():
+    if not os.path.exists(path):
         _download(path, file, read_skeleton)
     return read_skeleton(path)
 
@@ -377,7 +377,7 @@ def _skeletons(folder: Path, files: list[str]) -> dict[str, Skeleton]:
 
 def _check_can_be_had(folder: Path, files: list[str]) -> None:
     """Raise InputError for files that are neither there nor on the database's site, before any is downloaded."""
-    lost = [file for file in files if not _ON_SITE.fullmatch(file) and not (folder / file).exists()]
+    lost = [file for file in files if not _ON_SITE.fullmatch(file) and not os.path.exists(folder / file)]
     if lost:
         found = f"{_listed(lost)}: missing, and not a file of the database's site"
         mend = f"put what is missing into {folder} or name other files in option trials, as 35/35_17.amc for jogging"
@@ -387,7 +387,7 @@ def _check_can_be_had(folder: Path, files: list[str]) -> None:
 def _recording(folder: Path, file: str, skeleton: Skeleton) -> Motion:
     """The frames of a trial that are used; the file is downloaded first where it is missing."""
     path = folder / file
-    if not path.exists():
+    if not os.path.exists(path):
         _download(path, file, lambda copy: _checked(copy, file, skeleton))
     return _checked(path, file, skeleton)
 

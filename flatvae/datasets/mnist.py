@@ -30,6 +30,7 @@ SHA256 = {
 TRAIN_ROWS, TEST_ROWS = 60_000, 10_000
 _VALIDATION_NOISE, _TEST_NOISE = 1, 2  # seeds of the binarisation: fixed, so that all likelihoods are of the same bits
 _UNSIGNED_BYTE = 0x08
+_GZIP = b"\x1f\x8b"
 
 
 def load(
@@ -40,7 +41,7 @@ def load(
     test: int | None = None,
     seed: int = 0,
 ) -> Dataset:
-    """MNIST in [0, 1] from ``root/mnist``.
+    """MNIST in [0, 1] from ``root/mnist``, packed (.gz) or unpacked.
 
     All 60,000 training images are used: a random part of them (``validation``, 5,000) is held out to choose
     by, the other 55,000 are trained on, in their original order. The 10,000 test images are kept apart.
@@ -82,19 +83,29 @@ def load(
 
 
 def read(folder: Path, name: str) -> np.ndarray:
-    """The array of one of the four files, uint8; the file is downloaded first where it is missing.
+    """The array of one of the four files, uint8.
 
-    Raises InputError where the file is damaged or its content is not MNIST's, or it cannot be had.
+    The first of these that has the right content is used, whatever is wrong with the others: the .gz file, the unpacked file
+    without ``.gz``, and the unpacked file with a dot, ``train-images.idx3-ubyte``. The .gz file is downloaded where there is
+    none of them.
+
+    Raises InputError where no file has MNIST's content, or it cannot be had.
     """
-    path = folder / name
-    if not path.exists():
+    unpacked = name.removesuffix(".gz")
+    places = [folder / file for file in (name, unpacked, unpacked.replace("-idx", ".idx"))]
+    found = [path for path in places if os.path.exists(path)]
+    if not found:
         _download(folder, name)
-    try:
-        content = _checked(path, SHA256[name])
-    except (OSError, ValueError) as error:
-        mend = "delete it to have it downloaded again"
-        raise InputError(f"dataset mnist: {path} is not usable ({_line(error)}); {mend}.") from error
-    return parse_idx(content)
+        found = places[:1]
+    faults = []
+    for path in found:
+        try:
+            content = _checked(path, SHA256[name])
+        except (OSError, ValueError) as error:
+            faults.append(f"{path} is not usable ({_line(error)})")
+        else:
+            return parse_idx(content)
+    raise InputError(f"dataset mnist: {', '.join(faults)}; delete it to have it downloaded again.")
 
 
 def parse_idx(content: bytes) -> np.ndarray:
@@ -119,11 +130,13 @@ def parse_idx(content: bytes) -> np.ndarray:
 
 
 def _checked(path: Path, sha256: str) -> bytes:
-    """Uncompressed content of a gz file; OSError or ValueError says what is wrong with it."""
-    try:
-        content = gzip.decompress(path.read_bytes())
-    except (EOFError, zlib.error) as error:
-        raise OSError(f"damaged gzip: {error}") from error
+    """Content of a file, uncompressed if it is a gz file; OSError or ValueError says what is wrong with it."""
+    content = path.read_bytes()
+    if content.startswith(_GZIP):
+        try:
+            content = gzip.decompress(content)
+        except (EOFError, zlib.error) as error:
+            raise OSError(f"damaged gzip: {error}") from error
     if hashlib.sha256(content).hexdigest() != sha256:
         raise ValueError("its content is not MNIST's: the sha256 of the uncompressed bytes differs")
     return content

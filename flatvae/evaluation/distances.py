@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from flatvae.datasets import UNLABELLED
 from flatvae.evaluation import Result, encode, in_float64, random_pairs, spread
 from flatvae.evaluation.flatness import magnification_map
 
@@ -70,8 +71,9 @@ def _frames(model, curves: Tensor) -> np.ndarray:
 
 def _groups(dataset) -> list[Tensor]:
     """Row numbers of test data that a centre is to stand for: the first classes, quarters of the factor, or single rows."""
-    if dataset.test_labels is not None:
-        return [(dataset.test_labels == label).nonzero()[:, 0] for label in dataset.test_labels.unique()[:_CLASSES]]
+    labels = dataset.test_labels
+    if labels is not None and (labels != UNLABELLED).any():
+        return [(labels == label).nonzero()[:, 0] for label in labels[labels != UNLABELLED].unique()[:_CLASSES]]
     if dataset.factors is not None:
         return [part for part in dataset.factors.argsort().tensor_split(_PARTS) if len(part)]
     return list(spread(len(dataset.test), _PARTS)[:, None])

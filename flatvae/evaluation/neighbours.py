@@ -5,12 +5,16 @@ Queries are 2,000 test data, evenly spread over the part. With labels, the galle
 generating factor, the gallery is the queries' own set without the query: ``true_neighbour_recall_at_10``, the share of
 the 10 nearest by the factor (circular where it has a period) that are among the 10 nearest by distance.
 
+Rows with label -1 are unlabelled: they are neither queries nor gallery of the label metrics, which need a labelled test row
+and 10 labelled training rows.
+
 Where the data are crops of people from videos (``boxes``), the test part's people are not in the training set, and the task is
 to find each again in the same video: ``rank_1``, ``rank_5`` and, by Euclidean distance, ``mAP`` (see _reidentification).
 
 The same on raw observations is the control ``data``, which no method takes part in.
 """
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -18,6 +22,7 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
+from flatvae.datasets import UNLABELLED
 from flatvae.errors import InputError
 from flatvae.evaluation import Result, encode, generator, spread
 from flatvae.evaluation._reidentification import rank_metrics_by, reidentification
@@ -60,16 +65,45 @@ def factor_recall(neighbours: np.ndarray, factors: np.ndarray, period: float | N
     return {"true_neighbour_recall_at_10": float(hits.mean())}
 
 
+def _labelled(labels: Tensor | None) -> Tensor:
+    """Numbers of the rows that have a label."""
+    return torch.zeros(0, dtype=torch.long) if labels is None else torch.nonzero(labels != UNLABELLED)[:, 0]
+
+
+def _has_labels(dataset) -> bool:
+    """Whether the label metrics can be made; what they leave out is printed, once."""
+    if dataset.train_labels is None or dataset.test_labels is None:
+        return False
+    train, test = len(_labelled(dataset.train_labels)), len(_labelled(dataset.test_labels))
+    enough = train >= _NEAREST and test > 0
+    left_out = f"{len(dataset.train) - train} training and {len(dataset.test) - test} test rows of {dataset.name}"
+    if not enough:
+        _print_once(f"neighbours: no label metrics, {left_out} are unlabelled")
+    elif train < len(dataset.train) or test < len(dataset.test):
+        _print_once(f"neighbours: the label metrics leave out {left_out}, which are unlabelled")
+    return enough
+
+
+@functools.cache
+def _print_once(text: str) -> None:
+    print(text, flush=True)
+
+
 def _queries(dataset) -> Tensor:
-    return spread(len(dataset.test), QUERIES)
+    """Row numbers of the queries: of labelled rows, where labels alone are asked for."""
+    rows = torch.arange(len(dataset.test))
+    if dataset.factors is None and _has_labels(dataset):
+        rows = _labelled(dataset.test_labels)
+    return rows[spread(len(rows), QUERIES)]
 
 
 def _metrics(dataset, nearest, train, test) -> dict[str, float]:
     """What the neighbours are worth that ``nearest(gallery, queries or None)`` finds among points of train and test."""
     values, asked = {}, _queries(dataset)
-    if dataset.train_labels is not None and dataset.test_labels is not None:
-        labels = dataset.train_labels.numpy(), dataset.test_labels[asked].numpy()
-        values |= label_metrics(nearest(train, test), *labels)
+    if _has_labels(dataset):
+        known = _labelled(dataset.test_labels[asked]).numpy()
+        labels = dataset.train_labels[_labelled(dataset.train_labels)], dataset.test_labels[asked][known]
+        values |= label_metrics(nearest(train, test[known]), *(part.numpy() for part in labels))
     if dataset.factors is not None:
         factors = dataset.factors[asked].double().numpy()
         values |= factor_recall(nearest(test, None), factors, dataset.factor_period)
@@ -92,8 +126,10 @@ def _nearest_by(distance):
 
 
 def _gallery(dataset, observe) -> Tensor:
-    """The training set as the model met it: grey values that stand for Bernoulli observations are binarised once."""
-    return observe(dataset.train, torch.rand(dataset.train.shape, generator=generator()))
+    """The labelled training rows as the model met them: grey values of Bernoulli observations are binarised once."""
+    return observe(dataset.train, torch.rand(dataset.train.shape, generator=generator()))[
+        _labelled(dataset.train_labels)
+    ]
 
 
 def _check(dataset) -> None:
@@ -101,7 +137,7 @@ def _check(dataset) -> None:
     if rows <= _NEAREST:
         raise InputError(
             f"neighbours: {dataset.name} has {rows} rows in its train or test part, and {_NEAREST + 1} are needed; "
-            "give it more, or leave neighbours out of run.tasks"
+            "give it more, or leave neighbours out of run.tasks."
         )
 
 
@@ -110,10 +146,10 @@ def _found(distance: str, values: dict[str, float]) -> list[tuple[str, str, floa
 
 
 def _codes(describe: Callable[[Tensor], Tensor], dataset) -> tuple[Tensor | None, Tensor]:
-    """Codes of the training set, where it has labels, and of the queries."""
+    """Codes of the labelled training rows, if the label metrics are made, and of the queries."""
     _check(dataset)
     train = None
-    if dataset.train_labels is not None:
+    if _has_labels(dataset):
         train = describe(_gallery(dataset, likelihood(dataset.likelihood).observe))
     return train, describe(dataset.test[_queries(dataset)])
 

@@ -7,6 +7,7 @@ its result depends on. A snapshot of another identity, or a damaged one, is not 
 """
 
 import contextlib
+import glob
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from flatvae.checkpoint import digest
+from flatvae.datasets import expanded
 from flatvae.training.devices import choose_device
 
 EXIT_STATUS = 75  # EX_TEMPFAIL of sysexits.h: asked to end, try again
@@ -43,7 +45,7 @@ class Snapshots:
     """
 
     def __init__(self, path: str | Path, identity: dict, seconds: float):
-        self.path = Path(path)
+        self.path = expanded(path)
         self.identity = json.dumps(identity, sort_keys=True)
         self.seconds = seconds
         self.interrupted = False
@@ -68,21 +70,22 @@ class Snapshots:
 
     def write(self, tensors: dict[str, Tensor]) -> None:
         """Writes a snapshot in place of the one before."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         kept = {_KEY: self.identity, "sha256": digest(tensors, self.identity)}
         try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             save_file({name: t.detach().contiguous() for name, t in tensors.items()}, beside, kept)
             os.replace(beside, self.path)
         except (OSError, SafetensorError) as error:  # the training itself is well, and may end before it is needed
             print(f"warning: {self.path} could not be written ({error}); the training goes on", flush=True)
         finally:
-            beside.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                beside.unlink()  # there only if something went wrong
         self._written = time.monotonic()
 
     def read(self) -> dict[str, Tensor] | None:
         """The snapshot's tensors, in main memory; None where there is none that fits, and a line that says why."""
-        if not self.path.is_file():
+        if not os.path.isfile(self.path):
             return None
         try:
             with safe_open(self.path, framework="pt") as file:
@@ -101,9 +104,9 @@ class Snapshots:
 
     def remove(self) -> None:
         """Deletes the file, what a killed process left of one, and its folder where that is empty then."""
-        for path in (self.path, *self.path.parent.glob(f".{self.path.name}.*")):
-            path.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # also where the folder cannot be written
+            for path in (self.path, *self.path.parent.glob(f".{glob.escape(self.path.name)}.*")):
+                path.unlink(missing_ok=True)
             self.path.parent.rmdir()
 
 

@@ -103,7 +103,7 @@ def changed(text: str, old: str, new: str) -> str:
 def reread(content: bytes) -> list[tuple[int, dict[bytes, list[float]]]]:
     """Number, and values of each bone, of every frame: a second reader, which believes everything."""
     frames = []
-    for line in content.split(b"\n"):
+    for line in content.replace(b"\r", b"\n").split(b"\n"):
         words = line.split(b"#")[0].split()
         if not words or words[0].startswith(b":"):
             continue
@@ -413,7 +413,9 @@ def test_radians_become_degrees_and_positions_stay(arm, tmp_path):
         ("upper 11 21", "upper 11 1e999", 10, "'1e999'"),
         ("upper 11 21", "upper 11 1_0", 10, "'1_0'"),
         ("upper 11 21", "upper 11 0x1", 10, "'0x1'"),
-        ("upper 11 21", "upper 11 \0é", 10, r"'\x00\xc3\xa9'"),
+        ("upper 11 21", "upper 11 \x01é", 10, r"'\x01\xe9'"),
+        ("upper 11 21", "upper 11 \0", None, "holds zero bytes"),
+        ("upper 11 21", "upper 11 1e301", 10, "'1e301' stands for a number; it must be a finite one, below 1e+300"),
         ("8\n", "7\n", 8, "frame 7 follows frame 7; it must be frame 8"),
         ("8\n", "10\n", 8, "frame 10 follows frame 7; it must be frame 8"),
         ("8\n", "", 8, "the frame gives 'root' twice; it must give each bone once, after its number"),

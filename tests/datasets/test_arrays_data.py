@@ -131,6 +131,80 @@ def test_what_is_wrong_with_an_array_is_said(saved, changes, said):
     assert said.format(path=path) in refused(path)
 
 
+IMAGES = {"train": np.zeros((4, 6, 6, 3)), "test": np.ones((3, 6, 6, 3))}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"test": np.zeros((3, 3, 6, 6))}, "test in {path} has observations of shape (3, 6, 6) and train of (6, 6, 3)"),
+        ({"test": np.zeros((3, 6, 3, 6))}, "test in {path} has observations of shape (6, 3, 6) and train of (6, 6, 3)"),
+        ({"test": np.zeros((3, 36, 3))}, "test in {path} has observations of shape (36, 3) and train of (6, 6, 3)"),
+        ({"test": np.zeros((3, 4, 27))}, "test in {path} has observations of shape (4, 27) and train of (6, 6, 3)"),
+        ({"validation": np.zeros((3, 12, 9))}, "validation in {path} has observations of shape (12, 9)"),
+        (
+            {"train": np.zeros((4, 108)), "validation": np.zeros((2, 6, 6, 3)), "test": np.zeros((3, 3, 6, 6))},
+            "test in {path} has observations of shape (3, 6, 6) and validation of (6, 6, 3)",
+        ),
+        ({"test": np.zeros((3, 6, 6, 1))}, "test in {path} has 36 values a row; it must have 108, as train has"),
+        ({"test": np.zeros((3, 6, 6))}, "test in {path} has 36 values a row; it must have 108, as train has"),
+        (
+            {"train": np.full((4, 6, 6, 3), 255, np.uint8)},
+            "test in {path} holds float64 and train uint8, so most likely only one of them is scaled; it must be scaled alike",
+        ),
+        ({"test": np.full((3, 6, 6, 3), 255)}, "test in {path} holds int64 and train float64"),
+        ({"validation": np.ones((3, 6, 6, 3), "u1")}, "validation in {path} holds uint8 and train float64"),
+        (
+            {"validation": np.ones((3, 6, 6, 3), "c8")},
+            "validation in {path} holds complex64; it must hold real numbers",
+        ),
+        ({"test": np.zeros((3, 6, 6, 3), "M8[s]")}, "test in {path} holds datetime64[s]; it must hold real numbers"),
+        ({"train_labels": np.array([-1, 1, 1, -1])}, "train_labels in {path} holds only -1 and 1"),
+        (
+            {"train_labels": np.array([0, -2, 3, -1])},
+            "train_labels holds -2; it must hold classes from 0, and -1 where",
+        ),
+    ],
+)
+@pytest.mark.parametrize("options", [{}, {"shape": [3, 36]}], ids=["stored", "given"])
+def test_parts_that_disagree_are_refused(saved, changes, said, options):
+    """Also where the option ``shape`` says what an observation is: it cannot tell which part has it."""
+    path = saved(**IMAGES | changes)
+    assert said.format(path=path) in refused(path, **options)
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        np.ones((3, 6, 6, 3), ">f4"),
+        np.ones((3, 6, 6, 3), "f2"),
+        np.ones((3, 6, 6, 3), bool),
+        np.ones((3, 108)),
+        np.ones((3, 1, 6, 6, 3)),
+        np.ones((3, 6, 1, 6, 3)),
+        np.asfortranarray(np.ones((3, 6, 6, 3))),
+    ],
+    ids=["big endian", "half", "bool", "flat", "axis of one first", "axis of one within", "Fortran order"],
+)
+def test_parts_that_agree_in_other_words_are_taken(saved, test):
+    found = datasets.load("arrays", path=saved(**IMAGES | {"test": test}))
+    assert found.shape == (6, 6, 3)
+    assert found.test.tolist() == np.ones((3, 108)).tolist()
+
+
+def test_two_integer_types_and_a_channel_axis_are_taken(saved):
+    values = np.arange(32).reshape(2, 4, 4)
+    found = datasets.load("arrays", path=saved(train=values.astype("u1"), test=values[..., None].astype("i8")))
+    assert found.test.tolist() == values.reshape(2, 16).tolist()
+
+
+def test_unlabelled_rows_keep_their_mark(saved):
+    labels = np.array([-1, 0, 1] * 3 + [1])
+    found = datasets.load("arrays", path=saved(train_labels=labels, test_labels=np.array([-1, 1, -1])))
+    assert sorted(found.train_labels.tolist() + found.validation_labels.tolist()) == sorted(labels.tolist())
+    assert found.test_labels.tolist() == [-1, 1, -1]
+
+
 @pytest.mark.parametrize(("part", "value"), [("train", 1.01), ("test", -0.01), ("validation", 255)])
 def test_values_outside_the_unit_interval_are_refused_for_bernoulli(saved, part, value):
     path = saved(**{part: with_values(2, value)})

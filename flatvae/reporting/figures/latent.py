@@ -42,6 +42,7 @@ _LABEL_COLOURS = [
     "#AA4499",
     "#000000",
 ]
+_UNLABELLED, _UNLABELLED_COLOUR = -1, "#BBBBBB"  # flatvae.datasets.UNLABELLED, which would import torch here
 # blue, yellow, red, dark and back: opposite phases differ in lightness or along blue to yellow
 _CYCLIC = LinearSegmentedColormap.from_list("phase", ["#0072B2", "#F0E442", "#D55E00", "#3B0F4F", "#0072B2"])
 _GREYS = LinearSegmentedColormap.from_list("light_greys", ["#707070", "#FAFAFA"])
@@ -59,7 +60,8 @@ def latent_map(methods: Mapping[str, Arrays], title: str) -> Figure:
     `methods`: {method: arrays} with codes (S, N, 2); map_x, map_y (S, G) and map_log_mf (S, G, G) indexed [seed, y, x];
     colour (N,), colour_name and colour_period (0 where the colour variable is not cyclic). Background: log10 of MF / mean
     MF, the mean over the panel, one robust scale (2 to 98 %, at least ±0.1) for all panels. Integer labels are drawn as
-    classes. Raises InputError on no methods, a missing array, and codes that are not two-dimensional.
+    classes, unlabelled rows (-1) in grey. Raises InputError on no methods, a missing array, and codes that are not
+    two-dimensional.
     """
     needed = ("codes", "map_x", "map_y", "map_log_mf", "colour", "colour_name", "colour_period")
     check(methods, needed, "figure latent_map")
@@ -93,6 +95,8 @@ class _Colouring(NamedTuple):
         period, classes = float(first["colour_period"]), None
         if period == 0 and np.array_equal(values, np.round(values)) and len(np.unique(values)) <= _MAX_LABELS:
             classes = np.unique(values)
+            if str(first["colour_name"]) == "label":  # unlabelled rows last, so that every class has its own colour
+                classes = classes[np.argsort(classes == _UNLABELLED, kind="stable")]
         limits = Normalize(0, period) if period > 0 else Normalize(values.min(), values.max())
         return cls(str(first["colour_name"]), classes, period, limits)
 
@@ -108,7 +112,14 @@ class _Colouring(NamedTuple):
             return
         for index, label in enumerate(self.classes):
             chosen = values == label
-            axes.scatter(*codes[chosen].T, s=4, color=label_colour(index), marker=label_marker(index), **options)
+            _, colour, marker = self._look(index)
+            axes.scatter(*codes[chosen].T, s=4, color=colour, marker=marker, **options)
+
+    def _look(self, index: int) -> tuple[str, str, str]:
+        """Name, colour and marker of the class at this place."""
+        if self.name == "label" and self.classes[index] == _UNLABELLED:
+            return "unlabelled", _UNLABELLED_COLOUR, "."
+        return f"{self.classes[index]:g}", label_colour(index), label_marker(index)
 
     def explain(self, figure: Figure, axes: np.ndarray) -> None:
         if self.classes is None:
@@ -124,10 +135,8 @@ class _Colouring(NamedTuple):
         if len(self.classes) == 1:
             return  # nothing to tell apart
         handles = [
-            Line2D(
-                [], [], linestyle="", color=label_colour(i), marker=label_marker(i), markersize=4, label=f"{label:g}"
-            )
-            for i, label in enumerate(self.classes)
+            Line2D([], [], linestyle="", color=colour, marker=marker, markersize=4, label=name)
+            for name, colour, marker in map(self._look, range(len(self.classes)))
         ]
         figure.legend(handles=handles, title=self.name, loc="outside right upper", frameon=False)
 

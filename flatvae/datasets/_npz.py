@@ -1,0 +1,94 @@
+"""Arrays of an .npz file, read so that damage is noticed."""
+
+import io
+import math
+import zipfile
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+
+from flatvae.errors import InputError
+
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+_ENCRYPTED = 1  # bit of a member's flags
+_END = 22 + 0xFFFF  # bytes of a zip file's end record and the longest comment
+_ZIP64 = 0xFFFF  # stands for a number of members that is written elsewhere
+
+
+def read_npz(path: Path, keys: Collection[str]) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The arrays of these names that are in the file, and the names of all other members.
+
+    Each array is read to its end, because zipfile compares the checksum only there, and must have the size that its header
+    gives. Pickled objects are refused, never run.
+
+    Raises InputError for a file that is missing or no .npz file, and for members that are damaged, encrypted or no plain array.
+    """
+    try:
+        with path.open("rb") as file:
+            bare = file.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX
+        archive = None if bare else zipfile.ZipFile(path)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise InputError(f"{path} is not there, or a folder; give the path of an .npz file.") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); make it readable.") from error
+    except Exception as error:  # zipfile has no common error for what it meets in damaged directories
+        raise InputError(f"{path} is no .npz file; write it with numpy.savez.") from error
+    if archive is None:
+        raise InputError(f"{path} holds one bare array; write train and test with numpy.savez.")
+    with archive:
+        if _entries(path) not in (len(archive.infolist()), _ZIP64):  # a damaged entry hides those behind it
+            raise InputError(f"{path} has a damaged directory; copy the file again, or write it with numpy.savez.")
+        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        arrays = {key: _array(f"{key} in {path}", archive, info) for key, info in members.items() if key in keys}
+        others = sorted(members.keys() - arrays.keys())
+        for key in others:
+            _check_name(f"{key} in {path}", archive, members[key])
+    return arrays, others
+
+
+def _entries(path: Path) -> int:
+    """Number of members by the end of the file."""
+    with path.open("rb") as file:
+        file.seek(-min(path.stat().st_size, _END), io.SEEK_END)
+        end = file.read()
+    return int.from_bytes(end[end.rfind(b"PK\5\6") :][10:12], "little")
+
+
+def _check_name(name: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
+    """Raise InputError where a member has another name in its own header: then a known array lost its name by damage."""
+    try:
+        archive.open(info).close()
+    except (RuntimeError, NotImplementedError):
+        pass  # encrypted, or compressed in a way that is not known: it is not read
+    except Exception as error:
+        raise _damaged(name) from error
+
+
+def _array(name: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
+    """One member, read-only and without a copy."""
+    if info.flag_bits & _ENCRYPTED:
+        raise InputError(f"{name} is encrypted; it must be written without a password.")
+    try:
+        content = archive.read(info)
+    except Exception as error:  # every method of compression has errors of its own
+        raise _damaged(name) from error
+    if not content.startswith(np.lib.format.MAGIC_PREFIX):
+        raise InputError(f"{name} is not an array; it must be written with numpy.savez.")
+    stream = io.BytesIO(content)
+    try:
+        shape, fortran, dtype = _HEADERS[np.lib.format.read_magic(stream)](stream)
+        start = stream.tell()
+        if dtype.hasobject:
+            raise InputError(f"{name} holds Python objects; it must be a plain array of numbers.")
+        if math.prod(shape) * dtype.itemsize != len(content) - start:
+            raise ValueError("the header gives another size")
+        return np.ndarray(shape, dtype, content, start, order="F" if fortran else "C")
+    except InputError:
+        raise
+    except Exception as error:  # the header is Python text: the parser's errors, NumPy's, and wrong dimensions
+        raise InputError(f"{name} has a damaged header; write the file again with numpy.savez.") from error
+
+
+def _damaged(name: str) -> InputError:
+    return InputError(f"{name} is damaged; copy the file again, or write it with numpy.savez.")
