@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from flatvae.reporting import claims, controls
+from flatvae.reporting import claims, controls, ledgers
 from flatvae.reporting.statistics import read_metrics, summarise
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -71,10 +71,10 @@ def test_the_ledger_is_that_of_the_numbers(run):
 
 
 def test_the_ledger_of_all_runs_is_made_of_theirs():
-    """Every claim of the config is in it; made by: python -m flatvae.reporting.claims (results/reference/README.md)."""
-    again = claims.merged({run: claims.read(REFERENCE / run / "claims.csv") for run in TOGETHER})
+    """Every claim of the config is in it; made by: python -m flatvae.reporting.ledgers (results/reference/README.md)."""
+    again = ledgers.merged({run: ledgers.read(REFERENCE / run / "claims.csv") for run in TOGETHER})
     assert claims.to_markdown(again) == (REFERENCE / "claims.md").read_text()
-    pd.testing.assert_frame_equal(claims.read(REFERENCE / "claims.csv"), again)
+    pd.testing.assert_frame_equal(ledgers.read(REFERENCE / "claims.csv"), again)
     assert set(again["claim"]) == set(yaml.safe_load((ROOT / "config" / "config.yaml").read_text())["claims"])
 
 

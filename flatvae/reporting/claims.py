@@ -11,36 +11,25 @@ A claim is an entry of the config: two sides (or one), how they are compared, an
       threshold: 2.0
       datasets: [pendulum, mnist]     # optional; else every data set of the run
       evidence: tables/likelihood.md
-
-Runs that share the work, data set by data set, have one ledger together:
-
-    python -m flatvae.reporting.claims results/paper results/ablations --output results/claims
 """
 
-import argparse
 import math
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from numbers import Real
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from flatvae.errors import InputError
+from flatvae.reporting.formatting import fixed, format_cell
 from flatvae.reporting.statistics import Interval, t_interval
-from flatvae.reporting.tables import fixed, format_cell
 
 COLUMNS = ["claim", "dataset", "statement", "test", "effect", "low", "high", "n", "verdict", "note", "evidence"]
 SUPPORTED, NOT_SUPPORTED, INCONCLUSIVE = VERDICTS = "supported", "not supported", "inconclusive"
 
-REQUIRED = ("statement", "subject", "compare", "direction", "threshold", "evidence")
-OPTIONAL = ("versus", "datasets")
 SIDE = ("method", "task", "metric", "distance")  # the order in which a side is looked for
 SIGNS = {"difference": "−", "ratio": "/"}
-COMPARISONS = ("value", *SIGNS)
 DIRECTIONS = {"at_most": "≤", "at_least": "≥"}
 
 MIN_SEEDS = 5  # an interval from fewer rests on the normality of its values more than on the values
@@ -79,90 +68,26 @@ def ledger(
 
     Columns: claim, dataset, statement, test, effect, low, high, n, verdict, note, evidence; effect, low and high are NaN
     where there is none. Sorted by claim (2a before 10a), then data sets in the order of the run.
-    Raises InputError on a malformed claim. Source: Student (1908).
+    Claims are valid by the config's schema. Source: Student (1908).
     """
-    for claim, entry in claims.items():
-        _check(f"config: claims.{claim}", entry)
     numbers = metrics if efficiency is None else pd.concat([metrics, efficiency], ignore_index=True)
     rows = [
         _row(numbers, str(claim), entry, dataset)
-        for claim, entry in sorted(claims.items(), key=lambda item: _natural(str(item[0])))
+        for claim, entry in sorted(claims.items(), key=lambda item: natural(str(item[0])))
         for dataset in _ordered(entry.get("datasets", datasets), datasets)
     ]
     types = {"effect": float, "low": float, "high": float, "n": int}
     return pd.DataFrame(rows, columns=COLUMNS).astype(types)
 
 
-def _natural(claim: str) -> list:
+def natural(claim: str) -> list:
+    """A key to sort claims by: 2a before 10a."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", claim)]
 
 
 def _ordered(named: Iterable[str], run: Sequence[str]) -> list[str]:
     named = list(dict.fromkeys(named))
     return [name for name in run if name in named] + [name for name in named if name not in run]
-
-
-def _check(where: str, entry: Mapping) -> None:
-    _check_keys(where, entry, REQUIRED, OPTIONAL)
-    _check_texts(where, {key: entry[key] for key in ("statement", "evidence")})
-    _check_word(f"{where}.compare", entry["compare"], COMPARISONS)
-    _check_word(f"{where}.direction", entry["direction"], DIRECTIONS)
-    _check_side(f"{where}.subject", entry["subject"], SIDE[:3], SIDE[3:])
-    _check_versus(where, entry)
-    _check_threshold(f"{where}.threshold", entry["threshold"], entry["compare"] == "ratio")
-    names = entry.get("datasets", ["any"])
-    if not isinstance(names, list | tuple) or not names or not all(isinstance(name, str) for name in names):
-        raise InputError(f"{where}.datasets is {names!r}; list names of data sets, or leave it out for all of the run")
-
-
-def _check_keys(where: str, entry: Mapping, required: Sequence[str], optional: Sequence[str]) -> None:
-    known = ", ".join([*required, *optional])
-    if not isinstance(entry, Mapping):
-        raise InputError(f"{where} is {entry!r}; it must be a mapping with the keys {known}")
-    for key in required:
-        if key not in entry:
-            raise InputError(f"{where}.{key} is missing; the keys are {known}")
-    for key in entry:
-        if key not in (*required, *optional):
-            raise InputError(f"{where}.{key} is unknown; the keys are {known}")
-
-
-def _check_texts(where: str, entry: Mapping) -> None:
-    for key, text in entry.items():
-        if not isinstance(text, str):
-            raise InputError(f"{where}.{key} is {text!r}; it must be a text")
-
-
-def _check_word(where: str, word: str, known: Iterable[str]) -> None:
-    if word not in list(known):
-        raise InputError(f"{where} is {word!r}; it must be one of: {', '.join(known)}")
-
-
-def _check_side(where: str, side: Mapping, required: Sequence[str], optional: Sequence[str]) -> None:
-    _check_keys(where, side, required, optional)
-    _check_texts(where, side)
-
-
-def _check_versus(where: str, entry: Mapping) -> None:
-    compare = entry["compare"]
-    if compare == "value":
-        if "versus" in entry:
-            raise InputError(f"{where}.versus has no use where compare is value; leave it out or choose difference")
-        return
-    if "versus" not in entry:
-        raise InputError(f"{where}.versus is missing; a {compare} needs it, name there what differs from the subject")
-    _check_side(f"{where}.versus", entry["versus"], (), SIDE)
-    subject, versus = _sides(entry)
-    if subject == versus:
-        raise InputError(f"{where}.versus is the subject itself; name there what differs from the subject")
-
-
-def _check_threshold(where: str, threshold: float, ratio: bool) -> None:
-    # true is a number to Python, and 1e3 a text to YAML
-    number = isinstance(threshold, Real) and not isinstance(threshold, bool) and math.isfinite(threshold)
-    if not number or (ratio and threshold <= 0):
-        wanted = "a finite number" + " > 0, as every ratio is" * ratio
-        raise InputError(f"{where} is {threshold!r}; it must be {wanted}")
 
 
 def _sides(entry: Mapping) -> list[dict]:
@@ -331,41 +256,6 @@ def _agreed(numbers: Sequence[float], direction: str, threshold: float, slack: f
     return None if satisfied.any() else NOT_SUPPORTED
 
 
-def merged(ledgers: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """One ledger of several runs', by the folder of each: of every claim and data set the row of the run with most seeds.
-
-    Of runs with as many, the first; never the one whose verdict is nicer. ``evidence`` gets the run's folder before it.
-
-    Raises:
-        InputError: two runs test a claim each in its own way.
-    """
-    rows = pd.concat(own.assign(evidence=f"{run}/" + own["evidence"]) for run, own in ledgers.items())
-    for claim, tests in rows.groupby("claim")["test"]:
-        if tests.nunique() > 1:
-            raise InputError(
-                f"claim {claim} is tested in more than one way: {'; '.join(tests.unique())}; make ledgers of one config"
-            )
-    chosen = rows.sort_values("n", ascending=False, kind="stable").drop_duplicates(["claim", "dataset"])
-    names = [*sorted(rows["claim"].unique(), key=_natural), *rows["dataset"].unique()]
-    order = {name: place for place, name in enumerate(names)}
-    return chosen.sort_values(["claim", "dataset"], key=lambda column: column.map(order), ignore_index=True)
-
-
-def read(path: str | PathLike) -> pd.DataFrame:
-    """A ledger as ``write`` left it.
-
-    Raises:
-        InputError: there is none, or the file is none.
-    """
-    if not Path(path).is_file():
-        raise InputError(f"{path} is missing; name folders of results that hold a ledger, claims.csv")
-    texts = dict.fromkeys(["claim", "dataset", "statement", "test", "verdict", "note", "evidence"], str)
-    found = pd.read_csv(path, dtype=texts)
-    if list(found.columns) != COLUMNS:
-        raise InputError(f"{path} is no ledger: its columns are {', '.join(found.columns)}; make it again")
-    return found.fillna(dict.fromkeys(texts, ""))
-
-
 def to_markdown(ledger: pd.DataFrame) -> str:
     """The ledger as Markdown: caption, one pipe table with each statement once, and how many tests came to which verdict."""
     lines = ["| claim | test | data set | effect | n | verdict | note | evidence |", "|" + " :- |" * 8]
@@ -398,23 +288,3 @@ def write(ledger: pd.DataFrame, stem: str | PathLike) -> None:
     """Write stem.csv (unrounded; effect, low and high empty where there is none) and stem.md."""
     ledger.to_csv(f"{stem}.csv", index=False, lineterminator="\n")
     Path(f"{stem}.md").write_text(to_markdown(ledger), encoding="utf-8")
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """One ledger of several runs: of every claim and data set the row of the run with most seeds."""
-    parser = argparse.ArgumentParser(prog="python -m flatvae.reporting.claims", description=main.__doc__)
-    parser.add_argument("results", nargs="+", type=Path, help="their folders; of as many seeds the first counts")
-    parser.add_argument("--output", required=True, type=Path, help="what to write, without .csv and .md")
-    options = parser.parse_args(arguments)
-    below = options.output.resolve().parent
-    try:
-        ledgers = {os.path.relpath(run.resolve(), below): read(run / "claims.csv") for run in options.results}
-        together = merged(ledgers)
-    except InputError as error:
-        parser.error(str(error))
-    below.mkdir(parents=True, exist_ok=True)
-    write(together, options.output)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,6 @@
 """One table for each task: numbers as CSV, and the same formatted as Markdown and LaTeX."""
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 from os import PathLike
 from pathlib import Path
@@ -9,104 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from flatvae.errors import InputError
+from flatvae.reporting.captions import CAPTIONS, HIDDEN, SUPERVISION, TASK_METRICS
+from flatvae.reporting.formatting import escape_latex, format_cell, format_share
 from flatvae.reporting.statistics import summarise
-
-# the order of the columns; a metric that is not here comes after these, a task that is not here as metrics.csv has it
-TASK_METRICS = {
-    "reconstruction": ("train_error", "test_error", "bound", "bound_met", "beta", "kl"),
-    "flatness": (
-        "condition_number_median",
-        "condition_number_q90",
-        "mf_std",
-        "condition_number_median_mixup",
-        "condition_number_q90_mixup",
-        "mf_std_mixup",
-        "scale",
-    ),
-    "neighbours": ("knn_accuracy", "precision_at_10", "true_neighbour_recall_at_10", "rank_1", "rank_5", "mAP"),
-    "distances": (
-        "length_ratio_mean",
-        "length_ratio_std",
-        "distance_error_median",
-        "graph_excess_mean",
-        "graph_neighbours",
-        "graph_joined_edges",
-    ),
-    "interpolation": ("second_difference", "velocity_cv"),
-    "likelihood": ("nll", "nll_standard_error", "nll_effective_samples"),
-    "tracking": (
-        "HOTA",
-        "MOTA",
-        "MOTP",
-        "IDF1",
-        "IDF1_tracks_low",
-        "IDF1_tracks_high",
-        "IDP",
-        "IDR",
-        "CLR_Re",
-        "CLR_Pr",
-        "MT",
-        "PT",
-        "ML",
-        "FP",
-        "FN",
-        "IDSW",
-        "Frag",
-    ),
-    "efficiency": (
-        "query_seconds",
-        "query_ratio",
-        "build_seconds",
-        "amortised_seconds",
-        "graph_query_seconds",
-        "graph_query_ratio",
-        "graph_build_seconds",
-        "graph_amortised_seconds",
-        "step_seconds",
-        "step_ratio",
-        "peak_memory_mb",
-    ),
-    "performance": ("first_ms", "second_ms", "ratio"),
-    "scaling": ("exponent", "first_ms", "last_ms"),
-}
-
-CAPTIONS = {
-    "compute": "What the run cost: wall time of the trainings, all seeds together, and of the evaluations, in seconds; steps a "
-    "second, summed over the seeds; the most memory any of these jobs took, in MB; threads, and whether on a GPU.",
-    "reconstruction": "Reconstruction error on training and test data, the bound κ² and the seeds that met it, β, and "
-    "KL in nats.",
-    "flatness": "Condition number of the pull-back metric (median, 90 % quantile) and standard deviation of MF / mean "
-    "MF, at test codes and at mixup points of them (1, 1 and 0 on a flat manifold), and the metric's scale c².",
-    "neighbours": "Nearest neighbours by each distance: k-NN label accuracy, precision at 10 and recall of the 10 true "
-    "neighbours where a true factor is known; of people in videos rank-1, rank-5 and mAP among pictures of the same video 10 "
-    "or more frames away (geodesic: ranks among the 30 nearest by decoded picture, no mAP). Distance data: Euclidean on raw "
-    "observations, a control.",
-    "tracking": "Tracking people in the test videos, all together, by TrackEval: HOTA to CLR_Pr (recall CLR_Re, precision "
-    "CLR_Pr) in percent, then numbers of people mostly, partly and hardly tracked, false positives, misses, identity switches "
-    "and fragmentations. IDF1_tracks: 95 % interval of IDF1 over resamples of the people. Descriptor: whether identity labels "
-    "were used to make it; none: motion alone. The distance from which on two pictures are of two people is chosen for each "
-    "descriptor on the training videos, with their identities.",
-    "distances": "Between 100 random pairs of test codes: length of the geodesic over that of the straight line, median relative "
-    "error of the scaled Euclidean distance against it, and by what share the neighbour graph alone is longer, with its k "
-    "and the edges that had to join it.",
-    "interpolation": "Straight latent lines between 100 random pairs of test codes, decoded: mean norm of the second difference, "
-    "times (T − 1)² for T points, over the length, and coefficient of variation of the velocity.",
-    "likelihood": "−log p(x) of test data by importance sampling in nats, its Monte-Carlo standard error, and the median "
-    "number of effective samples.",
-    "efficiency": "Seconds, in one process on one thread, with the largest gallery: per query of 10 neighbours, over the "
-    "Euclidean query, to build, and with the building spread over as many queries as there are test data (graph: Dijkstra on "
-    "the graph of the gallery); a training step per seed, and over the first method's; the most memory that a model's "
-    "searches took, in MB.",
-    "performance": "CPU milliseconds on one thread, turn about in one process, of the two calls that stand under method, and the "
-    "first over the second.",
-    "scaling": "How the cost of a training step of all seeds together, and of metric tensors, grows with what stands under "
-    "dataset: the exponent p of milliseconds ∝ sizeᵖ at the larger half of the sizes, and milliseconds at the smallest and the "
-    "largest.",
-}
-
-HIDDEN = ("appearance_threshold_quantile",)  # a choice from a grid, of which a mean says nothing; metrics.csv has it
-# what a tracker's descriptor was made with; every other is unsupervised
-SUPERVISION = {"sort": "none", "constant": "none", "supervised": "supervised"}
 
 KEYS = ["dataset", "method", "distance"]
 CONTROL = "(raw data)"
@@ -232,57 +136,6 @@ def metric_names(table: pd.DataFrame) -> list[str]:
     return list(table.columns[len(KEYS) + 1 :: 3])
 
 
-def format_cell(mean: float, low: float, high: float) -> str:
-    """A number as «1.023 ± 0.012»: mean ± half-width of its interval, both to the half-width's last digit.
-
-    The half-width has one significant digit, two where the first is 1 or where it reaches the mean. Without an
-    interval, and where all seeds agree to six digits, the number stands alone with three significant digits. Below 10⁻³
-    and from 10⁵ on: «(1.2 ± 0.3)·10⁵». NaN is «–».
-    """
-    if math.isnan(mean):
-        return "–"
-    if math.isinf(mean):
-        return "∞" if mean > 0 else "−∞"
-    half = 0.0 if math.isnan(low) else (high - low) / 2
-    if half <= 1e-6 * abs(mean):
-        half = 0.0
-    largest = max(abs(mean), half)
-    exponent = int(f"{largest:.2e}".split("e")[1])  # after rounding: 9.9999·10⁻⁶ is 10⁻⁵
-    shift = exponent if not -3 <= exponent < 5 else 0
-    power = f"·10{_superscript(shift)}" if shift else ""
-    mean, half = mean / 10.0**shift, half / 10.0**shift
-    if not half:
-        return fixed(mean, 2 - exponent + shift, trim=True) + power
-    text = f"{fixed(mean, _decimals(mean, half))} ± {fixed(half, _decimals(mean, half))}"
-    return f"({text}){power}" if power else text
-
-
-def format_share(share: float, low: float, high: float) -> str:
-    """A share in [0, 1] as «0.96 [0.84, 1]», for its interval is not symmetric; alone where that has no width or is none."""
-    if math.isnan(share):
-        return "–"
-    share, low, high = ("" if math.isnan(end) else fixed(end, 3, trim=True) for end in (share, low, high))
-    return share if low == high else f"{share} [{low}, {high}]"
-
-
-def _decimals(mean: float, half: float) -> int:
-    lead = math.floor(math.log10(half))
-    digits = 2 if half < 2 * 10.0**lead or half >= abs(mean) else 1
-    return digits - 1 - lead
-
-
-def fixed(value: float, decimals: int, trim: bool = False) -> str:
-    """A number with so many decimals (< 0: rounded before the point), without zeros at the end where ``trim``."""
-    text = f"{round(value, decimals) + 0.0:.{max(decimals, 0)}f}"
-    if trim and "." in text:
-        text = text.rstrip("0").rstrip(".")
-    return text.replace("-", "−")
-
-
-def _superscript(number: int) -> str:
-    return str(number).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-
-
 def _marks(row: pd.Series, attrs: dict) -> str:
     pair = (row["dataset"], row["method"])
     met, of = attrs["bound_met"].get(pair, (0, 0))
@@ -351,30 +204,6 @@ def _pad(column: Sequence[str], justify) -> list[str]:
     width = max(2, *map(len, column))
     heading, *cells = [justify(cell, width) for cell in column]
     return [heading, justify(":", width).replace(" ", "-"), *cells]
-
-
-_LATEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "±": r"$\pm$",
-    "·": r"$\cdot$",
-    "−": "$-$",
-    "–": "--",
-    "∞": r"$\infty$",
-    "†": r"$^{\dagger}$",
-    "‡": r"$^{\ddagger}$",
-    "₀": "$_0$",
-    "κ": r"$\kappa$",
-    "β": r"$\beta$",
-}
-_SUPERSCRIPTS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
-
-
-def escape_latex(text: str) -> str:
-    """Text for LaTeX: its special characters escaped, the signs of these tables as its own, «10⁻⁴» as `10$^{-4}$`."""
-    text = text.translate(str.maketrans(_LATEX))
-    return re.sub("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+", lambda found: f"$^{{{found[0].translate(_SUPERSCRIPTS)}}}$", text)
 
 
 def to_latex(table: pd.DataFrame) -> str:

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from flatvae.errors import InputError
-from flatvae.reporting import comparison, tables
+from flatvae.reporting import comparison, formatting, tables
 from flatvae.reporting.comparison import ALL, probability_of_improvement
 from flatvae.reporting.statistics import COLUMNS
 
@@ -247,4 +247,4 @@ def test_csv_keeps_every_digit(metrics, tmp_path):
     ],
 )
 def test_shares(share, low, high, text):
-    assert tables.format_share(share, low, high) == text
+    assert formatting.format_share(share, low, high) == text

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from flatvae.errors import InputError
-from flatvae.reporting import tables
+from flatvae.reporting import formatting, tables
 from flatvae.reporting.statistics import COLUMNS, summarise
 
 INTERVAL = (
@@ -136,10 +136,10 @@ pendulum & (raw data) & data & 1 & 0.97 & -- \\
 
 
 def test_latex_escapes_and_breaks():
-    assert tables.escape_latex(r"a_b & 5 % #1 {x} $ ~^\ ") == (
+    assert formatting.escape_latex(r"a_b & 5 % #1 {x} $ ~^\ ") == (
         r"a\_b \& 5 \% \#1 \{x\} \$ \textasciitilde{}\textasciicircum{}\textbackslash{} "
     )
-    assert tables.escape_latex("(2.0 ± 0.5)·10⁻⁴ †") == r"(2.0 $\pm$ 0.5)$\cdot$10$^{-4}$ $^{\dagger}$"
+    assert formatting.escape_latex("(2.0 ± 0.5)·10⁻⁴ †") == r"(2.0 $\pm$ 0.5)$\cdot$10$^{-4}$ $^{\dagger}$"
     metrics = frame(
         rows("my_vae", "flatness", "mf_std", [0.5]), rows("b", "flatness", "condition_number_median_mixup", [2], "d_2")
     )
@@ -179,7 +179,7 @@ def test_markdown_escapes_the_column_separator():
 )
 def test_cells(mean, half, text):
     ends = (math.nan, math.nan) if half is None else (mean - half, mean + half)
-    assert tables.format_cell(mean, *ends) == text
+    assert formatting.format_cell(mean, *ends) == text
 
 
 def test_numbers_are_those_of_summarise_and_csv_keeps_every_digit(tmp_path):

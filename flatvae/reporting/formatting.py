@@ -1,0 +1,79 @@
+"""Numbers and texts as tables show them: «1.023 ± 0.012», «0.96 [0.84, 1]», and for LaTeX."""
+
+import math
+import re
+
+
+def format_cell(mean: float, low: float, high: float) -> str:
+    """A number as «1.023 ± 0.012»: mean ± half-width of its interval, both to the half-width's last digit.
+
+    The half-width has one significant digit, two where the first is 1 or where it reaches the mean. Without an
+    interval, and where all seeds agree to six digits, the number stands alone with three significant digits. Below 10⁻³
+    and from 10⁵ on: «(1.2 ± 0.3)·10⁵». NaN is «–».
+    """
+    if math.isnan(mean):
+        return "–"
+    if math.isinf(mean):
+        return "∞" if mean > 0 else "−∞"
+    half = 0.0 if math.isnan(low) else (high - low) / 2
+    if half <= 1e-6 * abs(mean):
+        half = 0.0
+    largest = max(abs(mean), half)
+    exponent = int(f"{largest:.2e}".split("e")[1])  # after rounding: 9.9999·10⁻⁶ is 10⁻⁵
+    shift = exponent if not -3 <= exponent < 5 else 0
+    power = f"·10{_superscript(shift)}" if shift else ""
+    mean, half = mean / 10.0**shift, half / 10.0**shift
+    if not half:
+        return fixed(mean, 2 - exponent + shift, trim=True) + power
+    text = f"{fixed(mean, _decimals(mean, half))} ± {fixed(half, _decimals(mean, half))}"
+    return f"({text}){power}" if power else text
+
+
+def format_share(share: float, low: float, high: float) -> str:
+    """A share in [0, 1] as «0.96 [0.84, 1]», for its interval is not symmetric; alone where that has no width or is none."""
+    if math.isnan(share):
+        return "–"
+    share, low, high = ("" if math.isnan(end) else fixed(end, 3, trim=True) for end in (share, low, high))
+    return share if low == high else f"{share} [{low}, {high}]"
+
+
+def _decimals(mean: float, half: float) -> int:
+    lead = math.floor(math.log10(half))
+    digits = 2 if half < 2 * 10.0**lead or half >= abs(mean) else 1
+    return digits - 1 - lead
+
+
+def fixed(value: float, decimals: int, trim: bool = False) -> str:
+    """A number with so many decimals (< 0: rounded before the point), without zeros at the end where ``trim``."""
+    text = f"{round(value, decimals) + 0.0:.{max(decimals, 0)}f}"
+    if trim and "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return text.replace("-", "−")
+
+
+def _superscript(number: int) -> str:
+    return str(number).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+_LATEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "·": r"$\cdot$",
+    "−": "$-$",
+    "–": "--",
+    "∞": r"$\infty$",
+    "†": r"$^{\dagger}$",
+    "‡": r"$^{\ddagger}$",
+    "₀": "$_0$",
+    "κ": r"$\kappa$",
+    "β": r"$\beta$",
+}
+_SUPERSCRIPTS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
+
+
+def escape_latex(text: str) -> str:
+    """Text for LaTeX: its special characters escaped, the signs of these tables as its own, «10⁻⁴» as `10$^{-4}$`."""
+    text = text.translate(str.maketrans(_LATEX))
+    return re.sub("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+", lambda found: f"$^{{{found[0].translate(_SUPERSCRIPTS)}}}$", text)
