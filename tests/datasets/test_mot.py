@@ -14,17 +14,10 @@ from PIL import Image, ImageOps
 from refusal import refused
 
 from flatvae import datasets
-from flatvae.datasets import PARTS, mot
-from flatvae.datasets._motchallenge import (
-    BOX,
-    DETECTIONS,
-    GROUND_TRUTH,
-    counted,
-    edges,
-    iou,
-    read_frame,
-    write_sequence,
-)
+from flatvae.datasets import PARTS, _pictures, mot
+from flatvae.datasets._benchmark import counted, edges, iou
+from flatvae.datasets._boxes import BOX, DETECTIONS, GROUND_TRUTH
+from flatvae.datasets._motchallenge import read_frame, write_sequence
 
 ROOT = Path(os.environ.get("FLATVAE_DATA") or Path(__file__).parents[2].parent / "shared" / "data")
 SEQUENCES = {"TUD-Campus": 71, "TUD-Stadtmitte": 179, "ETH-Sunnyday": 354}
@@ -36,7 +29,7 @@ needs_mot17 = pytest.mark.skipif(
     not all((ROOT / "mot" / f"MOT17-{n}" / "gt" / "gt.txt").is_file() for n in ("02", "04", "10")),
     reason="the MOT17 ground truth is not there: set FLATVAE_DATA to a folder that holds mot/",
 )
-GREY = mot.PADDING
+GREY = _pictures.PADDING
 
 
 PEOPLE = 6
@@ -284,12 +277,12 @@ def test_chromaticity_by_its_formula(made):
         found.square().sum((1, 2, 3)), torch.full((len(found),), 61.44).double(), rtol=1e-5, atol=0
     )
     bright = (255 * rgb[:1]).round().numpy().astype(np.uint8)
-    day, dusk = (mot._observations(values, "chromaticity") for values in (bright, bright // 2))
+    day, dusk = (_pictures.observations(values, "chromaticity") for values in (bright, bright // 2))
     assert (day - dusk).abs().max() < 0.01 * day.abs().max() / 0.1
 
 
 def test_a_picture_of_one_colour_has_no_chromaticity():
-    assert not mot._observations(np.full((1, 3, 4, 4), 128, np.uint8), "chromaticity").abs().max() > 1e-3
+    assert not _pictures.observations(np.full((1, 3, 4, 4), 128, np.uint8), "chromaticity").abs().max() > 1e-3
 
 
 def test_copies_are_of_training_boxes_and_near_them(made):
@@ -477,7 +470,7 @@ def test_a_frame_that_is_not_there_has_no_pictures(striped):
 
 def test_a_second_load_opens_no_frame(made, monkeypatch):
     first = load(made)
-    monkeypatch.setattr(mot, "read_frame", None)
+    monkeypatch.setattr(_pictures, "read_frame", None)
     assert load(made).fingerprint() == first.fingerprint()
 
 
@@ -537,7 +530,7 @@ def test_what_pictures_depend_on_makes_new_ones(made, cache, monkeypatch):
     truth = made / "mot" / "B" / "gt" / "gt.txt"
     truth.write_text(truth.read_text().replace("7,3,63,8,24,60,", "7,3,63,8,24,40,"))
     again(1)
-    monkeypatch.setattr(mot, "_CODE", "other code")
+    monkeypatch.setattr(_pictures, "_CODE", "other code")
     again(2)
     assert prints[0] == prints[1] == prints[2]
     assert prints[-1] == prints[-2]

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from refusal import refused
 
-from flatvae.datasets import _motchallenge as motchallenge
-from flatvae.datasets._motchallenge import BOX, DETECTIONS, GROUND_TRUTH, read_frame, read_sequence, write_boxes
+from flatvae.datasets import _benchmark
+from flatvae.datasets._boxes import BOX, DETECTIONS, GROUND_TRUTH, read_detections, read_ground_truth, write_boxes
+from flatvae.datasets._motchallenge import read_frame, read_sequence, write_sequence
 from flatvae.errors import InputError
 
 ROOT = Path(os.environ.get("FLATVAE_DATA") or Path(__file__).parents[2].parent / "shared" / "data") / "mot"
@@ -62,7 +63,7 @@ def made(tmp_path) -> Path:
     frames = [picture(number) for number in (1, 2, 3)]
     truth = ground_truth([(f, i, 5 * i, 4, 6.5, 12, 1, 1, 0.5) for f in (1, 2, 3) for i in (1, 2)])
     found = detections([(f, -1, 5, 4, 6, 12, 0.9) for f in (1, 2, 3)])
-    motchallenge.write_sequence(tmp_path / "MADE-01", frames, truth, found, 25)
+    write_sequence(tmp_path / "MADE-01", frames, truth, found, 25)
     return tmp_path / "MADE-01"
 
 
@@ -73,7 +74,7 @@ def made(tmp_path) -> Path:
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_sequences_are_read_in_full(name):
     video = read_sequence(ROOT / name)
-    used = video.ground_truth[motchallenge.counted(video.ground_truth)]
+    used = video.ground_truth[_benchmark.counted(video.ground_truth)]
     counts = (len(video.frames), video.length, len(video.ground_truth), len(used), used["identity"].nunique())
     assert (*counts, len(video.detections)) == PUBLISHED[name]
     of_2015 = not name.startswith("MOT17")
@@ -111,7 +112,7 @@ def test_published_files_pass_through_writer_and_reader(tmp_path):
     for name in ("TUD-Stadtmitte", "MOT17-05"):
         video = read_sequence(ROOT / name)
         write_boxes(tmp_path / "gt.txt", video.ground_truth)
-        assert motchallenge.read_ground_truth(tmp_path / "gt.txt", video.length).equals(video.ground_truth)
+        assert read_ground_truth(tmp_path / "gt.txt", video.length).equals(video.ground_truth)
     # MOT17's own text has whole numbers without a point, and so has what is written
     assert (tmp_path / "gt.txt").read_text() == (ROOT / "MOT17-05" / "gt" / "gt.txt").read_text()
 
@@ -143,7 +144,7 @@ found = st.one_of(unique(st.tuples(numbers)), unique(st.tuples(numbers, numbers,
 def test_ground_truth_is_read_as_it_was_written(tmp_path_factory, rows):
     path, table = tmp_path_factory.mktemp("written") / "gt" / "gt.txt", stored(ground_truth(rows))
     write_boxes(path, table)
-    assert motchallenge.read_ground_truth(path, 50).equals(table)
+    assert read_ground_truth(path, 50).equals(table)
 
 
 @settings(max_examples=60)
@@ -152,7 +153,7 @@ def test_detections_and_results_are_read_as_they_were_written(tmp_path_factory, 
     path = tmp_path_factory.mktemp("written") / "det.txt"
     table = stored(pd.DataFrame(rows, columns=DETECTIONS[len(rows[0])]))
     write_boxes(path, table)
-    assert motchallenge.read_detections(path, 50).equals(table)
+    assert read_detections(path, 50).equals(table)
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
@@ -222,27 +223,27 @@ def test_line_ends_spaces_and_empty_lines_do_not_matter(made):
 
 def test_pedestrians_with_the_flag_count():
     kinds = ground_truth([(1, i, 1, 1, 2, 2, flag, kind, 1) for i, (flag, kind) in enumerate([(1, 1), (0, 1), (1, 7)])])
-    assert motchallenge.counted(kinds).tolist() == [True, False, False]
+    assert _benchmark.counted(kinds).tolist() == [True, False, False]
     of_2015 = ground_truth([(1, i, 1, 1, 2, 2, flag, -1, -1, -1) for i, flag in enumerate([1, 0])])
-    assert motchallenge.counted(of_2015).tolist() == [True, False]
+    assert _benchmark.counted(of_2015).tolist() == [True, False]
 
 
 def test_intersection_over_union_of_known_boxes():
     boxes = np.array([[0, 0, 2, 2], [1, 1, 3, 3], [2, 0, 4, 2], [0, 0, 2, 1], [5, 5, 6, 6]], dtype=float)
-    assert motchallenge.iou(boxes[:1], boxes) == pytest.approx([1, 1 / 7, 0, 0.5, 0])
+    assert _benchmark.iou(boxes[:1], boxes) == pytest.approx([1, 1 / 7, 0, 0.5, 0])
 
 
 def test_detections_of_distractors_are_taken_away():
     kinds = [1, 2, 3, 7, 8, 12, 9]
     truth = ground_truth([(1, i, 100 * i, 1, 20, 40, int(k == 1), k, 1) for i, k in enumerate(kinds)])
     on_them = detections([(1, -1, 100 * i, 5, 20, 40, 0.9) for i in range(len(kinds))])
-    kept = motchallenge.without_distractors(on_them, truth)
+    kept = _benchmark.without_distractors(on_them, truth)
     assert kept.tolist() == [kind in (1, 3, 9) for kind in kinds]
     # too far off to be of the distractor, in another frame, and in MOT15, which knows none
-    assert motchallenge.without_distractors(on_them.assign(top=20), truth).all()
-    assert motchallenge.without_distractors(on_them.assign(frame=2), truth).all()
+    assert _benchmark.without_distractors(on_them.assign(top=20), truth).all()
+    assert _benchmark.without_distractors(on_them.assign(frame=2), truth).all()
     of_2015 = ground_truth([(1, i, 100 * i, 1, 20, 40, 1, -1, -1, -1) for i in range(len(kinds))])
-    assert motchallenge.without_distractors(on_them, of_2015).all()
+    assert _benchmark.without_distractors(on_them, of_2015).all()
 
 
 small = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6), st.integers(3, 8), st.integers(3, 8)), max_size=4)
@@ -255,7 +256,7 @@ def test_match_is_the_best_of_all_assignments(frames):
     truth = [(f, i, *b, 1, 1, 1) for f, (_, boxes) in enumerate(frames, 1) for i, b in enumerate(boxes)]
     seen = [(f, -1, *b, 1) for f, (boxes, _) in enumerate(frames, 1) for b in boxes]
     truth, seen = (pd.DataFrame(r, columns=c) for r, c in ((truth, GROUND_TRUTH[9]), (seen, DETECTIONS[7])))
-    matched = motchallenge.match(seen, truth)
+    matched = _benchmark.match(seen, truth)
 
     def squares(row):
         return set(itertools.product(range(row.left, row.left + row.width), range(row.top, row.top + row.height)))
@@ -427,7 +428,7 @@ def test_a_frame_of_another_size_is_refused(made):
 def test_any_text_is_read_or_refused_in_one_sentence(tmp_path_factory, text):
     path = tmp_path_factory.mktemp("any") / "gt.txt"
     path.write_text(text)
-    for read in (motchallenge.read_ground_truth, motchallenge.read_detections):
+    for read in (read_ground_truth, read_detections):
         try:
             table, sentence = read(path, 9), str(path)
         except InputError as error:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flatvae.datasets._motchallenge import BOX
+from flatvae.datasets._boxes import BOX
 from flatvae.evaluation import _trackers
 from flatvae.evaluation._trackers import MAX_AGE, N_INIT, deepsort, sort, taken
 

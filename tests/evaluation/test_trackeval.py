@@ -12,16 +12,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flatvae.datasets._motchallenge import (
-    BOX,
-    GROUND_TRUTH,
-    Sequence,
-    counted,
-    edges,
-    iou,
-    read_sequence,
-    without_distractors,
-)
+from flatvae.datasets._benchmark import counted, edges, iou, without_distractors
+from flatvae.datasets._boxes import BOX, GROUND_TRUTH
+from flatvae.datasets._motchallenge import Sequence, read_sequence
 from flatvae.evaluation import _trackers
 from flatvae.evaluation._trackeval import COMBINED, idf1, idf1_interval, prepared, resampled_idf1, scores
 

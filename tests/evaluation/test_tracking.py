@@ -10,7 +10,8 @@ from refusal import refused
 from baselines import vae
 from flatvae import datasets
 from flatvae.datasets import mot
-from flatvae.datasets._motchallenge import BOX, match
+from flatvae.datasets._benchmark import match
+from flatvae.datasets._boxes import BOX
 from flatvae.evaluation import _trackers, _trackeval, encode, tracking
 
 SCORES = {"HOTA", "MOTA", "MOTP", "IDF1", "IDP", "IDR", "CLR_Re", "CLR_Pr"}
