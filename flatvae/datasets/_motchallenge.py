@@ -214,10 +214,9 @@ def _image(path: Path, size: tuple[int, int] | None = None) -> Image.Image:
         raise InputError(
             f"{path} is damaged or no image ({one_line(error)}); give the frame as it was published."
         ) from error
-    turned = " as its EXIF orientation turns it; remove the tag, or" if stored == size else ";"
-    raise InputError(
-        f"{path} has {shown[0]} × {shown[1]} pixels{turned} it must have {size[0]} × {size[1]}, as the sequence has."
-    )
+    turned, untagged = ("", "") if stored != size else (", turned as its EXIF orientation says", " and the file untagged")
+    found = f"{path} has {shown[0]} × {shown[1]} pixels{turned}"
+    raise InputError(f"{found}; it must have {size[0]} × {size[1]}, as the sequence has{untagged}.")
 
 
 def _boxes_of(path: Path, read: Callable[[Path, int], pd.DataFrame], video: dict) -> pd.DataFrame | None:
