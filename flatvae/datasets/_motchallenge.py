@@ -206,6 +206,8 @@ def _image(path: Path, size: tuple[int, int] | None = None) -> Image.Image:
     """An image file in RGB, turned as its EXIF orientation says. Raises InputError where its size is another."""
     try:
         with Image.open(path) as file:
+            for xmp in ("xmp", "XML:com.adobe.xmp"):
+                file.info.pop(xmp, None)  # Pillow takes an orientation from there too, OpenCV does not
             stored = file.size
             shown = stored[::-1] if file.getexif().get(ExifTags.Base.Orientation) in range(5, 9) else stored
             if size in (None, shown):  # before it is decoded: a damaged header may claim any size
@@ -214,7 +216,9 @@ def _image(path: Path, size: tuple[int, int] | None = None) -> Image.Image:
         raise InputError(
             f"{path} is damaged or no image ({one_line(error)}); give the frame as it was published."
         ) from error
-    turned, untagged = ("", "") if stored != size else (", turned as its EXIF orientation says", " and the file untagged")
+    turned, untagged = (
+        ("", "") if stored != size else (", turned as its EXIF orientation says", " and the file untagged")
+    )
     found = f"{path} has {shown[0]} × {shown[1]} pixels{turned}"
     raise InputError(f"{found}; it must have {size[0]} × {size[1]}, as the sequence has{untagged}.")
 

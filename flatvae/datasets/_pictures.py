@@ -1,5 +1,6 @@
 """Pictures of boxes in videos, cut out once and kept in the cache folder."""
 
+import functools
 import hashlib
 import json
 import math
@@ -161,9 +162,11 @@ def _keep(path: Path, pictures: np.ndarray) -> None:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as scratch:
             np.savez(Path(scratch) / path.name, pictures=pictures)
             os.replace(Path(scratch) / path.name, path)
-    except OSError as error:  # the reason without the file's name: the warning is shown once, not for each video
-        found = (
-            f"{path.parent} cannot be written ({error.strerror or one_line(error)}), so pictures are cut out each time"
-        )
-        mend = "set the environment variable FLATVAE_CACHE to a folder that can be written to keep them"
-        warnings.warn(f"{found}; {mend}.", stacklevel=2)
+    except OSError as error:  # its file's name is left out, so that one warning serves all videos
+        found = f"{path.parent} cannot be written ({error.strerror or one_line(error)}), so pictures are cut out each time"
+        _warn_once(f"{found}; set the environment variable FLATVAE_CACHE to a folder that can be written to keep them.")
+
+
+@functools.cache
+def _warn_once(text: str) -> None:
+    warnings.warn(text, stacklevel=2)

@@ -96,7 +96,10 @@ GOOD = ["1,1,5,4,6,12,1,1,0.5", "1,2,9,4,6,12,1,1,0.5", "2,1,5,4,6,12,1,1,0.5"]
         ("2,2,9,4,6,twelve,1,1,0.5", "'twelve' is no number"),
         ("2,2,9,4,6,,1,1,0.5", "'' is no number"),
         ("2 2 9 4 6 12 1 1 0.5", "it has 1 column(s) ('2 2 9 4 6 12 1 1 0.5'); it must have 9"),
-        ("2\t2\t9\t4\t6\t12\t1\t1\t0.5", r"('2\t2\t9\t4\t6\t12\t1\t1\t0.5'); it must have 9, as the first line has, with commas"),
+        (
+            "2\t2\t9\t4\t6\t12\t1\t1\t0.5",
+            r"('2\t2\t9\t4\t6\t12\t1\t1\t0.5'); it must have 9, as the first line has, with commas",
+        ),
         ("2;2;9;4;6;12;1;1;0.5", "('2;2;9;4;6;12;1;1;0.5'); it must have 9"),
         ("2;2;9,5;4;6;12;1;1;0,5", "it has 3 column(s) ('2;2;9,5;4;6;12;1;1;0,5')"),
         ("2,2,9,4,6,12,1,1,0.5,", "it has 10 column(s) ('2,2,9,4,6,12,1,1,0.5,')"),
@@ -138,7 +141,9 @@ def test_bad_lines_of_a_ground_truth_are_named(sequence, line, why):
 def test_a_ground_truth_with_a_wrong_number_of_columns_is_refused(sequence, columns):
     line = ",".join(["1"] * columns)
     (sequence / "gt" / "gt.txt").write_text(line + "\n")
-    assert f"line 1: it has {columns} column(s) ('{line}'); it must have 9 or 10, with commas between them." in refused(read_sequence, sequence)
+    assert f"line 1: it has {columns} column(s) ('{line}'); it must have 9 or 10, with commas between them." in refused(
+        read_sequence, sequence
+    )
 
 
 def test_a_ground_truth_that_is_really_of_detections_is_refused(sequence):
@@ -164,7 +169,10 @@ def test_an_empty_ground_truth_is_refused(sequence):
         ("1,-1,5,4,1e-9,12,0.5", "width is 1e-09; it must be between 0.001 and 1e+06 pixels"),
         ("1,-1,nan,4,6,12,0.5", "a number is NaN or infinite"),
         ("1,-1,5,4,6,12,0.5,", "it has 8 column(s) ('1,-1,5,4,6,12,0.5,'); it must have 7 or 10"),
-        ("1 -1 5 4 6 12 0.5", "it has 1 column(s) ('1 -1 5 4 6 12 0.5'); it must have 7 or 10, with commas between them"),
+        (
+            "1 -1 5 4 6 12 0.5",
+            "it has 1 column(s) ('1 -1 5 4 6 12 0.5'); it must have 7 or 10, with commas between them",
+        ),
         ("9,-1,5,4,6,12,0.5", "frame is 9; it must be 1 to 3"),
         ("1,-1,5,4,6,12,-inf", "a number is NaN or infinite"),
     ],

@@ -1,11 +1,16 @@
 """Pictures of boxes, pixel by pixel, and the cache that keeps them."""
 
+import errno
+import os
+import shutil
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from damage import flipped
 from PIL import Image
 from refusal import refused
 from small_video import all_rows, listing, load
@@ -164,11 +169,90 @@ def test_what_pictures_depend_on_makes_new_ones(root, cache, monkeypatch):
     assert len(set(prints)) == 5
 
 
-def test_a_cache_that_cannot_be_written_is_named(root, cache):
+@pytest.fixture
+def kept(root, cache):
+    """The pictures of a video's boxes in a small and in a large file, and a function that reads them again."""
+    video = mot.read_sequence(root / "mot" / "A")
+
+    def read(size: tuple[int, int]) -> np.ndarray:
+        rows = video.ground_truth[video.ground_truth["frame"] == 1]
+        return _pictures.cached(video, rows, size, {1: ""})
+
+    return read, lambda: next((cache / "crops").glob("*.npz"))
+
+
+@pytest.mark.parametrize(("size", "least"), [((8, 4), 0), ((256, 128), 500_000)])
+def test_a_damaged_bit_of_the_cache_changes_no_picture(kept, size, least):
+    """Also in a file that NumPy reads in several pieces."""
+    read, file = kept
+    wanted, raw = read(size).copy(), file().read_bytes()
+    assert len(raw) > least
+    places = [(0, 250), (len(raw) - 250, len(raw)), (len(raw) // 2, len(raw))]  # what NumPy and the zip say, and pictures
+    for start, stop in places:
+        for damaged in flipped(raw, 12 if least else 60, start, stop):
+            file().write_bytes(damaged)
+            assert np.array_equal(read(size), wanted)
+
+
+def unwritable(monkeypatch, cache):
+    """The folder cannot be made, as on a file system that is mounted read-only or belongs to someone else."""
+    make = Path.mkdir
+
+    def denied(path, *arguments, **options):
+        if path.is_relative_to(cache):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        make(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "mkdir", denied)
+
+
+def filled(monkeypatch, cache):
+    """The disk is full once the file is written."""
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(np, "savez", full)
+
+
+def occupied(monkeypatch, cache):
     cache.write_text("a file where the folder should be")
-    sentence = refused(load, root)
-    assert "cannot be written" in sentence
-    assert "FLATVAE_CACHE" in sentence
+
+
+@pytest.mark.parametrize(
+    ("obstacle", "reason"),
+    [(unwritable, "Permission denied"), (filled, "No space left on device"), (occupied, "Not a directory")],
+)
+def test_without_a_cache_the_pictures_are_the_same_and_one_warning_says_why(root, cache, monkeypatch, obstacle, reason):
+    wanted = load(root).fingerprint()
+    shutil.rmtree(cache)
+    obstacle(monkeypatch, cache)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("default")
+        assert load(root).fingerprint() == wanted
+    assert [str(warning.message) for warning in said] == [
+        f"{cache / 'crops'} cannot be written ({reason}), so pictures are cut out each time; set the environment variable "
+        "FLATVAE_CACHE to a folder that can be written to keep them."
+    ]
+
+
+@pytest.mark.parametrize("name", ["two words", "it's", 'a "quote"', "{braces} %s $HOME", "größe-видео", "~tilde"])
+def test_data_and_cache_may_lie_in_any_folder(root, tmp_path, monkeypatch, name):
+    wanted = load(root).fingerprint()
+    root.rename(tmp_path / name)
+    monkeypatch.setenv("FLATVAE_CACHE", str(tmp_path / name / "cache"))
+    assert load(f"{tmp_path / name}/").fingerprint() == wanted
+    assert len(list((tmp_path / name / "cache" / "crops").glob("*.npz"))) == 2
+
+
+def test_data_and_cache_below_the_home_folder_and_behind_a_link(root, tmp_path, monkeypatch):
+    wanted = load(root).fingerprint()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("FLATVAE_CACHE", "~/kept here")
+    (tmp_path / "link").symlink_to(root)
+    for place in ("~/root", tmp_path / "link"):
+        assert load(place).fingerprint() == wanted
+        assert len(list((tmp_path / "kept here" / "crops").glob("*.npz"))) == 2
 
 
 def test_chromaticity_by_its_formula(root):
