@@ -163,7 +163,9 @@ def _keep(path: Path, pictures: np.ndarray) -> None:
             np.savez(Path(scratch) / path.name, pictures=pictures)
             os.replace(Path(scratch) / path.name, path)
     except OSError as error:  # its file's name is left out, so that one warning serves all videos
-        found = f"{path.parent} cannot be written ({error.strerror or one_line(error)}), so pictures are cut out each time"
+        found = (
+            f"{path.parent} cannot be written ({error.strerror or one_line(error)}), so pictures are cut out each time"
+        )
         _warn_once(f"{found}; set the environment variable FLATVAE_CACHE to a folder that can be written to keep them.")
 
 

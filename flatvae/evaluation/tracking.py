@@ -33,9 +33,9 @@ from flatvae.evaluation import Result, encode, random_pairs
 try:
     from flatvae.evaluation import _trackers, _trackeval
 except ModuleNotFoundError as error:
-    raise InputError(
-        f"tracking needs the package {error.name}, which is not installed; run: pip install 'flatvae[tracking]'."
-    ) from error
+    package = error.name.partition(".")[0]
+    found = f"tracking needs the package {package}, which is not installed"
+    raise InputError(f"{found}; run: pip install 'flatvae[tracking]'.") from error
 
 QUANTILES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 _PAIRS = 20_000  # of a training video's detections, for the quantiles

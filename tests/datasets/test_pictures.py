@@ -187,7 +187,11 @@ def test_a_damaged_bit_of_the_cache_changes_no_picture(kept, size, least):
     read, file = kept
     wanted, raw = read(size).copy(), file().read_bytes()
     assert len(raw) > least
-    places = [(0, 250), (len(raw) - 250, len(raw)), (len(raw) // 2, len(raw))]  # what NumPy and the zip say, and pictures
+    places = [
+        (0, 250),
+        (len(raw) - 250, len(raw)),
+        (len(raw) // 2, len(raw)),
+    ]  # what NumPy and the zip say, and pictures
     for start, stop in places:
         for damaged in flipped(raw, 12 if least else 60, start, stop):
             file().write_bytes(damaged)
