@@ -87,7 +87,7 @@ def _sprite(scene: Scene, person: Person, seconds: float) -> tuple[int, int, np.
     up = (foot_row - np.arange(top, bottom, dtype=np.float32) - 0.5) / height
     mask = np.zeros((len(up), len(across)), dtype=bool)
     colours = np.zeros((*mask.shape, 3), dtype=np.float32)
-    for limb in _body(person.look, person.gait(seconds)):
+    for limb in _body(person.look, person.gait(seconds)) if left < WIDTH and right > 0 else ():  # else nothing shows
         _paint(mask, colours, up, across, limb, person.look)
     return top, left, mask, colours
 
@@ -112,8 +112,9 @@ def _paint(mask: np.ndarray, colours: np.ndarray, up: np.ndarray, across: np.nda
 
 def _within(values: np.ndarray, low: float, high: float) -> slice:
     """The run of values between two bounds; values rise or fall."""
-    at = np.flatnonzero((values >= low) & (values <= high))
-    return slice(at[0], at[-1] + 1) if len(at) else slice(0, 0)
+    inside = (values >= low) & (values <= high)
+    first = int(inside.argmax())
+    return slice(first, first + np.count_nonzero(inside))
 
 
 def _pattern(look: Look, x: np.ndarray, y: np.ndarray) -> np.ndarray:
