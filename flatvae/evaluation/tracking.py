@@ -110,17 +110,22 @@ def _videos(dataset) -> dict[str, list[Sequence]]:
 
 
 def _check_confidence(sequence: Sequence) -> None:
-    """Raise InputError where no detection would be tracked; warn where none tells its confidence."""
+    """Raise InputError where no detection would be tracked; warn where few are, or where no confidence is told."""
     file, confidence = sequence.folder / "det" / "det.txt", sequence.detections["confidence"]
-    if confidence.empty:
+    count, taken, least = len(confidence), len(_detections(sequence)), _trackers.LEAST_CONFIDENCE
+    if not count:
         raise InputError(f"tracking: {file} has no line; give the detections, or name another sequence.")
-    if _detections(sequence).empty:
-        found = f"all {len(confidence)} detections in {file} have a confidence below {_trackers.LEAST_CONFIDENCE}"
-        mend = "scale the scores, or give −1 for all where they are unknown"
-        raise InputError(f"tracking: {found}, the greatest is {confidence.max():g}; {mend}.")
+    if not taken:
+        found = (
+            f"all {count} detections in {file} have a confidence below {least}, the greatest is {confidence.max():g}"
+        )
+        raise InputError(f"tracking: {found}; scale the scores, or give −1 for all where they are unknown.")
     if _trackers.unscored(sequence.detections):
-        every = f"all {len(confidence)} confidences in {file} are {confidence.iloc[0]:g}, which tells nothing"
+        every = f"all {count} confidences in {file} are {confidence.iloc[0]:g}, which tells nothing"
         warnings.warn(f"tracking: {every}; all boxes are tracked.", stacklevel=2)
+    elif taken < count / 2:
+        few = f"{taken} of {count} detections in {file} have a confidence of {least} or more"
+        warnings.warn(f"tracking: {few}; only they are tracked.", stacklevel=2)
 
 
 def _detections(sequence: Sequence) -> pd.DataFrame:

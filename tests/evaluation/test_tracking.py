@@ -256,11 +256,15 @@ def test_confidences_that_tell_nothing_let_all_boxes_be_tracked(crowd, principal
 def test_among_different_confidences_the_usual_ones_count(crowd):
     """−1 for some boxes is a low confidence, and so is a negative score of a support vector machine."""
     video = crowd.videos["test"][0]
-    some = np.arange(len(video.detections)) % 3 == 0
+    some, count = np.arange(len(video.detections)) % 3 == 0, len(video.detections)
     kept = with_video(crowd, "test", detections=video.detections[some & (video.detections["confidence"] >= 0.3)])
-    for low in (-1.0, -np.linspace(0.1, 2, len(some))):
+    few = len(kept.videos["test"][0].detections)
+    for low in (-1.0, -np.linspace(0.1, 2, count)):
         mixed = scored(crowd, "test", np.where(some, video.detections["confidence"], low))
-        assert tracking.sort(mixed).metrics == tracking.sort(kept).metrics
+        with pytest.warns(
+            UserWarning, match=f"{few} of {count} detections in .* of 0.3 or more; only they are tracked"
+        ):
+            assert tracking.sort(mixed).metrics == tracking.sort(kept).metrics
 
 
 @pytest.mark.parametrize("part", ["train", "test"])
