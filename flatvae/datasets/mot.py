@@ -104,6 +104,7 @@ def load(
     A box is cut out with the nearest whole pixels, scaled until it fits (its shape is kept, bilinear with antialiasing) and
     centred on grey; what of it lies outside the image is grey as well. See _benchmark for which boxes count: the others
     are left out, as are boxes that lie outside the image as a whole, and how many is printed.
+    A frame with an EXIF orientation is turned first, as OpenCV does it, so boxes are those of the frame as it is shown.
 
     Training and test part are different videos. For validation some *identities* of the training videos are held out, in
     every video at least the same share of the boxes and two identities. Not a block of time: people of a block are in
