@@ -10,7 +10,6 @@ mot.py, whose crops() serves here too)::
 """
 
 import hashlib
-import inspect
 import json
 import math
 import os
@@ -78,22 +77,15 @@ def load(
 
 def boxes(root: Path | None = None, **options) -> pd.DataFrame:
     """Where load() with the same options has each row from; a table as of mot.boxes(). Raises InputError as load() does."""
-    given = _arguments(root, options)
+    given = mot.arguments(load, root, options)
     made_of = {field: given[field] for field in ("source", "visibility", "colour", "copies", "validation", "seed")}
     return mot.table(mot.Choice("crowd", size=tuple(given["size"]), **made_of), *_given_videos(given))
 
 
 def sequences(root: Path | None = None, part: Literal["train", "test"] = "test", **options) -> list[Sequence]:
     """The videos that load() with the same options makes a part of. Raises InputError as load() does."""
-    train, test = _given_videos(_arguments(root, options))
+    train, test = _given_videos(mot.arguments(load, root, options))
     return {"train": train, "test": test}[part]
-
-
-def _arguments(root: Path | None, options: dict) -> dict:
-    """Arguments of load(), with its defaults for what is not given."""
-    bound = inspect.signature(load).bind(root, **options)
-    bound.apply_defaults()
-    return bound.arguments
 
 
 def _given_videos(given: dict) -> tuple[list[Sequence], list[Sequence]]:

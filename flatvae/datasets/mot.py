@@ -16,6 +16,7 @@ are kept in a cache folder outside of the project (the environment variable FLAT
 import functools
 import inspect
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -31,18 +32,8 @@ from flatvae.datasets._motchallenge import Sequence, read_frame, read_sequence
 from flatvae.datasets._pictures import cache_root, cached, crops, digests, observations, outside
 from flatvae.errors import InputError
 
-__all__ = [
-    "TEST",
-    "TRAIN",
-    "Sequence",
-    "boxes",
-    "cache_root",
-    "crops",
-    "load",
-    "read_frame",
-    "read_sequence",
-    "sequences",
-]
+__all__ = ["TEST", "TRAIN", "boxes", "cache_root", "crops", "load", "sequences"]
+__all__ += ["Sequence", "read_frame", "read_sequence"]  # of the layout, passed on
 
 FOLDER = "mot"
 SITE = "https://motchallenge.net"
@@ -157,14 +148,14 @@ def boxes(root: Path | None = None, **options) -> pd.DataFrame:
 
     Raises InputError as load() does, but for frames, which it does not open.
     """
-    given = _arguments(root, options)
+    given = arguments(load, root, options)
     videos = _both(given.pop("root"), given.pop("train"), given.pop("test"))
     return table(Choice("mot", **{**given, "size": tuple(given["size"])}), *videos)
 
 
 def sequences(root: Path | None = None, part: Literal["train", "test"] = "test", **options) -> list[Sequence]:
     """The videos that load() with the same options makes a part of. Raises InputError as load() does."""
-    given = _arguments(root, options)
+    given = arguments(load, root, options)
     return dict(zip(("train", "test"), _both(given["root"], given["train"], given["test"]), strict=True))[part]
 
 
@@ -204,14 +195,14 @@ def table(choice: Choice, train: list[Sequence], test: list[Sequence]) -> pd.Dat
     return _table(choice, train, test)[0]
 
 
-# Which boxes, in which part
-
-
-def _arguments(root: Path | None, options: dict) -> dict:
-    """Arguments of load(), with its defaults for what is not given."""
+def arguments(load: Callable[..., Dataset], root: Path | None, options: dict) -> dict:
+    """Arguments of a data set's load(), with its defaults for what is not given."""
     bound = inspect.signature(load).bind(root, **options)
     bound.apply_defaults()
     return bound.arguments
+
+
+# Which boxes, in which part
 
 
 def _both(root: Path | None, train, test) -> tuple[list[Sequence], list[Sequence]]:
