@@ -7,53 +7,27 @@
     <sequence>/gt/gt.txt          ground truth, one box a line
     <sequence>/det/det.txt        public detections, one box a line
 
-A line is numbers between commas, see GROUND_TRUTH and DETECTIONS for what they are; the number of columns tells MOT15 from
-MOT16/17. A box is left, top, width and height in pixels of the image, whose upper left pixel has left = top = 1; it may
-reach beyond the image.
-
-What the benchmark does with a line, and so this suite:
-
-- flag 0, or in MOT16/17 a class other than 1 (pedestrian): the box is not to be found and is no miss; see counted().
-- classes of DISTRACTORS (MOT16/17): they look like pedestrians, so a detection of one is taken away before anything is
-  counted; see without_distractors(). MOT15 knows none.
-- visibility (MOT16/17) is the share of a box that is neither hidden nor outside the image. The benchmark counts a
-  pedestrian at any visibility, even one whose box lies outside the image, and so the tables keep all of them.
-- What the benchmark does not accept is refused with the file and the line: a ground truth without identities, an
-  identity twice in a frame, a box of no size, a frame before 1 or after the last, an unknown class.
-
-Sources: Leal-Taixé et al. (2015), Milan et al. (2016), MOTChallenge; the rules are those of its evaluation, TrackEval.
+See _boxes.py for the text files and _benchmark.py for what counts. Pixels are those that OpenCV shows, with which people draw
+boxes: a frame with an EXIF orientation is turned as it says.
 """
 
 import configparser
-import os
-import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
-from scipy.optimize import linear_sum_assignment
+from PIL import ExifTags, Image, ImageOps
 
+from flatvae.datasets._benchmark import edges
+from flatvae.datasets._boxes import one_line, read_detections, read_ground_truth, write_boxes
+from flatvae.datasets._text import read_text
 from flatvae.errors import InputError
 
-BOX = ("left", "top", "width", "height")
-_WORLD = ("x", "y", "z")  # coordinates in the world, −1 where they are not known
-GROUND_TRUTH = {
-    9: ("frame", "identity", *BOX, "flag", "class", "visibility"),  # MOT16/17
-    10: ("frame", "identity", *BOX, "flag", *_WORLD),  # MOT15
-}
-DETECTIONS = {
-    7: ("frame", "identity", *BOX, "confidence"),
-    10: ("frame", "identity", *BOX, "confidence", *_WORLD),
-}
-PEDESTRIAN = 1
-DISTRACTORS = {2: "person on a vehicle", 7: "static person", 8: "distractor", 12: "reflection"}
-CLASSES = range(1, 14)
-SAME = 0.5  # least intersection over union at which the benchmark takes two boxes for one object
-_WHOLE = ("frame", "identity", "flag", "class")
-_LARGEST = 2**53  # up to here a float64 holds every whole number
+_IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
+_LONGEST = 999_999  # frames have six digits
+_WIDEST = 65_535  # pixels a side of a JPEG
 _QUALITY = 92  # of the JPEG files that are written
 
 
@@ -87,44 +61,17 @@ class Sequence:
 def read_sequence(folder: Path) -> Sequence:
     """The sequence in a folder. Frames are listed, not read.
 
-    Raises InputError with file and line for what breaks the format, see the module's description.
+    Raises InputError with file and line for what breaks the format, and where no box of a file shows a pixel of the frame:
+    its numbers are then shares of the frame or belong to another video.
     """
     found = _information(folder)
-    truth, detections = folder / "gt" / "gt.txt", folder / "det" / "det.txt"
-    length = found["length"]
     return Sequence(
         name=folder.name,
         folder=folder,
         **found,
-        ground_truth=read_ground_truth(truth, length) if truth.exists() else None,
-        detections=read_detections(detections, length) if detections.exists() else None,
+        ground_truth=_boxes_of(folder / "gt" / "gt.txt", read_ground_truth, found),
+        detections=_boxes_of(folder / "det" / "det.txt", read_detections, found),
     )
-
-
-def read_ground_truth(path: Path, length: int) -> pd.DataFrame:
-    """The table of a gt.txt of a video of so many frames, see Sequence.ground_truth. Raises InputError."""
-    table, lines = _read_boxes(path, GROUND_TRUTH, length)
-    if table.empty:
-        raise InputError(f"{path} has no line; give the ground truth, or take the file away.")
-    identity, flag = table["identity"], table["flag"]
-    _refuse(path, lines, identity < 0, lambda at: f"identity is {identity[at]}", "must be 0 or more in a ground truth")
-    _refuse(path, lines, ~flag.isin((0, 1)), lambda at: f"flag is {flag[at]}", "must be 0 (ignore) or 1")
-    _check_once(path, lines, table)
-    if "class" in table:
-        kind, visibility = table["class"], table["visibility"]
-        wanted = f"must be {CLASSES[0]} to {CLASSES[-1]}"
-        _refuse(path, lines, ~kind.isin(CLASSES), lambda at: f"class is {kind[at]}", wanted)
-        outside = (visibility < 0) | (visibility > 1)
-        _refuse(path, lines, outside, lambda at: f"visibility is {visibility[at]:g}", "must be between 0 and 1")
-    return table
-
-
-def read_detections(path: Path, length: int) -> pd.DataFrame:
-    """The table of a det.txt of a video of so many frames, see Sequence.detections; may be empty. Raises InputError.
-
-    What a tracker found is written in the same columns, with identities, and can be read with this.
-    """
-    return _read_boxes(path, DETECTIONS, length)[0]
 
 
 def read_frame(sequence: Sequence, number: int) -> Image.Image:
@@ -132,17 +79,7 @@ def read_frame(sequence: Sequence, number: int) -> Image.Image:
     path = sequence.frames.get(number)
     if path is None:
         raise missing_frames(sequence, [number])
-    try:
-        with Image.open(path) as file:
-            image = file.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(
-            f"{path} is damaged or no image ({_line(error)}); give the frame as it was published."
-        ) from error
-    if image.size != (sequence.width, sequence.height):
-        found = f"{path} has {image.width} × {image.height} pixels"
-        raise InputError(f"{found}; it must have {sequence.width} × {sequence.height}, as the sequence has.")
-    return image
+    return _image(path, (sequence.width, sequence.height))
 
 
 def missing_frames(sequence: Sequence, numbers: Iterable[int]) -> InputError:
@@ -151,60 +88,7 @@ def missing_frames(sequence: Sequence, numbers: Iterable[int]) -> InputError:
     found = (
         f"{sequence.folder}: {len(numbers)} needed frame(s) of {sequence.length} are missing, number {numbers[0]} first"
     )
-    return InputError(f"{found}; put them there, or name another sequence.")
-
-
-# The benchmark's rules
-
-
-def counted(ground_truth: pd.DataFrame) -> pd.Series:
-    """Which rows (N,) of a ground truth are pedestrians to be found, bool."""
-    found = ground_truth["flag"] == 1
-    return found & (ground_truth["class"] == PEDESTRIAN) if "class" in ground_truth else found
-
-
-def without_distractors(detections: pd.DataFrame, ground_truth: pd.DataFrame) -> pd.Series:
-    """Which rows (N,) of the detections the benchmark leaves: those that it does not take for a distractor, bool."""
-    if "class" not in ground_truth:
-        return pd.Series(True, index=detections.index)
-    matched = match(detections, ground_truth)
-    of_match = ground_truth["class"].to_numpy()[matched]
-    return pd.Series((matched < 0) | ~np.isin(of_match, list(DISTRACTORS)), index=detections.index)
-
-
-def match(detections: pd.DataFrame, ground_truth: pd.DataFrame) -> np.ndarray:
-    """Row of the ground truth that each detection is of, (N,) int64, −1 for none.
-
-    Frame by frame the assignment of greatest summed intersection over union, among pairs of at least SAME.
-    """
-    matched = np.full(len(detections), -1)
-    truth_of = ground_truth.groupby("frame").indices  # positions of each frame's rows
-    for frame, rows in detections.groupby("frame").indices.items():
-        if frame in truth_of:
-            others = truth_of[frame]
-            overlap = iou(edges(detections.iloc[rows])[:, None], edges(ground_truth.iloc[others])[None])  # (n, m)
-            overlap[overlap < SAME - np.finfo(float).eps] = 0
-            chosen, theirs = linear_sum_assignment(-overlap)
-            real = overlap[chosen, theirs] > 0
-            matched[rows[chosen[real]]] = others[theirs[real]]
-    return matched
-
-
-def iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Intersection over union of boxes (..., 4) and (..., 4), each left, top, right, bottom; shapes broadcast."""
-    low, high = np.maximum(first[..., :2], second[..., :2]), np.minimum(first[..., 2:], second[..., 2:])
-    shared = (high - low).clip(min=0).prod(-1)
-    areas = [(boxes[..., 2:] - boxes[..., :2]).prod(-1) for boxes in (first, second)]
-    return shared / (areas[0] + areas[1] - shared)
-
-
-def edges(table: pd.DataFrame) -> np.ndarray:
-    """Left, top, right, bottom (N, 4) of a table's boxes."""
-    boxes = table[list(BOX)].to_numpy(dtype=np.float64)
-    return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
-
-
-# Writing
+    return InputError(f"{found}; put them where seqinfo.ini says (imDir, imExt), or name another sequence.")
 
 
 def write_sequence(
@@ -229,27 +113,6 @@ def write_sequence(
     (folder / "seqinfo.ini").write_text(text, encoding="utf-8")
 
 
-def write_boxes(path: Path, table: pd.DataFrame) -> None:
-    """Write a ground truth, detections or a tracker's results, whole or not at all; what is read is equal to the last bit.
-
-    Raises ValueError where the columns are none of GROUND_TRUTH and DETECTIONS.
-    """
-    known = [*GROUND_TRUTH.values(), *DETECTIONS.values()]
-    if tuple(table.columns) not in known:
-        raise ValueError(f"columns are {list(table.columns)}; they must be one of {known}")
-    text = "".join(",".join(map(_number, row)) + "\n" for row in zip(*(table[c].tolist() for c in table), strict=True))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as scratch:
-        copy = Path(scratch) / path.name
-        copy.write_text(text, encoding="utf-8")
-        os.replace(copy, path)
-
-
-def _number(value: float) -> str:
-    """Shortest text that gives the same number again; whole numbers without a point, as the benchmark has them."""
-    return str(int(value)) if abs(value) < _LARGEST and value == int(value) else repr(value)
-
-
 # Reading
 
 
@@ -259,142 +122,116 @@ def _information(folder: Path) -> dict:
     if not path.exists():
         return _from_frames(folder)
     section = _section(path)
-    numbers = {key: _positive(path, section, key) for key in ("imWidth", "imHeight", "seqLength", "frameRate")}
-    for key in ("imWidth", "imHeight", "seqLength"):
-        if numbers[key] != int(numbers[key]):
-            raise InputError(f"{path}: {key} is {section[key]}; it must be a whole number.")
-    frames = _frames(folder / section.get("imDir", "img1"), section.get("imExt", ".jpg"))
-    length = int(numbers["seqLength"])
+    width, height = (_whole(path, section, key, _WIDEST) for key in ("imWidth", "imHeight"))
+    length, rate = _whole(path, section, "seqLength", _LONGEST), _positive(path, section, "frameRate", _LONGEST)
+    frames = _frames(folder / (section.get("imDir") or "img1"), section.get("imExt", ""))
     beyond = [number for number in frames if not 1 <= number <= length]
     if beyond:
         mend = "correct seqLength, or give the frames their numbers from 1"
         raise InputError(f"{path}: seqLength is {length}, and there is {frames[beyond[0]].name}; {mend}.")
-    size = {"width": int(numbers["imWidth"]), "height": int(numbers["imHeight"])}
-    return {**size, "rate": numbers["frameRate"], "length": length, "frames": frames}
+    return {"width": width, "height": height, "rate": rate, "length": length, "frames": frames}
 
 
 def _from_frames(folder: Path) -> dict:
-    frames = _frames(folder / "img1", ".jpg")
+    frames = _frames(folder / "img1")
     if not frames:
         raise InputError(f"{folder} has neither seqinfo.ini nor frames img1/000001.jpg, …; put one of them there.")
     gap = next((number for number, there in enumerate(frames, 1) if number != there), None)
     if gap is not None:
-        found = f"{folder} has no seqinfo.ini, and img1/{gap:06d}.jpg is missing"
+        found = f"{folder} has no seqinfo.ini, and img1/{gap:06d}{next(iter(frames.values())).suffix} is missing"
         raise InputError(f"{found}; put the frame there, or a seqinfo.ini that tells how long the video is.")
     width, height = _image(frames[1]).size
     return {"width": width, "height": height, "rate": None, "length": len(frames), "frames": frames}
 
 
 def _section(path: Path) -> configparser.SectionProxy:
-    parser = configparser.ConfigParser(interpolation=None)
+    """The section [Sequence]; neither its case nor that of its keys matters, and comments may end a line."""
+    parser = configparser.ConfigParser(interpolation=None, inline_comment_prefixes=("#", ";"))
     try:
-        parser.read_string(path.read_text(encoding="utf-8"))
-        return parser["Sequence"]
-    except (OSError, ValueError, KeyError, configparser.Error) as error:
-        raise InputError(f"{path} cannot be read ({_line(error)}); it must have a section [Sequence].") from error
+        parser.read_string(read_text(path))
+    except (OSError, configparser.Error) as error:
+        raise InputError(
+            f"{path} cannot be read ({one_line(error)}); give it a section [Sequence] with each key once."
+        ) from error
+    for name in parser.sections():
+        if name.strip().lower() == "sequence":
+            return parser[name]
+    raise InputError(f"{path} has no section [Sequence]; give it one.")
 
 
-def _positive(path: Path, section: configparser.SectionProxy, key: str) -> float:
+def _positive(path: Path, section: configparser.SectionProxy, key: str, most: int) -> float:
     try:
         value = float(section[key])
     except (KeyError, ValueError):
         value = 0.0
-    if not 0 < value < _LARGEST:
-        raise InputError(f"{path}: {key} is {section.get(key, 'missing')}; it must be a positive number.")
+    if not 0 < value <= most:
+        found = " ".join((section.get(key) or "missing").split())[:40]
+        raise InputError(f"{path}: {key} is {found}; it must be a positive number, {most:,} at most.")
     return value
 
 
-def _frames(folder: Path, extension: str) -> dict[int, Path]:
-    """Files of the frames by number, in order."""
+def _whole(path: Path, section: configparser.SectionProxy, key: str, most: int) -> int:
+    value = _positive(path, section, key, most)
+    if value != int(value):
+        raise InputError(f"{path}: {key} is {section[key]}; it must be a whole number.")
+    return int(value)
+
+
+def _frames(folder: Path, asked: str = "") -> dict[int, Path]:
+    """Files of the frames by number, in order.
+
+    ``asked`` is imExt as people write it: ``.jpg``, ``JPG``, ``*.jpg``; case does not matter, and "" allows any image.
+    """
     if not folder.is_dir():
         return {}
-    paths = (path for path in folder.iterdir() if path.suffix == extension and path.stem.isdecimal())
-    return dict(sorted((int(path.stem), path) for path in paths))
+    extension = asked.lower().lstrip("*.") and "." + asked.lower().lstrip("*.")
+    images = (
+        path for path in folder.iterdir() if path.stem.isdecimal() and path.suffix.lower() in (*_IMAGES, extension)
+    )
+    frames, others = {}, {}
+    for path in sorted(images):
+        kind = frames if extension in ("", path.suffix.lower()) else others
+        first = kind.setdefault(int(path.stem), path)
+        if first is not path and kind is frames:
+            found = f"{folder} has two files of frame {int(path.stem)}, {first.name} and {path.name}"
+            raise InputError(f"{found}; keep one of them.")
+    for number, path in others.items():
+        if number not in frames:
+            found = f"{folder}: {number:06d}{extension} is missing, for which imExt of seqinfo.ini asks ({asked})"
+            raise InputError(f"{found}, and {path.name} is there; correct imExt, or give the frame as {extension}.")
+    return dict(sorted(frames.items()))
 
 
-def _image(path: Path) -> Image.Image:
-    """An image file in RGB."""
+def _image(path: Path, size: tuple[int, int] | None = None) -> Image.Image:
+    """An image file in RGB, turned as its EXIF orientation says. Raises InputError where its size is another."""
     try:
         with Image.open(path) as file:
-            return file.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            for xmp in ("xmp", "XML:com.adobe.xmp"):
+                file.info.pop(xmp, None)  # Pillow takes an orientation from there too, OpenCV does not
+            stored = file.size
+            shown = stored[::-1] if file.getexif().get(ExifTags.Base.Orientation) in range(5, 9) else stored
+            if size in (None, shown):  # before it is decoded: a damaged header may claim any size
+                return ImageOps.exif_transpose(file).convert("RGB")
+    except Exception as error:  # a damaged file makes Pillow raise nearly anything
         raise InputError(
-            f"{path} is damaged or no image ({_line(error)}); give the frame as it was published."
+            f"{path} is damaged or no image ({one_line(error)}); give the frame as it was published."
         ) from error
+    turned, untagged = (
+        ("", "") if stored != size else (", turned as its EXIF orientation says", " and the file untagged")
+    )
+    found = f"{path} has {shown[0]} × {shown[1]} pixels{turned}"
+    raise InputError(f"{found}; it must have {size[0]} × {size[1]}, as the sequence has{untagged}.")
 
 
-def _read_boxes(path: Path, columns: dict[int, tuple], length: int) -> tuple[pd.DataFrame, list[int]]:
-    """Table of a file of boxes, and the line of each of its rows."""
-    values, lines = _read_numbers(path, columns)
-    table = pd.DataFrame(values, columns=columns[values.shape[1]])
-    for name in table.columns.intersection(_WHOLE):
-        column = table[name]
-        broken = (column != column.round()) | (column.abs() >= _LARGEST)
-        _refuse(path, lines, broken, lambda at, c=column: f"{c.name} is {c[at]:g}", "must be a whole number")
-        table[name] = column.astype(np.int64)
-    frame = table["frame"]
-    outside = (frame < 1) | (frame > length)
-    _refuse(path, lines, outside, lambda at: f"frame is {frame[at]}", f"must be 1 to {length}, the video's length")
-    for name in ("width", "height"):
-        side = table[name]
-        _refuse(path, lines, side <= 0, lambda at, s=side: f"{s.name} is {s[at]:g}", "must be greater than 0")
-    return table, lines
-
-
-def _read_numbers(path: Path, columns: dict[int, tuple]) -> tuple[np.ndarray, list[int]]:
-    """Numbers (N, columns) of a file, and the line of each row; empty lines do not count."""
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({_line(error)}); give a file that can be.") from error
-    rows, lines, width = [], [], None
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
-            continue
-        words = line.split(",")
-        width = width or len(words)
-        if len(words) != width or width not in columns:
-            wanted = " or ".join(map(str, columns)) if width not in columns else f"{width}, as the first line has"
-            raise InputError(f"{path}, line {number}: it has {len(words)} column(s); it must have {wanted}.")
-        try:
-            rows.append([float(word) for word in words])
-        except ValueError as error:
-            found = next(word for word in words if not _is_number(word)).strip()[:40]
-            raise InputError(f"{path}, line {number}: {found!r} is no number; give numbers between commas.") from error
-        lines.append(number)
-    values = np.array(rows, dtype=np.float64).reshape(len(rows), width or next(iter(columns)))
-    bad = ~np.isfinite(values).all(1)
-    _refuse(path, lines, bad, lambda at: "a number is NaN or infinite", "must be finite")
-    return values, lines
-
-
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
-
-
-def _check_once(path: Path, lines: list[int], table: pd.DataFrame) -> None:
-    """Raise InputError where an identity is twice in a frame."""
-    again = table.duplicated(["frame", "identity"]).to_numpy()
-    if not again.any():
-        return
-    row = table.iloc[again.argmax()]
-    first = ((table["frame"] == row["frame"]) & (table["identity"] == row["identity"])).to_numpy().argmax()
-    found = f"identity {row['identity']:.0f} is in frame {row['frame']:.0f} already, in line {lines[first]}"
-    raise InputError(f"{path}, line {lines[again.argmax()]}: {found}; give it one box a frame.")
-
-
-def _refuse(path: Path, lines: list[int], bad, found: Callable[[int], str], wanted: str) -> None:
-    """Raise InputError for the first of the bad rows."""
-    bad = np.asarray(bad)
-    if bad.any():
-        at = int(bad.argmax())
-        raise InputError(f"{path}, line {lines[at]}: {found(at)}; it {wanted}.")
-
-
-def _line(error: Exception) -> str:
-    """An error's text on one line, cut to a bearable length."""
-    return " ".join((str(error) or type(error).__name__).split())[:120]
+def _boxes_of(path: Path, read: Callable[[Path, int], pd.DataFrame], video: dict) -> pd.DataFrame | None:
+    """The table of a file, None where it is not there."""
+    if not path.exists():
+        return None
+    table = read(path, video["length"])
+    low, high = np.split(edges(table).clip(1, np.tile((video["width"] + 1, video["height"] + 1), 2)), 2, axis=1)
+    if len(table) and not (high - low >= 1).all(1).any():
+        found = (
+            f"{path}: none of its {len(table)} boxes shows a pixel of the {video['width']} × {video['height']} frame"
+        )
+        raise InputError(f"{found}; give left, top, width and height in pixels.")
+    return table

@@ -14,58 +14,37 @@ are kept in a cache folder outside of the project (the environment variable FLAT
 """
 
 import functools
-import hashlib
 import inspect
-import json
-import math
-import os
-import tempfile
-import zipfile
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
-import PIL
-import pooch
 import torch
-from PIL import Image
 
-from flatvae.datasets import MAX_SEED, PARTS, Dataset, _motchallenge, check_range, data_root
-from flatvae.datasets._motchallenge import (
-    BOX,
-    Sequence,
-    counted,
-    edges,
-    iou,
-    match,
-    missing_frames,
-    read_frame,
-    read_sequence,
-    without_distractors,
-)
+from flatvae.datasets import MAX_SEED, PARTS, Dataset, check_range, data_root
+from flatvae.datasets._benchmark import counted, edges, iou, match, without_distractors
+from flatvae.datasets._boxes import BOX
+from flatvae.datasets._motchallenge import Sequence, read_frame, read_sequence
+from flatvae.datasets._pictures import cache_root, cached, crops, digests, observations, outside
 from flatvae.errors import InputError
 
-__all__ = ["TEST", "TRAIN", "Sequence", "boxes", "cache_root", "crops", "load", "read_sequence", "sequences"]
+__all__ = ["TEST", "TRAIN", "boxes", "cache_root", "crops", "load", "sequences"]
+__all__ += ["Sequence", "read_frame", "read_sequence"]  # of the layout, passed on
 
 FOLDER = "mot"
 SITE = "https://motchallenge.net"
 TRAIN, TEST = ("TUD-Campus", "ETH-Sunnyday"), ("TUD-Stadtmitte",)
 COLUMNS = ("part", "sequence", "frame", "identity", "label", *BOX)
 NOBODY = -1  # identity and label of a detection that is no pedestrian
-PADDING = 128  # grey about a box, of the 255 levels
 COLOURS = ("rgb", "chromaticity")
-_DARK = 0.1  # sum of RGB values below which a pixel's chromaticity fades
 _MOVED, _ZOOM = (0.1, 0.05), 0.1  # of copies: at most so much of width and height, and log of the scale
-_SPREAD, _LEAST_SPREAD = 0.1, 1e-3  # of a picture's chromaticity: what it is given, and what is taken for none
 _LARGEST = 512  # pixels a side of a crop
 _FEWEST = 4  # identities a sequence needs, two on either side, so that one can be mistaken for another
 _ALIKE = 0.3  # intersection over union from which two boxes of a frame are taken to show the same thing
-# Pictures made by other code are made anew.
-_CODE = hashlib.sha256(b"".join(Path(file).read_bytes() for file in (__file__, _motchallenge.__file__))).hexdigest()
-_UNREADABLE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True)
@@ -114,8 +93,9 @@ def load(
     """Pictures of pedestrians from ``root/mot``, (3, rows, columns) flattened; labels are identities.
 
     A box is cut out with the nearest whole pixels, scaled until it fits (its shape is kept, bilinear with antialiasing) and
-    centred on grey; what of it lies outside the image is grey as well. See _motchallenge for which boxes count: the others
+    centred on grey; what of it lies outside the image is grey as well. See _benchmark for which boxes count: the others
     are left out, as are boxes that lie outside the image as a whole, and how many is printed.
+    A frame with an EXIF orientation is turned first, as OpenCV does it, so boxes are those of the frame as it is shown.
 
     Training and test part are different videos. For validation some *identities* of the training videos are held out, in
     every video at least the same share of the boxes and two identities. Not a block of time: people of a block are in
@@ -168,42 +148,15 @@ def boxes(root: Path | None = None, **options) -> pd.DataFrame:
 
     Raises InputError as load() does, but for frames, which it does not open.
     """
-    given = _arguments(root, options)
+    given = arguments(load, root, options)
     videos = _both(given.pop("root"), given.pop("train"), given.pop("test"))
     return table(Choice("mot", **{**given, "size": tuple(given["size"])}), *videos)
 
 
 def sequences(root: Path | None = None, part: Literal["train", "test"] = "test", **options) -> list[Sequence]:
     """The videos that load() with the same options makes a part of. Raises InputError as load() does."""
-    given = _arguments(root, options)
+    given = arguments(load, root, options)
     return dict(zip(("train", "test"), _both(given["root"], given["train"], given["test"]), strict=True))[part]
-
-
-def crops(
-    sequence: Sequence,
-    frame: int,
-    boxes: pd.DataFrame | np.ndarray,
-    size: tuple[int, int] = (64, 32),
-    colour: str = "rgb",
-) -> torch.Tensor:
-    """Pictures of any boxes of a frame, as load() makes them: float32 (N, 3 · rows · columns).
-
-    Args:
-        sequence: the video.
-        frame: number of the frame, from 1.
-        boxes: (N, 4) left, top, width, height, or a table with these columns, such as detections. A box that lies outside
-            the image as a whole gives a grey picture.
-        size, colour: as in load().
-
-    Raises InputError where the frame is missing or broken.
-    """
-    values = boxes[list(BOX)].to_numpy() if isinstance(boxes, pd.DataFrame) else np.asarray(boxes)
-    return _observations(_cut(read_frame(sequence, frame), values.reshape(-1, 4), tuple(size)), colour)
-
-
-def cache_root() -> Path:
-    """Folder of what is computed once: the environment variable FLATVAE_CACHE, else the user's cache folder."""
-    return Path(os.environ.get("FLATVAE_CACHE") or pooch.os_cache("flatvae")).expanduser()
 
 
 # What other data sets of videos share
@@ -213,17 +166,17 @@ def assemble(choice: Choice, train: list[Sequence], test: list[Sequence]) -> Dat
     """The data set of training and test sequences."""
     rows, left_out = _table(choice, train, test)
     videos = [*train, *test]
-    frames = {video.name: _digests(video, rows["frame"][rows["sequence"] == video.name]) for video in videos}
+    frames = {video.name: digests(video, rows["frame"][rows["sequence"] == video.name]) for video in videos}
     _check_apart(choice, train, test, frames)
     pictures = np.empty((len(rows), 3, *choice.size), dtype=np.uint8)
     for video in videos:
         here = (rows["sequence"] == video.name).to_numpy()
-        pictures[here] = _cached(video, rows[here], choice, frames[video.name])
+        pictures[here] = cached(video, rows[here], choice.size, frames[video.name])
     _report(choice, rows, left_out)
     values, labels = {}, {}
     for part in PARTS:
         here = (rows["part"] == part).to_numpy()
-        values[part] = _observations(pictures[here], choice.colour)
+        values[part] = observations(pictures[here], choice.colour)
         labels[f"{part}_labels"] = torch.from_numpy(rows["label"].to_numpy()[here])
     return Dataset(
         name=choice.dataset,
@@ -242,14 +195,14 @@ def table(choice: Choice, train: list[Sequence], test: list[Sequence]) -> pd.Dat
     return _table(choice, train, test)[0]
 
 
-# Which boxes, in which part
-
-
-def _arguments(root: Path | None, options: dict) -> dict:
-    """Arguments of load(), with its defaults for what is not given."""
+def arguments(load: Callable[..., Dataset], root: Path | None, options: dict) -> dict:
+    """Arguments of a data set's load(), with its defaults for what is not given."""
     bound = inspect.signature(load).bind(root, **options)
     bound.apply_defaults()
     return bound.arguments
+
+
+# Which boxes, in which part
 
 
 def _both(root: Path | None, train, test) -> tuple[list[Sequence], list[Sequence]]:
@@ -302,16 +255,10 @@ def _of_sequence(choice: Choice, video: Sequence, left_out: Counter) -> pd.DataF
             raise choice.refusal(f"sequence {video.name} has no {kind}", f"put it into {video.folder}")
     people = _detected if choice.source == "detections" else _annotated
     rows = people(choice, video, left_out)
-    outside = _outside(rows, video)
-    left_out["outside the image"] += int(outside.sum())
-    rows = rows[~outside].sort_values(["frame", "identity"], kind="stable", ignore_index=True)
+    gone = outside(rows, video)
+    left_out["outside the image"] += int(gone.sum())
+    rows = rows[~gone].sort_values(["frame", "identity"], kind="stable", ignore_index=True)
     return rows[["frame", "identity", *BOX]].assign(sequence=video.name)
-
-
-def _outside(rows: pd.DataFrame, video: Sequence) -> np.ndarray:
-    """Which rows (N,) have no pixel of the image."""
-    left, top, right, bottom = _pixels(rows[list(BOX)].to_numpy()).T
-    return (right <= 0) | (bottom <= 0) | (left >= video.width) | (top >= video.height)
 
 
 def _with_copies(rows: pd.DataFrame, copies: int, video: Sequence, generator: torch.Generator) -> pd.DataFrame:
@@ -325,7 +272,7 @@ def _with_copies(rows: pd.DataFrame, copies: int, video: Sequence, generator: to
         width=width,
         height=height,
     )
-    return pd.concat([rows, again[~_outside(again, video)]]).sort_values("frame", kind="stable")
+    return pd.concat([rows, again[~outside(again, video)]]).sort_values("frame", kind="stable")
 
 
 def _annotated(choice: Choice, video: Sequence, left_out: Counter) -> pd.DataFrame:
@@ -396,115 +343,3 @@ def _report(choice: Choice, rows: pd.DataFrame, left_out: Counter) -> None:
     reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items() if count) or "none"
     people = rows["label"][rows["label"] != NOBODY].nunique()
     print(f"dataset {choice.dataset}: {sizes} boxes of {people} identities; left out: {reasons}", flush=True)
-
-
-# Pictures
-
-
-def _observations(pictures: np.ndarray, colour: str) -> torch.Tensor:
-    """uint8 (N, 3, rows, columns) -> float32 (N, D), RGB in [0, 1] or what load() says of chromaticity."""
-    values = torch.from_numpy(pictures).float().div_(255)
-    if colour == "chromaticity":
-        values = values / (values.sum(1, keepdim=True) + _DARK)
-        values -= values.mean((2, 3), keepdim=True)
-        deviation = values.square().mean((1, 2, 3), keepdim=True).sqrt()
-        values *= _SPREAD / deviation.clamp(min=_LEAST_SPREAD)
-    return values.flatten(1)
-
-
-def _pixels(boxes: np.ndarray) -> np.ndarray:
-    """Boxes (N, 4) of the benchmark -> left, top, right, bottom (N, 4) in whole pixels from 0, right and bottom excluded."""
-    low = boxes[:, :2] - 1
-    corners = np.rint(np.concatenate([low, low + boxes[:, 2:]], axis=1)).clip(-(2**31), 2**31).astype(np.int64)
-    corners[:, 2:] = np.maximum(corners[:, 2:], corners[:, :2] + 1)
-    return corners
-
-
-def _cut(image: Image.Image, boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Pictures (N, 3, rows, columns), uint8, of boxes (N, 4) of an image."""
-    pictures = np.full((len(boxes), *size, 3), PADDING, dtype=np.uint8)
-    for picture, box in zip(pictures, _pixels(boxes).tolist(), strict=True):
-        _letterbox(image, box, picture)
-    return np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))
-
-
-def _letterbox(image: Image.Image, box: list[int], picture: np.ndarray) -> None:
-    """Draw a box of an image, left, top, right, bottom, into the middle of a grey picture (rows, columns, 3)."""
-    left, top, right, bottom = box
-    inside = (max(left, 0), max(top, 0), min(right, image.width), min(bottom, image.height))
-    if inside[0] >= inside[2] or inside[1] >= inside[3]:
-        return
-    rows, columns = picture.shape[:2]
-    width, height = right - left, bottom - top
-    if width * rows > height * columns:
-        wide, high = columns, max(1, round(height / width * columns))
-    else:
-        wide, high = max(1, round(width / height * rows)), rows
-    x, y = round((columns - wide) * 0.5), round((rows - high) * 0.5)
-    # where the part inside the image comes to lie, at least a pixel of it
-    x0, x1 = _between(x, inside[0] - left, inside[2] - left, wide / width)
-    y0, y1 = _between(y, inside[1] - top, inside[3] - top, high / height)
-    part = image.crop(inside).resize((x1 - x0, y1 - y0), Image.Resampling.BILINEAR)
-    picture[y0:y1, x0:x1] = np.asarray(part)
-
-
-def _between(start: int, first: int, last: int, scale: float) -> tuple[int, int]:
-    """Pixels of the picture that the pixels first to last of a box are drawn to."""
-    low = math.floor(first * scale + 0.5)
-    high = max(math.floor(last * scale + 0.5), low + 1)
-    return start + low, start + high
-
-
-# Cache
-
-
-def _digests(video: Sequence, needed: pd.Series) -> dict[int, str]:
-    """sha256 of each frame that is needed. Raises InputError where frames are missing."""
-    numbers = sorted(set(needed.tolist()))
-    lost = [number for number in numbers if number not in video.frames]
-    if lost:
-        raise missing_frames(video, lost)
-    try:
-        return {number: hashlib.sha256(video.frames[number].read_bytes()).hexdigest() for number in numbers}
-    except OSError as error:
-        raise InputError(f"{video.folder}: a frame cannot be read ({_line(error)}); give files that can be.") from error
-
-
-def _cached(video: Sequence, rows: pd.DataFrame, choice: Choice, frames: dict[int, str]) -> np.ndarray:
-    """Pictures (N, 3, rows, columns), uint8, of a sequence's boxes: those on disk, or made and put there.
-
-    The file's name is a hash of all that the pictures depend on, so another frame, box or option has another file.
-    """
-    content = [_CODE, PIL.__version__, choice.size, frames, rows[["frame", *BOX]].to_numpy().tolist()]
-    key = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:24]
-    path = cache_root() / "crops" / f"{video.name}-{key}.npz"
-    shape = (len(rows), 3, *choice.size)
-    try:
-        with np.load(path, allow_pickle=False) as file:  # the zip's checksum tells whether it is whole
-            pictures = file["pictures"]
-        if pictures.dtype == np.uint8 and pictures.shape == shape:
-            return pictures
-    except _UNREADABLE:
-        pass  # missing or damaged: it is made anew
-    pictures = np.empty(shape, dtype=np.uint8)
-    for frame, at in rows.reset_index(drop=True).groupby("frame").indices.items():
-        pictures[at] = _cut(read_frame(video, frame), rows[list(BOX)].to_numpy()[at], choice.size)
-    _keep(choice, path, pictures)
-    return pictures
-
-
-def _keep(choice: Choice, path: Path, pictures: np.ndarray) -> None:
-    """Write pictures to disk, whole or not at all: several jobs may do it at once."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as scratch:
-            np.savez(Path(scratch) / path.name, pictures=pictures)
-            os.replace(Path(scratch) / path.name, path)
-    except OSError as error:
-        mend = "set the environment variable FLATVAE_CACHE to a folder that can be written"
-        raise choice.refusal(f"{path} cannot be written ({_line(error)})", mend) from error
-
-
-def _line(error: Exception) -> str:
-    """An error's text on one line, cut to a bearable length."""
-    return " ".join((str(error) or type(error).__name__).split())[:120]

@@ -132,7 +132,7 @@ def queries(dataset) -> Tensor:
     if not found:
         raise InputError(
             f"neighbours: in {dataset.name} no test crop's person is seen again {APART} or more frames away; give it longer "
-            "videos, or leave neighbours out of run.tasks"
+            "videos, or leave neighbours out of run.tasks."
         )
     return torch.tensor(found)
 

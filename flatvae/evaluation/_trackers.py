@@ -23,9 +23,12 @@ from deep_sort_realtime.deep_sort.nn_matching import NearestNeighborDistanceMetr
 from deep_sort_realtime.deep_sort.tracker import Tracker
 from trackers import SORTTracker
 
-from flatvae.datasets._motchallenge import BOX, edges
+from flatvae.datasets._benchmark import edges
+from flatvae.datasets._boxes import BOX, check_boxes
 
-LEAST_CONFIDENCE = 0.3  # of a detection; the scores of MOT15 (to 120) are on another scale, where this takes nearly all
+# Of a detection. The scores of MOT15 (−0.7 to 120) are on another scale, where this takes all but 6 of 2,574; of an SVM's scores,
+# which may be negative, it takes those well on the positive side.
+LEAST_CONFIDENCE = 0.3
 LEAST_OVERLAP = 0.3  # intersection over union of a track's predicted box and a detection
 MAX_AGE = 30  # frames without a detection after which a track ends
 N_INIT = 3  # detections in successive frames that confirm a track
@@ -36,8 +39,17 @@ GALLERY = 200
 
 
 def taken(detections: pd.DataFrame) -> pd.DataFrame:
-    """The detections that trackers are given: of confidence LEAST_CONFIDENCE or more. Order and index stay."""
-    return detections[detections["confidence"] >= LEAST_CONFIDENCE]
+    """The detections that trackers are given: of confidence LEAST_CONFIDENCE or more, or all where none is told.
+
+    Order and index stay.
+    """
+    return detections if unscored(detections) else detections[detections["confidence"] >= LEAST_CONFIDENCE]
+
+
+def unscored(detections: pd.DataFrame) -> bool:
+    """Whether confidences tell nothing: all are one number ≤ 0, such as the −1 that tools write for «unknown»."""
+    confidence = detections["confidence"]
+    return bool(confidence.min() == confidence.max() <= 0)
 
 
 def sort(detections: pd.DataFrame, length: int) -> pd.DataFrame:
@@ -50,6 +62,8 @@ def sort(detections: pd.DataFrame, length: int) -> pd.DataFrame:
     Returns:
         the rows of the detections that are in a reported track, with their index and the columns frame, identity, left,
         top, width, height; in the order of frames. Identities are 0 or more.
+
+    Raises InputError for a box that no camera gives, as in files.
     """
     # the package counts the age in frames of 1/30 s, and matches once more in the frame in which a track ends
     tracker = SORTTracker(
@@ -80,7 +94,7 @@ def deepsort(detections: pd.DataFrame, length: int, descriptors: np.ndarray, thr
         threshold: greatest distance at which a detection is matched by appearance, ≥ 0, in the descriptors' unit.
 
     Returns:
-        a table as sort() gives it. Identities are 1 or more.
+        a table as sort() gives it. Identities are 1 or more. Raises as sort() does.
     """
     unit = threshold or 1.0
     features = (descriptors - descriptors[:1]) / unit
@@ -96,7 +110,8 @@ def deepsort(detections: pd.DataFrame, length: int, descriptors: np.ndarray, thr
 
 
 def _frames(detections: pd.DataFrame, length: int) -> Iterator[np.ndarray]:
-    """Positions of the detections of each frame."""
+    """Positions of the detections of each frame. Raises InputError for a box that no camera gives."""
+    check_boxes(detections, lambda at: f"tracking: detection {at}")
     rows_of = detections.groupby("frame").indices
     for frame in range(1, length + 1):
         yield rows_of.get(frame, np.array([], dtype=int))

@@ -15,7 +15,9 @@ from torch import Tensor, randint
 from trackeval.datasets import MotChallenge2DBox
 from trackeval.metrics import CLEAR, HOTA, Identity
 
-from flatvae.datasets._motchallenge import BOX, SAME, Sequence, write_boxes
+from flatvae.datasets._benchmark import SAME
+from flatvae.datasets._boxes import BOX, check_boxes, write_boxes
+from flatvae.datasets._motchallenge import Sequence
 from flatvae.evaluation import generator
 
 COMBINED = "COMBINED_SEQ"  # TrackEval's name of all sequences together
@@ -32,8 +34,12 @@ def prepared(sequence: Sequence, tracks: pd.DataFrame) -> dict:
     Args:
         sequence: with ground truth.
         tracks: a table with the columns frame, identity (0 or more, once in a frame), left, top, width, height.
+
+    Raises InputError for a box that no camera gives, as in files.
     """
     name = sequence.name
+    for kind, table in (("ground truth", sequence.ground_truth), ("tracks", tracks)):
+        check_boxes(table, lambda at, kind=kind: f"tracking: row {at} of the {kind} of {name}")
     results = tracks[["frame", "identity", *BOX]].assign(confidence=1)
     with tempfile.TemporaryDirectory() as scratch:
         write_boxes(Path(scratch) / "truth" / name / "gt" / "gt.txt", sequence.ground_truth)

@@ -1,6 +1,7 @@
 """Task ``tracking``: what a descriptor is worth to a tracker of people in videos.
 
-The public detections of each video (of confidence 0.3 or more) are described, a picture each, and tracked by DeepSORT, in
+The public detections of each video (of confidence 0.3 or more; or all, where every confidence is the same number ≤ 0, which
+tells nothing) are described, a picture each, and tracked by DeepSORT, in
 which the Euclidean distance of descriptors says who is who; see _trackers.py for the gates, the same for all descriptors.
 
 The greatest distance at which two pictures may be of one person is the only choice that depends on the descriptor, and is
@@ -14,6 +15,7 @@ Metrics, of the test videos together, and where there are several also of each a
 over resamples of the people in the test videos. ``appearance_threshold_quantile`` is the quantile chosen.
 """
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -22,9 +24,18 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from flatvae.datasets._motchallenge import BOX, Sequence, counted, match, missing_frames
+from flatvae.datasets._benchmark import counted, match
+from flatvae.datasets._boxes import BOX
+from flatvae.datasets._motchallenge import Sequence, missing_frames
 from flatvae.errors import InputError
-from flatvae.evaluation import Result, _trackers, _trackeval, encode, random_pairs
+from flatvae.evaluation import Result, encode, random_pairs
+
+try:
+    from flatvae.evaluation import _trackers, _trackeval
+except ModuleNotFoundError as error:
+    package = error.name.partition(".")[0]
+    found = f"tracking needs the package {package}, which is not installed"
+    raise InputError(f"{found}; run: pip install 'flatvae[tracking]'.") from error
 
 QUANTILES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 _PAIRS = 20_000  # of a training video's detections, for the quantiles
@@ -59,8 +70,8 @@ def track(describe: Callable[[Tensor], Tensor], dataset) -> Result:
         for none; and ``sequence_names``.
 
     Raises:
-        InputError: the data set has no videos; a video lacks frames, detections, or people that count; a descriptor is
-            not finite.
+        InputError: the data set has no videos; a video lacks frames, detections of enough confidence, or people that
+            count; a descriptor is not finite.
     """
     parts = _videos(dataset)
     for sequence in (*parts["train"], *parts["test"]):
@@ -94,7 +105,27 @@ def _videos(dataset) -> dict[str, list[Sequence]]:
         if sequence.ground_truth is None or not counted(sequence.ground_truth).any():
             found = f"tracking: {sequence.folder} has no people that count in gt/gt.txt"
             raise InputError(f"{found}; put them there, or name another sequence.")
+        _check_confidence(sequence)
     return dataset.videos
+
+
+def _check_confidence(sequence: Sequence) -> None:
+    """Raise InputError where no detection would be tracked; warn where few are, or where no confidence is told."""
+    file, confidence = sequence.folder / "det" / "det.txt", sequence.detections["confidence"]
+    count, taken, least = len(confidence), len(_detections(sequence)), _trackers.LEAST_CONFIDENCE
+    if not count:
+        raise InputError(f"tracking: {file} has no line; give the detections, or name another sequence.")
+    if not taken:
+        found = (
+            f"all {count} detections in {file} have a confidence below {least}, the greatest is {confidence.max():g}"
+        )
+        raise InputError(f"tracking: {found}; scale the scores, or give −1 for all where they are unknown.")
+    if _trackers.unscored(sequence.detections):
+        every = f"all {count} confidences in {file} are {confidence.iloc[0]:g}, which tells nothing"
+        warnings.warn(f"tracking: {every}; all boxes are tracked.", stacklevel=2)
+    elif taken < count / 2:
+        few = f"{taken} of {count} detections in {file} have a confidence of {least} or more"
+        warnings.warn(f"tracking: {few}; only they are tracked.", stacklevel=2)
 
 
 def _detections(sequence: Sequence) -> pd.DataFrame:
@@ -115,8 +146,6 @@ def _described(describe: Callable[[Tensor], Tensor], sequence: Sequence, crops: 
     for rows, pictures in _pictures(sequence, detections, crops):
         pieces.append(describe(pictures).double())
         order += rows
-    if not pieces:
-        return _Video(sequence, detections, np.empty((0, 1)))
     values = torch.cat(pieces).numpy(force=True)
     if not np.isfinite(values).all():
         found = f"tracking: a descriptor of a detection in sequence {sequence.name} is NaN or infinite"
@@ -152,8 +181,6 @@ def _choice(train: list[_Video], name: str) -> tuple[float, float]:
 
 def _distances(video: _Video) -> np.ndarray:
     """Distances between descriptors of random pairs of detections in different frames."""
-    if video.detections.empty:
-        return np.empty(0)
     first, second = (rows.numpy() for rows in random_pairs(len(video.detections), _PAIRS))
     frame = video.detections["frame"].to_numpy()
     apart = frame[first] != frame[second]

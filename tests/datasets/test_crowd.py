@@ -12,7 +12,10 @@ from refusal import refused
 
 from flatvae import datasets
 from flatvae.datasets import PARTS, crowd, mot
-from flatvae.datasets._motchallenge import BOX, counted, edges, match, read_frame
+from flatvae.datasets._benchmark import counted, edges, match
+from flatvae.datasets._boxes import BOX
+from flatvae.datasets._crowd_scene import LOWER, PATTERNS
+from flatvae.datasets._motchallenge import read_frame
 
 SMALL = {"sequences": 2, "frames": 12, "people": 6}
 
@@ -128,7 +131,7 @@ def test_test_sequences_are_the_last_ones():
 
 def test_a_second_load_draws_nothing(monkeypatch):
     first = datasets.load("crowd", **SMALL)
-    monkeypatch.setattr(crowd, "_draw", None)
+    monkeypatch.setattr(crowd, "draw_frame", None)
     assert datasets.load("crowd", **SMALL).fingerprint() == first.fingerprint()
 
 
@@ -221,14 +224,14 @@ def test_the_files_are_as_the_benchmark_has_them(default):
 @pytest.fixture(scope="module")
 def scene():
     """A scene of the default data, with some of its frames."""
-    scene = crowd._scene(1, 120, 10, 0)
-    return scene, {frame: crowd._draw(scene, frame) for frame in (1, 25, 60, 61, 90, 120)}
+    scene = crowd.make_scene(1, 120, 10, 0)
+    return scene, {frame: crowd.draw_frame(scene, frame) for frame in (1, 25, 60, 61, 90, 120)}
 
 
 def alone(scene, identity: int, frame: int) -> np.ndarray:
     """Which pixels of the frame (HEIGHT, WIDTH) a person covers when nobody else is there."""
     person = scene.people[identity - 1]
-    return crowd._draw(dataclasses.replace(scene, people=(person,)), frame).owners == 1
+    return crowd.draw_frame(dataclasses.replace(scene, people=(person,)), frame).owners == 1
 
 
 def inside(box, shape=(crowd.HEIGHT, crowd.WIDTH)) -> np.ndarray:
@@ -276,13 +279,13 @@ def test_visibility_counts_what_is_outside_the_frame(scene):
     scene, _ = scene
     middle = dataclasses.replace(scene.people[0], x=0.0, z=7.0, speed=(0.0, 0.0), moment=0.0)
     still = dataclasses.replace(scene, travel=0.0, pan=(0.0, 1.0, 0.0), sway=(0.0, 1.0, 0.0), people=(middle,))
-    ((_, left, top, width, height, visibility),) = crowd._draw(still, 1).people
+    ((_, left, top, width, height, visibility),) = crowd.draw_frame(still, 1).people
     assert visibility == 1
     shift = round(crowd.WIDTH / 2)  # pixels, exactly: x = shift · z / focal length
     edge = dataclasses.replace(middle, x=shift * 7.0 / 300)
-    ((_, *moved, cut),) = crowd._draw(dataclasses.replace(still, people=(edge,)), 1).people
+    ((_, *moved, cut),) = crowd.draw_frame(dataclasses.replace(still, people=(edge,)), 1).people
     assert moved == [left + shift, top, width, height]
-    whole = crowd._draw(still, 1).owners == 1
+    whole = crowd.draw_frame(still, 1).owners == 1
     assert cut == pytest.approx(whole[:, : crowd.WIDTH - shift].sum() / whole.sum(), abs=0.02)
 
 
@@ -313,17 +316,17 @@ def test_people_are_as_tall_as_their_distance_makes_them(scene):
 
 def test_the_gait_changes_the_outline(scene):
     scene, _ = scene
-    widths = {box[3] for frame in range(1, 26) for box in crowd._draw(scene, frame).people if box[0] == 1}
+    widths = {box[3] for frame in range(1, 26) for box in crowd.draw_frame(scene, frame).people if box[0] == 1}
     assert max(widths) > 1.4 * min(widths)
 
 
 def test_people_look_different_from_one_another():
-    looks = [person.look for number in (1, 2, 3) for person in crowd._scene(number, 120, 10, 0).people]
+    looks = [person.look for number in (1, 2, 3) for person in crowd.make_scene(number, 120, 10, 0).people]
     seen = np.array([np.concatenate([look.top, look.below, look.hair, look.second]) for look in looks])
     apart = np.abs(seen[:, None] - seen).max(-1) + 9 * np.eye(len(seen))
     assert apart.min() > 0.15
-    assert {look.pattern for look in looks} == set(crowd._PATTERNS)
-    assert {look.lower for look in looks} == set(crowd._LOWER)
+    assert {look.pattern for look in looks} == set(PATTERNS)
+    assert {look.lower for look in looks} == set(LOWER)
 
 
 def test_an_identity_is_one_person_all_the_time(default):
@@ -363,7 +366,7 @@ def test_frames_show_the_people_where_the_boxes_are(default):
     boxes = video.ground_truth[(video.ground_truth["frame"] == 60) & (video.ground_truth["visibility"] > 0.9)]
     assert len(boxes) > 2
     frame = np.asarray(read_frame(video, 60), dtype=float)
-    drawn = crowd._draw(crowd._scene(1, 120, 10, 0), 60)
+    drawn = crowd.draw_frame(crowd.make_scene(1, 120, 10, 0), 60)
     ground = (drawn.owners == 0) & (np.arange(240) > 110)[:, None]
     for box in boxes[list(BOX)].to_numpy():
         assert frame[inside(box)].std(0).mean() > 1.5 * frame[ground].std(0).mean()

@@ -54,6 +54,8 @@ def checkpoint(dataset, tmp_path_factory):
 
 
 def evaluated(task: str, trained, device: str):
+    for package in ("deep_sort_realtime", "supervision", "trackers", "trackeval") if task == "tracking" else ():
+        pytest.importorskip(package)
     dataset, path = trained
     made = {"geodesic": lambda model, data: geodesic.distance(model, data, code_nodes=50, n_neighbours=8)}
     return evaluate_seeds(task, path, dataset, BUILDER, made, device)

