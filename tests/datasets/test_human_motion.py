@@ -17,7 +17,7 @@ import yaml
 from refusal import refused
 
 from flatvae import datasets
-from flatvae.datasets import PARTS, human_motion
+from flatvae.datasets import PARTS, _cmu, human_motion
 
 ROOT = Path(os.environ.get("FLATVAE_DATA") or Path(__file__).parents[2].parent / "shared" / "data")
 CMU = ROOT / "cmu_mocap"
@@ -183,7 +183,7 @@ def test_stick_figures_of_observations_are_those_of_the_recording(original):
     assert len(skeleton.bones) == 30
     rows = np.flatnonzero((table["trial"] == "35/35_01.amc") & (table["part"] == "train"))
     observed = human_motion.pose(skeleton, scaling.degrees(data.train[rows]))
-    channels = human_motion._recording(CMU, "35/35_01.amc", skeleton).channels[: len(rows)].copy()
+    channels = _cmu.recording(CMU, "35/35_01.amc", skeleton).channels[: len(rows)].copy()
     channels[:, :6] = 0
     found, wanted = (human_motion.joint_positions(skeleton, values) for values in (observed, channels))
     kept = [at for at, joint in enumerate(skeleton.joints) if not joint.endswith(("fingers", "thumb"))]
@@ -486,8 +486,8 @@ def site(monkeypatch, tmp_path):
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=folder))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setattr(human_motion, "SITE", f"http://127.0.0.1:{server.server_port}/")
-    monkeypatch.setattr(human_motion, "_PAUSE", 0.0)
+    monkeypatch.setattr(_cmu, "SITE", f"http://127.0.0.1:{server.server_port}/")
+    monkeypatch.setattr(_cmu, "_PAUSE", 0.0)
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     yield folder, asked, bad
@@ -500,7 +500,7 @@ def listing(folder: Path) -> list[str]:
 
 
 def test_addresses_are_those_of_the_database():
-    assert human_motion.SITE == "http://mocap.cs.cmu.edu/subjects/"
+    assert _cmu.SITE == "http://mocap.cs.cmu.edu/subjects/"
 
 
 def test_missing_files_are_downloaded_once(made, site, tmp_path):
@@ -563,7 +563,7 @@ def test_a_download_that_fails_leaves_nothing(made, site, bad, content, why):
     lost.unlink()
     before = listing(made)
     sentence = refused(load, made)
-    assert f"77/77_03.amc is missing and {human_motion.SITE} did not give it; put it into {lost.parent} (" in sentence
+    assert f"77/77_03.amc is missing and {_cmu.SITE} did not give it; put it into {lost.parent} (" in sentence
     assert why in sentence
     assert ".download-" not in sentence
     assert asked == ["/77/77_03.amc"] * 3
@@ -591,8 +591,8 @@ def test_runs_that_the_site_does_not_have_are_named_before_anything_is_asked(sit
 
 
 def test_no_network(monkeypatch, tmp_path):
-    monkeypatch.setattr(human_motion, "SITE", "http://127.0.0.1:9/")  # nobody answers there
-    monkeypatch.setattr(human_motion, "_PAUSE", 0.0)
+    monkeypatch.setattr(_cmu, "SITE", "http://127.0.0.1:9/")  # nobody answers there
+    monkeypatch.setattr(_cmu, "_PAUSE", 0.0)
     sentence = refused(datasets.load, "human_motion", tmp_path, trials={"walking": ["35/35_01.amc"]})
     assert "35/35.asf is missing and http://127.0.0.1:9/ did not give it" in sentence
     assert listing(tmp_path) == ["cmu_mocap", "cmu_mocap/35"]
