@@ -8,10 +8,10 @@ sys.path.insert(0, SCRIPTS)
 import adapter
 import plan
 import single
-from configuration import (
+from fingerprint import fingerprint, has_penalty, keywords
+from resolution import (
     builder,
     candidates,
-    check,
     dataset_options,
     descriptor,
     distances,
@@ -24,7 +24,7 @@ from configuration import (
     tasks,
     wants_gpu,
 )
-from fingerprint import fingerprint, has_penalty, keywords
+from validation import check
 
 from snakemake.exceptions import WorkflowError
 
