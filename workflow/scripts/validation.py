@@ -9,6 +9,7 @@ from pathlib import Path
 import jsonschema
 import yaml
 from fingerprint import ROOT, definition, keywords, source
+from places import check_data
 from resolution import accepted, builder, dataset_options, distances, hyperparameters, loader, tasks
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
@@ -59,6 +60,7 @@ def _readable(error: jsonschema.ValidationError) -> str:
         "maximum": f"≤ {wanted}",
         "exclusiveMaximum": f"< {wanted}",
         "enum": f"one of {wanted}",
+        "minLength": "a text that is not empty",
         "minItems": f"a list of at least {wanted}",
         "uniqueItems": "a list without repetitions",
         "pattern": f"of the form {wanted}",
@@ -293,6 +295,7 @@ def check(config: dict, schema: Path) -> None:
         _check_method(config, method)
     for dataset in config["datasets"]:
         _check_dataset(config, dataset)
+    check_data(config)
     _check_common(config)
     _check_search(config)
     _check_distances(config)
