@@ -6,6 +6,7 @@ SCRIPTS = str(Path(workflow.current_basedir).parent / "scripts")
 sys.path.insert(0, SCRIPTS)
 
 import adapter
+import config_files
 import plan
 import single
 from fingerprint import fingerprint, has_penalty, keywords
@@ -32,8 +33,16 @@ from snakemake.exceptions import WorkflowError
 os.environ[adapter.RUN] = str(os.getpid())  # a job ends with the process that started it
 
 
-# the project's own, also for a run in another folder
-configfile: str(Path(SCRIPTS).parents[1] / "config" / "config.yaml")
+DEFAULTS = str(Path(SCRIPTS).parents[1] / "config" / "config.yaml")  # also for a run in another folder
+
+try:
+    for file in (DEFAULTS, *workflow.overwrite_configfiles):
+        config_files.check(file)
+except ValueError as error:
+    raise WorkflowError(str(error)) from None
+
+
+configfile: DEFAULTS
 
 
 try:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from config_files import invisible
 from fingerprint import ROOT
 
 OWN = ("flatvae", "baselines", "workflow", "config", "profiles", "tests", "docs", ".git", ".snakemake", ".venv")
@@ -38,6 +39,8 @@ def results_folder(text: str) -> str:
     folder = expanded(key, text)
     if "{" in text or "}" in text:
         raise ValueError(f"{key} is {text}; braces are Snakemake's wildcards, so leave them out")
+    if found := invisible(text):
+        raise ValueError(f"{key} is {text!r}, which holds {found}; delete it")
     if text != text.strip():
         raise ValueError(f"{key} is {text!r}; take away the space at its beginning or end")
     if "~" in folder.parts or re.match(r"\w+://", text):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jsonschema
 import yaml
+from config_files import invisible
 from fingerprint import ROOT, definition, keywords, source
 from places import check_data
 from resolution import accepted, builder, dataset_options, distances, hyperparameters, loader, tasks
@@ -44,10 +45,12 @@ def _readable(error: jsonschema.ValidationError) -> str:
     if "propertyNames" in error.absolute_schema_path:
         return f"config: {where} has the name {error.instance!r}; {error.schema['description']}"
     if rule == "additionalProperties":
-        unknown = sorted(set(error.instance) - set(error.schema.get("properties", {})))
+        unknown = min(map(str, set(error.instance) - set(error.schema.get("properties", {}))))
         known = ", ".join(sorted(error.schema.get("properties", {})))
         place = "" if where == "the config" else f"{where}."
-        return f"config: {place}{unknown[0]} is not a key that exists; there are {known}"
+        if found := invisible(unknown):
+            return f"config: {place}{unknown!r} holds {found}; replace it by spaces, or delete it"
+        return f"config: {place}{unknown} is not a key that exists; there are {known}"
     if rule == "not":
         return f"config: {where} has {wanted['required'][0]}, which has no place there; leave it out"
     if rule == "required":
