@@ -96,6 +96,7 @@ def test_torus_agrees_with_its_geodesic_equation():
 
 
 def test_never_more_than_a_thousandth_longer_than_stochman():
+    pytest.importorskip("stochman")
     from stochman.curves import CubicSpline
     from stochman.geodesic import geodesic_minimizing_energy
     from stochman.manifold import EmbeddedManifold

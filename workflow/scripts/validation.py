@@ -23,7 +23,7 @@ CONTRACT = {
     "distance": ("model", "dataset"),
     "descriptor": ("dataset",),
 }
-TRACKING_PACKAGES = ("deep_sort_realtime", "trackeval", "trackers")  # those of the extra `tracking`
+TRACKING_PACKAGES = ("deep_sort_realtime", "supervision", "trackeval", "trackers")  # those of the extra `tracking`
 
 
 def _check_search(config: dict) -> None:
@@ -209,7 +209,7 @@ def _check_packages(config: dict) -> None:
         lost = [name for name in TRACKING_PACKAGES if importlib.util.find_spec(name) is None]
         if lost:
             raise ValueError(
-                f"config: run.tasks has tracking, and {', '.join(lost)} is not installed; pip install '.[tracking]', "
+                f"config: run.tasks has tracking, and {' and '.join(lost)} {'is' if len(lost) == 1 else 'are'} not installed; pip install '.[tracking]', "
                 "or leave it out"
             )
 
