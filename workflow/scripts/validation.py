@@ -208,9 +208,9 @@ def _check_packages(config: dict) -> None:
     if any("tracking" in tasks(config, dataset) for dataset in config["run"]["datasets"]):
         lost = [name for name in TRACKING_PACKAGES if importlib.util.find_spec(name) is None]
         if lost:
+            names = f"{lost[0]} is" if len(lost) == 1 else f"{', '.join(lost)} are"
             raise ValueError(
-                f"config: run.tasks has tracking, and {' and '.join(lost)} {'is' if len(lost) == 1 else 'are'} not installed; pip install '.[tracking]', "
-                "or leave it out"
+                f"config: run.tasks has tracking, and {names} not installed; pip install '.[tracking]', or leave it out"
             )
 
 
@@ -284,7 +284,7 @@ def check(config: dict, schema: Path) -> None:
     """Checks the whole config.
 
     Raises:
-        ValueError: one sentence that names the culprit and the mend.
+        ValueError: one sentence that names the culprit and the fix.
     """
     _check_schema(config, schema)
     _check_finite(config)
