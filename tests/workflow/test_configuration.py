@@ -1,6 +1,7 @@
 """The config check: one sentence for every kind of mistake, and what a method really gets."""
 
 import copy
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -85,6 +86,12 @@ MISTAKES = [
     ({"seeds": 0}, "config: seeds is 0; it must be ≥ 1"),
     ({"device": "gpu"}, "config: device is 'gpu'; it must be one of ['cpu', 'cuda', 'auto']"),
     ({"run": {"methods": []}}, "config: run.methods is []; it must be a list of at least 1"),
+    ({"results_dir": ""}, "config: results_dir is ''; it must be a text that is not empty"),
+    ({"results_dir": 3}, "config: results_dir is 3; it must be of type string"),
+    ({3: 1, "sedes": 2}, "config: 3 is not a key that exists; there are"),
+    ({"methods": {"va\u00a0e": {}}}, r"config: methods has the name 'va\xa0e'; a name has letters"),
+    ({"run": {"tasks\u200b": ["flatness"]}}, r"config: run.'tasks\u200b' holds an invisible character, U+200B (zero width space)"),
+    ({"run": {"tasks": ["flatness\u00a0"]}}, r"config: run.tasks: the task 'flatness\xa0' does not exist"),
     ({"results_dir": REMOVE}, "config: the config lacks results_dir; add it"),
     ({"datasets": {"pendulum": {"train": 5}}}, "config: datasets.pendulum.train is not a key that exists; there are "),
     ({"datasets": {"pendulum": {"options": {"noize": 1}}}}, "config: datasets.pendulum.options: 'noize' does not exist; there are "),
@@ -139,11 +146,23 @@ def test_a_mistake_is_named_in_one_sentence(change, sentence):
     assert "\n" not in str(error.value)
 
 
-def test_what_tracking_needs_is_asked_for_at_the_start(monkeypatch):
-    monkeypatch.setattr(validation, "TRACKING_PACKAGES", ("numpy", "no_such_package"))
-    with pytest.raises(ValueError, match=r"run.tasks has tracking, and no_such_package is not installed; pip install"):
+EXTRA = ("deep_sort_realtime", "supervision", "trackeval", "trackers")
+
+
+@pytest.mark.parametrize("lost", [*([name] for name in EXTRA), list(EXTRA)], ids=", ".join)
+def test_what_tracking_needs_is_asked_for_at_the_start(lost, monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name in lost else found(name, *rest))
+    be = "is" if len(lost) == 1 else "are"
+    sentence = (
+        f"config: run.tasks has tracking, and {', '.join(lost)} {be} not installed; pip install '.[tracking]', or"
+    )
+    with pytest.raises(ValueError, match=r"run.tasks has tracking") as error:
         validation.check(DEFAULT, SCHEMA)
-    validation.check(configs()["mnist"], SCHEMA)
+    assert str(error.value).startswith(sentence)
+    validation.check(configs()["mnist"], SCHEMA)  # where nobody is tracked nothing is missed
+    without = [task for task in DEFAULT["run"]["tasks"] if task != "tracking"]
+    validation.check(merge(DEFAULT, {"run": {"tasks": without}}), SCHEMA)
 
 
 def test_the_more_special_setting_wins():

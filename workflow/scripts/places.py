@@ -19,7 +19,7 @@ def expanded(key: str, text: str) -> Path:
     """
     if re.search(r"[\x00-\x1f\x7f\x85\u2028\u2029]", text):
         raise ValueError(f"{key} is {text!r}; a path cannot hold a line break, a tab or another control character")
-    if variable := re.search(r"\$(\w+|[({]\S*)", text):
+    if variable := re.search(r"\$([A-Za-z_]\w*|[({]\S*)", text):
         raise ValueError(f"{key} is {text}; variables such as {variable[0]} are not expanded, so write the path itself")
     try:
         return Path(text).expanduser()
