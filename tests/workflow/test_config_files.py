@@ -81,3 +81,22 @@ def test_the_command_says_the_sentence_and_nothing_else(name, tmp_path):
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"config: {name} cannot be read (")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "twice"),
+    [
+        (["--configfile", "a", "b", "--config", "x=1", "y=2"], None),
+        (["--configfile", "a", "--configfile", "b"], "--configfile"),
+        (["--configfile=a", "--configfiles", "b"], "--configfile"),
+        (["--config", "x=1", "-C", "y=2"], "--config"),
+    ],
+)
+def test_an_option_that_snakemake_would_drop_is_refused(arguments, twice):
+    if twice is None:
+        config_files.check_once(arguments)
+        return
+    with pytest.raises(
+        ValueError, match=rf"^{twice} is given twice, and Snakemake takes the last alone; write {twice} "
+    ):
+        config_files.check_once(arguments)

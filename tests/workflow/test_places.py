@@ -256,12 +256,17 @@ REFUSALS = [
     (["--config", "results_dir=results/res{1}"], "config: results_dir is results/res{1}; braces are Snakemake's"),
     (["--config", "results_dir=/proc/flatvae"], "config: results_dir /proc/flatvae cannot be written (see /proc/flat"),
     (["--configfile", "twice.yaml"], "twice.yaml, line 2 gives seeds a second time; keep one of them"),
+    (
+        ["--configfile", "nbsp.yaml", "--configfile", "one.yaml"],
+        "--configfile is given twice, and Snakemake takes the last",
+    ),
     (["--configfile", "nbsp.yaml"], r"config: '\xa0\xa0tasks' holds an invisible character, U+00A0 (no-break space)"),
 ]
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), REFUSALS, ids=[s[:40] for _, s in REFUSALS])
 def test_a_refusal_is_one_sentence_before_anything_runs(arguments, sentence, project, tmp_path):
+    (tmp_path / "one.yaml").write_text("seeds: 1\n")
     (tmp_path / "twice.yaml").write_text("seeds: 1\nseeds: 2\n")
     (tmp_path / "nbsp.yaml").write_text("run:\n\u00a0\u00a0tasks: [flatness]\n", encoding="utf-8")
     run = snakemake(project, tmp_path, *arguments)

@@ -8,6 +8,7 @@ import json
 import re
 import sys
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
@@ -82,6 +83,19 @@ def check(path: str | Path) -> None:
     if key := _repeated(document):
         line = key.start_mark.line + 1
         raise ValueError(f"config: {path}, line {line} gives {key.value} a second time; keep one of them")
+
+
+def check_once(arguments: Iterable[str]) -> None:
+    """Checks that no option of the command line that sets the config stands there twice: Snakemake takes the last alone.
+
+    Raises:
+        ValueError: one does.
+    """
+    same = {"--configfiles": "--configfile", "-C": "--config"}
+    names = [same.get(name, name) for name in (argument.split("=")[0] for argument in arguments)]
+    for option, values in (("--configfile", "FILE FILE"), ("--config", "KEY=VALUE KEY=VALUE")):
+        if names.count(option) > 1:
+            raise ValueError(f"{option} is given twice, and Snakemake takes the last alone; write {option} {values}")
 
 
 if __name__ == "__main__":
