@@ -87,6 +87,7 @@ MISTAKES = [
     ({"device": "gpu"}, "config: device is 'gpu'; it must be one of ['cpu', 'cuda', 'auto']"),
     ({"run": {"methods": []}}, "config: run.methods is []; it must be a list of at least 1"),
     ({"results_dir": ""}, "config: results_dir is ''; it must be a text that is not empty"),
+    ({"datasets": {"mine": {"loader": "arrays", "options": {"path": 3}, "training": {"bound": 1.0, "steps": 1}}}}, "config: datasets.mine.options.path is 3; it must be a text"),
     ({"results_dir": 3}, "config: results_dir is 3; it must be of type string"),
     ({3: 1, "sedes": 2}, "config: 3 is not a key that exists; there are"),
     ({"methods": {"va\u00a0e": {}}}, r"config: methods has the name 'va\xa0e'; a name has letters"),

@@ -86,7 +86,7 @@ REFUSED = [
     ("file/mine", "cannot be written (see {here}/file); make it writable"),
     ("nowhere", "cannot be written (see {here}/nowhere); make it writable"),
     ("/dev/null/mine", "cannot be written (see /dev/null); make it writable"),
-    ("loop/mine", "which the system refuses (Symlink loop from"),
+    ("loop/mine", "cannot be written (see {here}/loop); make it writable"),
     ("a" * 300, "which the system refuses (File name too long)"),
 ]
 
@@ -122,7 +122,12 @@ def test_a_folder_that_may_not_be_written_is_refused(here, monkeypatch):
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
-    [("$DATA/x", "variables such as $DATA"), ("~nosuchuser/x", "no user ~nosuchuser"), ("a\nb", "cannot hold a line")],
+    [
+        ("$DATA/x", "variables such as $DATA"),
+        ("~nosuchuser/x", "no user ~nosuchuser"),
+        ("a\nb", "cannot hold a line"),
+        ("a" * 300, "(File name too long)"),
+    ],
 )
 @pytest.mark.parametrize("key", ["data_root", "datasets.mine.options.path", "FLATVAE_DATA", "FLATVAE_CACHE"])
 def test_every_path_of_data_is_checked(key, text, sentence, monkeypatch):

@@ -15,18 +15,21 @@ def expanded(key: str, text: str) -> Path:
     """A path of the config with its ``~`` expanded, and without ``//``, ``/./`` and a slash at its end.
 
     Raises:
-        ValueError: it holds a control character or a variable, or names a user who does not exist.
+        ValueError: it holds a control character or a variable, names a user who does not exist, or the system refuses it.
     """
     if re.search(r"[\x00-\x1f\x7f\x85\u2028\u2029]", text):
         raise ValueError(f"{key} is {text!r}; a path cannot hold a line break, a tab or another control character")
     if variable := re.search(r"\$([A-Za-z_]\w*|[({]\S*)", text):
         raise ValueError(f"{key} is {text}; variables such as {variable[0]} are not expanded, so write the path itself")
     try:
-        return Path(text).expanduser()
+        path = Path(text).expanduser()
+        path.exists()
     except RuntimeError:
-        raise ValueError(
-            f"{key} is {text}; there is no user {Path(text).parts[0]}, so write the path without ~"
-        ) from None
+        user = Path(text).parts[0]
+        raise ValueError(f"{key} is {text}; there is no user {user}, so write the path without ~") from None
+    except OSError as error:  # too long a name, or a folder that may not be read
+        raise ValueError(f"{key} is {text}, which the system refuses ({error.strerror}); choose another") from None
+    return path
 
 
 def results_folder(text: str) -> str:
@@ -45,13 +48,9 @@ def results_folder(text: str) -> str:
         raise ValueError(f"{key} is {text!r}; take away the space at its beginning or end")
     if "~" in folder.parts or re.match(r"\w+://", text):
         raise ValueError(f"{key} is {text}; it must be a folder of this machine, with ~ at the beginning alone")
-    try:
-        full, target = folder.absolute(), folder.resolve()
-        there = next(path for path in (full, *full.parents) if path.exists() or path.is_symlink())
-    except (OSError, RuntimeError) as error:  # too long a name, or links in a circle
-        reason = getattr(error, "strerror", None) or error
-        raise ValueError(f"{key} is {text}, which the system refuses ({reason}); choose another folder") from None
-    if target in (Path.cwd(), Path("~").expanduser(), ROOT, *ROOT.parents):
+    full, target = folder.absolute(), Path(os.path.realpath(folder))
+    there = next(path for path in (full, *full.parents) if os.path.lexists(path))
+    if target in (Path.cwd(), Path(os.path.realpath(os.path.expanduser("~"))), ROOT, *ROOT.parents):
         raise ValueError(f"{key} is {text!r}, the folder {target}; give the results a folder of their own")
     if target.is_relative_to(ROOT) and target.relative_to(ROOT).parts[0] in OWN:
         raise ValueError(f"{key} is {text}, in the project's own {target.relative_to(ROOT).parts[0]}; choose another")
@@ -60,7 +59,7 @@ def results_folder(text: str) -> str:
     return re.sub("^//", "/", str(folder))
 
 
-def _data_paths(config: dict) -> Iterator[tuple[str, str]]:
+def _data_paths(config: dict) -> Iterator[tuple[str, object]]:
     """(key, path) of everything that data is read from or kept in."""
     if config["data_root"]:
         yield "config: data_root", config["data_root"]
@@ -69,7 +68,7 @@ def _data_paths(config: dict) -> Iterator[tuple[str, str]]:
             yield f"the environment variable {name}", os.environ[name]
     for dataset, of in config["datasets"].items():
         path = of.get("options", {}).get("path")
-        if isinstance(path, str):
+        if path is not None:
             yield f"config: datasets.{dataset}.options.path", path
 
 
@@ -80,4 +79,6 @@ def check_data(config: dict) -> None:
         ValueError: one cannot be meant.
     """
     for key, path in _data_paths(config):
+        if not isinstance(path, str):
+            raise ValueError(f"{key} is {path!r}; it must be a text")
         expanded(key, path)
