@@ -83,20 +83,35 @@ def test_the_command_says_the_sentence_and_nothing_else(name, tmp_path):
     assert line.startswith(f"config: {name} cannot be read (")
 
 
+HALF = {
+    "--configfile a --configfile b": "--configfile is given twice, and Snakemake takes the last alone; write --configfile FILE FILE",
+    "--configfile=a --configfiles b": "--configfile is given twice",
+    "--config x=1 -C y=2": "--config is given twice",
+    "--workflow-profile profiles/slurm": "--workflow-profile profiles/slurm does not exist here, and Snakemake goes on without one; "
+    "give its path, or its name: default, gpu, slurm",
+    "--workflow-profile=nowhere -n": "--workflow-profile nowhere does not exist here",
+}
+
+
+@pytest.mark.parametrize("arguments", HALF)
+def test_what_snakemake_would_pass_over_in_silence_is_refused(arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="Snakemake") as error:
+        config_files.check_arguments(arguments.split())
+    assert str(error.value).startswith(HALF[arguments])
+
+
 @pytest.mark.parametrize(
-    ("arguments", "twice"),
+    "arguments",
     [
-        (["--configfile", "a", "b", "--config", "x=1", "y=2"], None),
-        (["--configfile", "a", "--configfile", "b"], "--configfile"),
-        (["--configfile=a", "--configfiles", "b"], "--configfile"),
-        (["--config", "x=1", "-C", "y=2"], "--config"),
+        "--configfile a b --config x=1 y=2 -n",
+        "--workflow-profile slurm",
+        "--workflow-profile none",
+        "--workflow-profile mine",
+        f"--workflow-profile={ROOT}/profiles/gpu",
     ],
 )
-def test_an_option_that_snakemake_would_drop_is_refused(arguments, twice):
-    if twice is None:
-        config_files.check_once(arguments)
-        return
-    with pytest.raises(
-        ValueError, match=rf"^{twice} is given twice, and Snakemake takes the last alone; write {twice} "
-    ):
-        config_files.check_once(arguments)
+def test_what_snakemake_takes_whole_is_not(arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "profiles" / "mine").mkdir(parents=True)
+    config_files.check_arguments(arguments.split())

@@ -36,7 +36,7 @@ os.environ[adapter.RUN] = str(os.getpid())  # a job ends with the process that s
 DEFAULTS = str(Path(SCRIPTS).parents[1] / "config" / "config.yaml")  # also for a run in another folder
 
 try:
-    config_files.check_once(sys.argv)
+    config_files.check_arguments(sys.argv)
     for file in (DEFAULTS, *workflow.overwrite_configfiles):
         config_files.check(file)
 except ValueError as error:

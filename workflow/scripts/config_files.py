@@ -4,11 +4,12 @@ Snakemake reads the files of --configfile before this project can, and says neit
 ``python workflow/scripts/config_files.py FILE …``
 """
 
+import argparse
 import json
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -85,17 +86,27 @@ def check(path: str | Path) -> None:
         raise ValueError(f"config: {path}, line {line} gives {key.value} a second time; keep one of them")
 
 
-def check_once(arguments: Iterable[str]) -> None:
-    """Checks that no option of the command line that sets the config stands there twice: Snakemake takes the last alone.
+def check_arguments(arguments: Sequence[str]) -> None:
+    """Checks the command line for what Snakemake would pass over in silence: all but the last of an option, a lost profile.
 
     Raises:
-        ValueError: one does.
+        ValueError: it holds one.
     """
     same = {"--configfiles": "--configfile", "-C": "--config"}
     names = [same.get(name, name) for name in (argument.split("=")[0] for argument in arguments)]
     for option, values in (("--configfile", "FILE FILE"), ("--config", "KEY=VALUE KEY=VALUE")):
         if names.count(option) > 1:
             raise ValueError(f"{option} is given twice, and Snakemake takes the last alone; write {option} {values}")
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--workflow-profile", type=Path)
+    profile = parser.parse_known_args(arguments)[0].workflow_profile
+    own = Path(__file__).resolve().parents[2] / "profiles"
+    if profile and str(profile) != "none" and not any((top / profile).exists() for top in ("", "profiles", own)):
+        known = ", ".join(sorted(path.name for path in own.iterdir()))
+        raise ValueError(
+            f"--workflow-profile {profile} does not exist here, and Snakemake goes on without one; "
+            f"give its path, or its name: {known}"
+        )
 
 
 if __name__ == "__main__":
