@@ -1,6 +1,11 @@
-"""One thread and no chance, so that results repeat and the machine stays usable; and two data sets small enough to train on."""
+"""What all tests share: one thread, the same random examples in every run, two data sets small enough to train on.
 
+Tests of a package that is not installed are skipped, and say so.
+"""
+
+import importlib.util
 import os
+from pathlib import Path
 
 import pytest
 import rounding
@@ -11,6 +16,15 @@ from project_copy import project, smoke  # noqa: F401  fixtures: one copy and on
 from flatvae.datasets import Dataset
 
 FIRST = ("cluster", "workflow")  # folders of the tests that run Snakemake
+TRACKING = ("deep_sort_realtime", "supervision", "trackeval", "trackers")
+NEEDED = {  # packages of an extra that may not be installed, by the tests that cannot do without
+    "workflow": ("snakemake",),
+    "cluster": ("snakemake",),
+    "evaluation/test_tracking.py": TRACKING,
+    "evaluation/test_trackers.py": TRACKING,
+    "evaluation/test_trackeval.py": (*TRACKING, "motmetrics"),
+    "performance/test_tracking.py": TRACKING,
+}
 
 torch.set_num_threads(1)
 if os.environ.get("FLATVAE_TEST_PRODUCTS") == "otherwise":  # see tests/kernels.py
@@ -30,6 +44,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if item.path.parent.name != "workflow" or item.get_closest_marker("one_process"):
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
     items.sort(key=lambda item: FIRST.index(item.path.parent.name) if item.path.parent.name in FIRST else len(FIRST))
+
+
+class _Skipped(pytest.Module):
+    """A test file that is not imported, because a package is missing."""
+
+    def collect(self):
+        pytest.skip(f"{', '.join(missing(self.path))} is not installed", allow_module_level=True)
+
+
+def missing(path: Path) -> list[str]:
+    """Packages that a test file needs and that are not installed."""
+    own = path.relative_to(Path(__file__).parent)
+    needed = [name for place, names in NEEDED.items() if own.is_relative_to(place) for name in names]
+    return [name for name in needed if importlib.util.find_spec(name) is None]
+
+
+def pytest_pycollect_makemodule(module_path, parent):
+    return _Skipped.from_parent(parent, path=module_path) if missing(module_path) else None
 
 
 def _dataset(likelihood: str) -> Dataset:

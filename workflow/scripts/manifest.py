@@ -13,7 +13,7 @@ with job(snakemake):
     config = json.dumps(snakemake.config, sort_keys=True)
 
     def git(*arguments):
-        command = ["git", *arguments]
+        command = ["git", "-C", str(Path(__file__).parent), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
 
     try:  # with a + where files differ from the commit, new ones included

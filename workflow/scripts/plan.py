@@ -15,7 +15,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from adapter import end_with_parent
-from configuration import candidates, dataset_options, loader, specification, wants_gpu
+from resolution import candidates, dataset_options, loader, specification, wants_gpu
 from snakemake.exceptions import WorkflowError
 
 BROKEN = 3  # status of the process that finds a method which does not keep its contract

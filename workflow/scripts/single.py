@@ -6,7 +6,6 @@ whatever happens to the process.
 """
 
 import fcntl
-import os
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -15,31 +14,20 @@ from snakemake.logging import logger
 _held = []  # open files: closed, they would hold nothing
 
 
-def check(folder: str) -> None:
-    """Looks whether the results folder can be written, or made; writes nothing.
-
-    Raises:
-        WorkflowError: it cannot.
-    """
-    there = next(path for path in [Path(folder).absolute(), *Path(folder).absolute().parents] if path.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise WorkflowError(
-            f"results_dir {folder} cannot be written (see {there}); make it writable, or set another in the config"
-        )
-
-
 def claim(folder: str) -> None:
     """Takes the results folder for this process, until it ends.
 
     Raises:
         WorkflowError: another run has it.
     """
-    Path(folder).mkdir(parents=True, exist_ok=True)
     lock = Path(folder) / ".lock"
     try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
         file = lock.open("a")
     except OSError as error:
-        raise WorkflowError(f"{lock} cannot be opened ({error.strerror}); make it writable, or delete it") from None
+        raise WorkflowError(
+            f"config: results_dir {folder} cannot be written (see {lock}: {error.strerror}); make it writable, or set another"
+        ) from None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

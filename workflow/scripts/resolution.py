@@ -1,0 +1,126 @@
+"""What the config means for a data set, a method and a task.
+
+Nothing here imports torch, or Snakemake.
+"""
+
+import shutil
+from pathlib import Path
+
+from fingerprint import fields, has_penalty, keywords, source
+
+
+def loader(config: dict, dataset: str) -> str:
+    """Name of the module of ``flatvae.datasets`` that reads a data set: ``loader``, by default its own name."""
+    return config["datasets"][dataset].get("loader", dataset)
+
+
+def dataset_options(config: dict, dataset: str) -> dict:
+    """Options of the data set's ``load``."""
+    return config["datasets"][dataset].get("options", {})
+
+
+def builder(config: dict, method: str) -> str:
+    """Module of a method: ``builder``, by default ``baselines.<method>``."""
+    return config["methods"][method].get("builder", f"baselines.{method}")
+
+
+def own_rule(config: dict, method: str) -> Path | None:
+    """The file of Snakemake's beside a method's module, with the rule that makes its models; None where it has none."""
+    module = source(builder(config, method))
+    path = module.with_suffix(".smk") if module else None
+    return path if path and path.is_file() else None
+
+
+def hyperparameters(config: dict, dataset: str, method: str) -> dict:
+    """All that stands for a method on a data set, the more special winning.
+
+    training < datasets.<dataset>.training < methods.<method> < datasets.<dataset>.methods.<method>
+    """
+    of_dataset = config["datasets"][dataset]
+    merged = {
+        **config.get("training", {}),
+        **of_dataset.get("training", {}),
+        **config["methods"][method],
+        **of_dataset.get("methods", {}).get(method, {}),
+    }
+    return {name: value for name, value in merged.items() if name != "builder"}
+
+
+def has_videos(config: dict, dataset: str) -> bool:
+    """Whether a data set's loader has videos to track people in."""
+    return keywords(f"flatvae.datasets.{loader(config, dataset)}", "sequences") is not None
+
+
+def descriptor(config: dict, dataset: str, name: str) -> dict:
+    """What makes a descriptor: its module, and of the data set's common hyperparameters and its own those that it takes."""
+    own = config["descriptors"][name]
+    module = own.get("builder", f"baselines.{name}")
+    merged = {**config.get("training", {}), **config["datasets"][dataset].get("training", {}), **own}
+    taken = (keywords(module, "descriptor") or set()) - {"seed"}
+    return {"builder": module, "options": {option: value for option, value in merged.items() if option in taken}}
+
+
+def accepted(module: str) -> set[str]:
+    """Hyperparameters that a method's ``build`` and ``penalty`` take, and the training's."""
+    own = keywords(module, "build") | (keywords(module, "penalty") or set())
+    return own | fields("flatvae.training.settings", "Settings")
+
+
+def specification(config: dict, dataset: str, method: str) -> dict:
+    """What a training job gets: the builder and those of the hyperparameters that reach this method."""
+    module = builder(config, method)
+    names = accepted(module)
+    if not has_penalty(module):
+        names = names - {"alpha0"}  # mixup places the penalty's points: nothing to a method without one
+    chosen = hyperparameters(config, dataset, method)
+    return {"builder": module, "hyperparameters": {k: v for k, v in chosen.items() if k in names}}
+
+
+def distances(config: dict, dataset: str) -> dict[str, dict]:
+    """Every distance but the Euclidean: its module, by default ``baselines.<name>``, and its options.
+
+    distances.<name> < datasets.<dataset>.distances.<name>
+    """
+    own = config["datasets"][dataset].get("distances", {})
+    return {
+        name: {
+            "builder": entry.get("builder", f"baselines.{name}"),
+            "options": {k: v for k, v in {**entry, **own.get(name, {})}.items() if k != "builder"},
+        }
+        for name, entry in config.get("distances", {}).items()
+    }
+
+
+def tasks(config: dict, dataset: str) -> list[str]:
+    """The run's tasks that are done on a data set: those it names, where it names some; tracking only where it has videos."""
+    own = config["datasets"][dataset].get("tasks", config["run"]["tasks"])
+    return [t for t in config["run"]["tasks"] if t in own and (t != "tracking" or has_videos(config, dataset))]
+
+
+def takes_distances(task: str) -> bool:
+    """Whether a task is handed the distances."""
+    return "distances" in (keywords(f"flatvae.evaluation.{task}", "evaluate") or set())
+
+
+def sweep_values(config: dict, dataset: str, sweep: dict) -> dict[str, dict[str, float]]:
+    """Of every curve of a sweep, the value of the swept hyperparameter in each of its methods."""
+    name = sweep["hyperparameter"]
+    return {
+        curve: {method: hyperparameters(config, dataset, method)[name] for method in methods}
+        for curve, methods in sweep["curves"].items()
+    }
+
+
+def wants_gpu(device: str) -> bool:
+    """Whether jobs on this device take a GPU: asked for, or ``auto`` where there is one."""
+    return device == "cuda" or (device == "auto" and shutil.which("nvidia-smi") is not None)
+
+
+def candidates(config: dict, dataset: str, method: str) -> dict:
+    """The search's candidates of a method on a data set: what is tried, laid over what stands in the config."""
+    base = specification(config, dataset, method)
+    tried = config["search"]["candidates"][method]
+    return {
+        "builder": base["builder"],
+        "candidates": [{"candidate": c, "hyperparameters": base["hyperparameters"] | c} for c in tried],
+    }
