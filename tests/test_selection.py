@@ -4,9 +4,9 @@ import json
 import sys
 from pathlib import Path
 
+import configs
 import pandas as pd
 import pytest
-import yaml
 
 from baselines import vae
 from flatvae import datasets, selection
@@ -79,7 +79,7 @@ def test_the_config_holds_what_the_search_chose(path):
     sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
     import resolution
 
-    config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    config = configs.default()
     search = pd.read_csv(path)
     for method, rows in search.groupby("method"):
         rows = rows.reset_index(drop=True)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import configs
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,7 +21,7 @@ import places  # noqa: E402
 import validation  # noqa: E402
 
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
-DEFAULT = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+DEFAULT = configs.default()
 
 
 @pytest.fixture

@@ -33,21 +33,26 @@ from snakemake.exceptions import WorkflowError
 os.environ[adapter.RUN] = str(os.getpid())  # a job ends with the process that started it
 
 
-DEFAULTS = str(Path(SCRIPTS).parents[1] / "config" / "config.yaml")  # also for a run in another folder
+DEFAULTS = [
+    str(Path(SCRIPTS).parents[1] / "config" / f"{part}.yaml")
+    for part in ("config", "claims", "controls", "search")
+]  # of the project, also where a run is in another folder
 
 try:
     config_files.check_arguments(sys.argv)
-    for file in (DEFAULTS, *workflow.overwrite_configfiles):
+    for file in (*DEFAULTS, *workflow.overwrite_configfiles):
         config_files.check(file)
 except ValueError as error:
     raise WorkflowError(str(error)) from None
 
+for file in DEFAULTS:
 
-configfile: DEFAULTS
+    configfile: file
 
 
 try:
-    check(config, Path(SCRIPTS).parent / "schemas" / "config.schema.yaml")
+    if workflow.is_main_process:  # the jobs' processes have the same config
+        check(config, Path(SCRIPTS).parent / "schemas" / "config.schema.yaml")
     OUT = results_folder(config["results_dir"])
 except ValueError as error:
     raise WorkflowError(str(error)) from None
