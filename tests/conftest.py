@@ -34,6 +34,7 @@ settings.register_profile("flatvae", deadline=None, derandomize=True)
 settings.load_profile("flatvae")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """How tests are dealt to several processes (pytest-xdist): those that take minutes first, one by one.
 
