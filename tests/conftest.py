@@ -35,13 +35,12 @@ settings.load_profile("flatvae")
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """How tests are dealt to several processes (pytest-xdist): those that take minutes first, one by one.
 
     All others, and those that share a cluster or a run, go to one process with their file, for the fixtures' sake.
     """
-    side_by_side = config.pluginmanager.hasplugin("xdist")
-    for item in items if side_by_side else ():
+    for item in items if "PYTEST_XDIST_WORKER" in os.environ else ():
         if item.path.parent.name != "workflow" or item.get_closest_marker("one_process"):
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
     items.sort(key=lambda item: FIRST.index(item.path.parent.name) if item.path.parent.name in FIRST else len(FIRST))
