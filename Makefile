@@ -47,9 +47,9 @@ lint: setup
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 
-# One process more than cores: tests on Slurm mostly wait. tests/conftest.py says which tests go together.
+# One process more than cores, for tests on Slurm mostly wait; tests/conftest.py says which tests go together.
 WORKERS ?= $(shell echo $$(($$(nproc) + 1)))
-PYTEST_SIDE_BY_SIDE = --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
+PYTEST_SIDE_BY_SIDE = --numprocesses $(WORKERS) --no-loadscope-reorder
 
 test: lint
 	pytest $(PYTEST_SIDE_BY_SIDE)

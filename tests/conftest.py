@@ -16,6 +16,7 @@ from project_copy import project, smoke  # noqa: F401  fixtures: one copy and on
 from flatvae.datasets import Dataset
 
 FIRST = ("cluster", "workflow")  # folders of the tests that run Snakemake
+ONE_BY_ONE = ("test_adding_a_baseline.py", "test_places.py", "test_survival.py", "test_workflow.py")
 TRACKING = ("deep_sort_realtime", "supervision", "trackeval", "trackers")
 NEEDED = {  # packages of an extra that may not be installed, by the tests that cannot do without
     "workflow": ("snakemake",),
@@ -34,16 +35,22 @@ settings.register_profile("flatvae", deadline=None, derandomize=True)
 settings.load_profile("flatvae")
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """How tests are dealt to several processes (pytest-xdist): those that take minutes first, one by one.
-
-    All others, and those that share a cluster or a run, go to one process with their file, for the fixtures' sake.
-    """
-    for item in items if "PYTEST_XDIST_WORKER" in os.environ else ():
-        if item.path.parent.name != "workflow" or item.get_closest_marker("one_process"):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    """Tests that run Snakemake come first: they take longest."""
     items.sort(key=lambda item: FIRST.index(item.path.parent.name) if item.path.parent.name in FIRST else len(FIRST))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log):
+    """How tests are dealt to several processes: a file at a time, for its fixtures' sake, but those of ONE_BY_ONE singly."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return nodeid if Path(file).name in ONE_BY_ONE else file
+
+    return Scheduling(config, log)
 
 
 class _Skipped(pytest.Module):

@@ -8,7 +8,6 @@ import yaml
 from matplotlib.image import imread
 
 METHODS = ["vhp_vae", "flat_vae"]
-pytestmark = pytest.mark.one_process  # all look at one run
 
 
 def overlay(tmp_path: Path) -> str:
