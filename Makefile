@@ -48,7 +48,7 @@ lint: setup
 	snakemake --lint
 
 # One process more than cores, for tests on Slurm mostly wait; tests/conftest.py says which tests go together.
-WORKERS ?= $(shell echo $$(($$(nproc) + 1)))
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(len(os.sched_getaffinity(0)) + 1)')
 PYTEST_SIDE_BY_SIDE = --numprocesses $(WORKERS) --no-loadscope-reorder
 
 test: lint

@@ -1,9 +1,8 @@
 """Matrix products in float32: exact on a GPU, and at the full width of a CPU.
 
-torch's products go to MKL, which uses the 512-bit half of a core on Intel's processors alone; on others it does the work of
-half of one. oneDNN, which torch brings as well, uses it wherever it is, but is asked only where rounding to bfloat16 is
-allowed. Allowed is not done: without matrix units (AMX) oneDNN has nothing that rounds, and its products are those of float32.
-That is looked at before it is relied on.
+torch calls MKL for products. MKL uses 512-bit registers on Intel's processors alone and runs at half speed on others. oneDNN,
+which torch brings too, uses them everywhere, but torch calls it only where rounding to bfloat16 is allowed. Without matrix
+units (AMX) oneDNN does not round: its products are those of float32. ``widened()`` verifies that before it is used.
 """
 
 import contextlib

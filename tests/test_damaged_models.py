@@ -98,6 +98,16 @@ def test_bits_of_a_snapshot(tmp_path, capsys, size):
     assert all(torch.equal(found[name], value) for name, value in tensors.items())
 
 
+def test_a_snapshot_of_another_type_or_that_may_not_be_read(tmp_path, monkeypatch, capsys):
+    snapshots = Snapshots(tmp_path / "s.safetensors", IDENTITY, 0)
+    save_file({"a": torch.ones(4, dtype=torch.bfloat16)}, snapshots.path, {"identity": snapshots.identity})
+    assert snapshots.read() is None
+    assert "s.safetensors is damaged; the training starts anew" in capsys.readouterr().out
+    monkeypatch.setattr("flatvae.training.resume.safe_open", denied)
+    assert snapshots.read() is None
+    assert "s.safetensors cannot be read (Permission denied); the training starts anew" in capsys.readouterr().out
+
+
 FOLDERS = ["a b", 'it\'s "q"', "{x}[1]*?", "größe_数据", "#%$&;"]
 
 

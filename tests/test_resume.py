@@ -1,5 +1,6 @@
 """A training that was interrupted ends in the same bits as one that was not."""
 
+import math
 import os
 import re
 import signal
@@ -78,6 +79,22 @@ def test_interruptions_leave_no_trace(data, case, tmp_path, capsys):
     assert steps[:4] == [0, 17, 50, 51]
     assert steps[4] > 100
     assert steps[4] % 50
+
+
+@pytest.mark.parametrize(("rate", "nan_from", "pieces"), [(1e30, 10**9, [20]), (1e-3, 70, [20, 59]), (1e-3, 70, [100])])
+def test_interruptions_leave_no_trace_where_every_seed_freezes(data, tmp_path, monkeypatch, rate, nan_from, pieces):
+    """In the block in which they freeze, before the interruption or after it, and at its edge."""
+    draw, settings = training.Trainer._draw, COMMON | {"bound": 2.0, "learning_rate": rate}
+
+    def poisoned(self):
+        x, *noise = draw(self)
+        return (x * math.nan if self.step_count >= nan_from else x, *noise)
+
+    monkeypatch.setattr(training.Trainer, "_draw", poisoned)
+    monkeypatch.setitem(CASES, "frozen", (vae, "pendulum", {"bound": 2.0, "learning_rate": rate}))
+    expected = training.train(vae, data["pendulum"], settings, [3, 0])
+    assert [seed["frozen_step"] is None for seed in expected.seeds] == [False, False]
+    assert_same(interrupted_run(data, "frozen", tmp_path / "s.safetensors", pieces), expected)
 
 
 def test_a_frozen_seed_stays_frozen(data, tmp_path):

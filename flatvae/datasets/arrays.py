@@ -12,6 +12,7 @@ from flatvae.datasets import MAX_SEED, PARTS, Dataset, check_range, expanded, sp
 from flatvae.datasets._npz import read_npz
 from flatvae.errors import InputError
 
+_LIMITS = {np.dtype(bool): 1, np.dtype(np.uint8): 255}  # greatest values of types that are chosen for a scale
 _LABELS = tuple(f"{part}_labels" for part in PARTS)
 
 
@@ -69,7 +70,10 @@ def load(
 
 def _read(source: Path) -> dict[str, np.ndarray]:
     """The known arrays of the file, as they are stored."""
-    arrays, others = read_npz(source, (*PARTS, *_LABELS))
+    try:
+        arrays, others = read_npz(source, (*PARTS, *_LABELS))
+    except InputError as error:
+        raise InputError(f"dataset arrays: {error}") from error
     if others:  # most likely a misspelt name, but a file may well hold more than this suite reads
         warnings.warn(f"dataset arrays: {source} also holds {', '.join(others)}, not read.", stacklevel=2)
     return arrays
@@ -112,7 +116,7 @@ def _check_widths(source: Path, parts: dict[str, torch.Tensor]) -> None:
 
 
 def _check_alike(source: Path, parts: dict[str, np.ndarray]) -> None:
-    """Raise InputError where parts of one width hold different things: other axes, or integers against floats."""
+    """Raise InputError where parts of one width hold different things: other axes, or values on different scales."""
     shapes = {key: tuple(length for length in array.shape[1:] if length > 1) for key, array in parts.items()}
     shapes = {key: shape for key, shape in shapes.items() if len(shape) > 1}  # flat ones go with any
     types = {key: array.dtype for key, array in parts.items() if array.dtype.kind != "b"}
@@ -126,6 +130,12 @@ def _check_alike(source: Path, parts: dict[str, np.ndarray]) -> None:
         if (dtype.kind == "f") != (types[first].kind == "f"):
             found = f"holds {dtype} and {first} {types[first]}, so most likely only one of them is scaled"
             raise _wrong(source, key, found, "must be scaled alike and saved with the same type")
+    for key, array in parts.items():
+        limit = _LIMITS.get(array.dtype)
+        for other, values in parts.items():
+            if limit and values.dtype.kind in "iu" and values.size and values.max() > limit:
+                found = f"holds {array.dtype} and {other} the value {values.max()}, so most likely they are scaled differently"
+                raise _wrong(source, key, found, "must be scaled alike and saved with the same type")
 
 
 def _labels(source: Path, arrays: dict[str, np.ndarray], key: str) -> torch.Tensor:

@@ -31,6 +31,7 @@ TRAIN_ROWS, TEST_ROWS = 60_000, 10_000
 _VALIDATION_NOISE, _TEST_NOISE = 1, 2  # seeds of the binarisation: fixed, so that all likelihoods are of the same bits
 _UNSIGNED_BYTE = 0x08
 _GZIP = b"\x1f\x8b"
+_MOST_DIMENSIONS = 64  # of a NumPy array
 
 
 def load(
@@ -118,6 +119,8 @@ def parse_idx(content: bytes) -> np.ndarray:
     """
     if len(content) < 4 or content[:3] != bytes((0, 0, _UNSIGNED_BYTE)):
         raise InputError("IDX content does not begin with the bytes 0, 0, 8; give an IDX file of unsigned bytes.")
+    if content[3] > _MOST_DIMENSIONS:
+        raise InputError(f"IDX content has {content[3]} dimensions; it must have at most {_MOST_DIMENSIONS}.")
     start = 4 + 4 * content[3]
     if len(content) < start:
         raise InputError("IDX content ends within its header; give the whole file.")

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from flatvae.errors import InputError
 from flatvae.evaluation import Result, encode, in_float64, random_pairs
 
 PAIRS = 100
@@ -51,6 +52,8 @@ def evaluate(model, dataset) -> Result:
     time = torch.linspace(0, 1, POINTS, dtype=codes.dtype, device=codes.device)[:, None]
     lines = torch.lerp(codes[first][:, None], codes[second][:, None], time)  # (P, T, n)
     decoded = model.decode(lines.flatten(0, 1)).unflatten(0, lines.shape[:2])
+    if not decoded.isfinite().all():
+        raise InputError("interpolation: a line between test codes decodes to NaN or infinity; train the model again.")
     kept = long_enough(decoded)
     if not kept.all():
         print(

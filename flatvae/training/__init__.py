@@ -6,11 +6,15 @@ every seed's own. All noise is drawn outside, from one generator per seed: a see
 trained alone, to rounding. Within a block of steps nothing waits for the device; between blocks the history is read and the
 initial phase may end.
 
-Two promises hold bit by bit: the same command on the same machine (processor, packages, threads, device) gives the same files,
-and so does a training that was interrupted. Everything else agrees to rounding, for products of matrices round differently from
-one kernel to another, and the kernel depends on the processor, on the number of seeds or rows, on the memory layout, and on
-whether a factor requires a gradient. Tests state the tolerance: 1e-8 for a seed among others and alone (float64, fifty
-steps), about 1e-6 relative for one float32 evaluation by two routes, 1e-4 for seventy float32 steps as a CUDA graph and without.
+Two promises hold bit by bit. The same command on the same machine (processor, packages, threads, device) gives the same files;
+whether Snakemake or Slurm starts the jobs makes no difference. And so does a training that was interrupted. Everything else
+agrees to rounding: products of matrices round differently from one kernel to another, and the kernel depends on the
+processor, on the number of seeds or rows, on the memory layout, and on whether a factor requires a gradient. Tests allow
+
+- a seed among others and alone, float64: 1e-8 after fifty steps of small networks, 1e-7 for every baseline;
+- one float32 call by two routes (trained or loaded, in a batch or alone): 1e-5, row by row 1e-4;
+- seventy float32 steps as a CUDA graph and without: 1e-4 relative, 1e-5 absolute;
+- evaluations on another device: 1e-6 where they compute in float64 (flatness, interpolation), else 1e-3.
 """
 
 from flatvae.training.devices import choose_device, device_record

@@ -19,12 +19,11 @@ aten = torch.ops.aten
 
 _SAME = (aten.detach.default, aten.view.default, aten._unsafe_view.default, aten.expand.default, aten.alias.default)
 _COPIES = (aten._to_copy.default, aten.clone.default)
-_SECRET_VIEWS = (aten._unsafe_view.default, aten._reshape_alias.default)  # whose schema does not say that they are
+_UNDECLARED_VIEWS = (aten._unsafe_view.default, aten._reshape_alias.default)  # views that their schema does not declare
 _ZERO = (aten.zeros.default, aten.zeros_like.default, aten.new_zeros.default, aten._efficientzerotensor.default)
 _PRODUCTS = (aten.mm.default, aten.bmm.default, aten.mul.Tensor)
-# of zeros they are zeros
 _NARROW = 16  # columns of a matrix that fill no register of a CPU
-_LINEAR = (
+_LINEAR = (  # zeros become zeros
     *_SAME,
     *(aten.transpose.int, aten.permute.default, aten.unsqueeze.default, aten.squeeze.dims, aten.t.default),
     *(aten.sum.dim_IntList, aten.neg.default, aten.clone.default),
@@ -86,7 +85,7 @@ def _bases(graph: Graph) -> dict[Node, Node]:
         view = False
         if node.op == "call_function":
             schema = _schema(node)
-            view = schema is None or node.target in _SECRET_VIEWS or any(r.alias_info for r in schema.returns)
+            view = schema is None or node.target in _UNDECLARED_VIEWS or any(r.alias_info for r in schema.returns)
         base[node] = base[node.args[0]] if view and node.args and isinstance(node.args[0], Node) else node
     return base
 

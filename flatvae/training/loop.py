@@ -155,7 +155,8 @@ def train(
     if found:
         print(f"{label}: goes on from step {trainer.step_count} of {steps}", flush=True)
     with _Progress(trainer, label) as progress, snapshots or contextlib.nullcontext():
-        while trainer.step_count < steps and trainer.alive.any():
+        # a block that was begun is ended, also where every seed has frozen in it: an interruption must leave no trace
+        while trainer.step_count < steps and (trainer.block_step > 0 or trainer.alive.any()):
             complete = course.run_block(lambda: snapshots is not None and snapshots.interrupted)
             if complete:
                 progress.show(trainer.step_count, course.history[-1])

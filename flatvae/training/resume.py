@@ -92,7 +92,10 @@ class Snapshots:
                 kept = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 no iterator
             damaged = kept.get("sha256") != digest(tensors, kept.get(_KEY, ""))
-        except (SafetensorError, OSError):
+        except OSError as error:
+            print(f"{self.path} cannot be read ({error.strerror or error}); the training starts anew")
+            return None
+        except (SafetensorError, TypeError):  # TypeError: damage can give a tensor a type that NumPy has not
             damaged = True
         if damaged:
             print(f"{self.path} is damaged; the training starts anew")

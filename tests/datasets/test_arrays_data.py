@@ -192,6 +192,20 @@ def test_parts_that_agree_in_other_words_are_taken(saved, test):
     assert found.test.tolist() == np.ones((3, 108)).tolist()
 
 
+@pytest.mark.parametrize(
+    ("train", "test", "said"),
+    [
+        ("u1", "u2", "train in {path} holds uint8 and test the value 300, so most likely they are scaled differently"),
+        ("i4", "u1", "test in {path} holds uint8 and train the value 300, so most likely"),
+        ("?", "u1", "train in {path} holds bool and test the value 44, so most likely"),
+    ],
+)
+def test_integers_on_two_scales_are_refused(saved, train, test, said):
+    values = np.full((4, 8), 300)
+    path = saved(train=values.astype(train), test=values.astype(test))
+    assert said.format(path=path) in refused(path)
+
+
 def test_two_integer_types_and_a_channel_axis_are_taken(saved):
     values = np.arange(32).reshape(2, 4, 4)
     found = datasets.load("arrays", path=saved(train=values.astype("u1"), test=values[..., None].astype("i8")))

@@ -236,6 +236,7 @@ def test_idx_is_read_as_it_was_written(shape):
         (idx([[1, 2]])[:9], "header"),
         (idx([1, 2])[:-1], "whole"),
         (idx([1, 2]) + b"\0", "whole"),
+        (b"\0\0\x08\x41" + b"\0\0\0\1" * 65 + b"\7", "has 65 dimensions; it must have at most 64"),
     ],
 )
 def test_bad_idx_is_refused(bad, why):

@@ -10,6 +10,7 @@ from torch import nn
 
 from baselines.geodesic import GeodesicDistance, Geodesics
 from flatvae.datasets import Dataset
+from flatvae.errors import InputError
 from flatvae.evaluation import distances, interpolation, random_pairs
 
 
@@ -174,6 +175,12 @@ def test_a_decoder_that_ignores_its_input_is_smooth():
     found = interpolation.evaluate(HandMade(lambda z: torch.ones(len(z), 4).to(z)), data())
     assert [value for _, _, value in found.metrics] == [0, 0]
     assert found.arrays["kept"].all()
+
+
+def test_lines_that_decode_to_nan_are_refused():
+    """Never a NaN in the metrics, and never counted as short lines."""
+    with pytest.raises(InputError, match="a line between test codes decodes to NaN or infinity; train the model again"):
+        interpolation.evaluate(HandMade(lambda z: (z @ torch.eye(2, 4).to(z)).log()), data())
 
 
 def test_interpolations_are_decoded_in_float64():

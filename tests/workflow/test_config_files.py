@@ -35,6 +35,8 @@ DAMAGED = {
     "an alias of nothing": (b"seeds: 2\nrun: *nothing\n", ", line 2 is not valid YAML (found undefined alias"),
     "a key twice": (f"{CLEAN}seeds: 3\n".encode(), ", line 6 gives seeds a second time; keep one of them"),
     "a key twice, further in": (CLEAN.replace("  tasks", "  datasets").encode(), ", line 5 gives datasets a second time"),
+    "JSON with a key twice": (b'{"seeds": 2, "run": {},\n"seeds": 3}', ", line 2 gives seeds a second time"),
+    "a list in JSON": (b"[1, 2]", " holds no keys with values"),
     "nothing": (b"", " holds no keys with values"),
     "a comment alone": (b"# nothing\n", " holds no keys with values"),
     "a list": (b"- seeds\n- run\n", " holds no keys with values"),

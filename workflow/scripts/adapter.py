@@ -10,10 +10,10 @@ import sys
 import traceback
 from pathlib import Path
 
-# the packages are found also where they are not installed: beside the workflow
+# the packages stand next to the workflow and need not be installed
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-# of what imports make nothing is garbage, and to look for some takes a quarter of their time; later on little is cyclic
+# Imports create no garbage, yet scanning for it costs a quarter of their time; later, few objects refer to each other in circles.
 gc.set_threshold(50_000)
 
 RUN = "FLATVAE_RUN"  # environment variable with the number of the Snakemake process that starts jobs, see common.smk

@@ -44,6 +44,13 @@ def _repeated(node: yaml.Node) -> yaml.Node | None:
     return None
 
 
+def _is_json(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
+
+
 def check(path: str | Path) -> None:
     """Checks that a config file is a text of keys with values, each key once.
 
@@ -59,11 +66,6 @@ def check(path: str | Path) -> None:
     except UnicodeDecodeError as error:
         line = len(re.findall(b"\r\n|\r|\n", raw[: error.start])) + 1
         raise ValueError(f"config: {path}, line {line} is not UTF-8; save the file as UTF-8") from None
-    try:
-        json.loads(text)
-        return
-    except ValueError:  # YAML then
-        pass
     lines = re.split("\r\n|\r|\n", text)
     try:
         document = yaml.compose(text)
@@ -71,6 +73,8 @@ def check(path: str | Path) -> None:
         line = len(re.split("\r\n|\r|\n", text[: error.position]))
         raise ValueError(f"config: {path}, line {line} holds {invisible(chr(error.character))}; delete it") from None
     except yaml.MarkedYAMLError as error:
+        if _is_json(text):  # with tabs, which YAML has not
+            return
         # the parser may lose its way some lines before the one where it stops
         stop = error.problem_mark.line
         start = error.context_mark.line if error.context_mark else stop
