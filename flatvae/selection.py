@@ -14,7 +14,7 @@ from collections.abc import Callable
 import pandas as pd
 import torch
 
-from flatvae import geometry
+import flatvae.geometry.metric as geometry
 from flatvae.constraint import TOLERANCE
 from flatvae.evaluation import encode
 from flatvae.evaluation.flatness import mixup_points

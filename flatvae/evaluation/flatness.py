@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flatvae import geometry
+import flatvae.geometry.metric as geometry
 from flatvae.evaluation import Result, encode, generator, in_float64
 
 _GRID = 60  # points per side of the magnification-factor map

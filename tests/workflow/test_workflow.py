@@ -169,7 +169,7 @@ def test_editing_figures_redraws_alone(smoke):
 
 
 def test_editing_the_geodesic_distance_retrains_nothing(smoke):
-    with edited(smoke.folder / "baselines" / "geodesic.py", "_FINE = 4", "_FINE = 5"):
+    with edited(smoke.folder / "flatvae" / "geometry" / "curves.py", "_FINE = 4", "_FINE = 5"):
         jobs = planned(smoke)
     assert not {rule for rule, _ in jobs} & {"train", "data", "control"}
     assert sum(count for (rule, _), count in jobs.items() if rule == "evaluate") == 2 * len(
