@@ -14,6 +14,7 @@ import pytest
 from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[1]
+CORES = "1" if "PYTEST_XDIST_WORKER" in os.environ else "2"  # side by side as many runs as cores are enough
 TREE = ("Snakefile", "workflow", "flatvae", "baselines", "config", "profiles", "environment.yml")
 
 
@@ -76,7 +77,7 @@ class Project:
 
     def smoke(self, *arguments: str, overlays: tuple[str, ...] = (), **keywords) -> subprocess.CompletedProcess:
         configs = ("--configfile", "config/smoke.yaml", *overlays)
-        return self.snakemake(*arguments, "--cores", "2", *configs, **keywords)
+        return self.snakemake(*arguments, "--cores", CORES, *configs, **keywords)
 
 
 @pytest.fixture(scope="session")
