@@ -53,6 +53,14 @@ def match(detections: pd.DataFrame, ground_truth: pd.DataFrame) -> np.ndarray:
     return matched
 
 
+def overlapping(boxes: pd.DataFrame, others: pd.DataFrame, least: float) -> np.ndarray:
+    """Which boxes (N,) have an intersection over union of ``least`` or more with one of the others in the same frame."""
+    boxes, others = boxes.reset_index(drop=True), others.reset_index(drop=True)
+    pairs = boxes.reset_index()[["index", "frame"]].merge(others.reset_index()[["index", "frame"]], on="frame")
+    overlap = iou(edges(boxes)[pairs["index_x"]], edges(others)[pairs["index_y"]])
+    return boxes.index.isin(pairs["index_x"][overlap >= least])
+
+
 def iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Intersection over union of boxes (..., 4) and (..., 4), each left, top, right, bottom; shapes broadcast."""
     low, high = np.maximum(first[..., :2], second[..., :2]), np.minimum(first[..., 2:], second[..., 2:])

@@ -12,6 +12,7 @@ boxes: a frame with an EXIF orientation is turned as it says.
 """
 
 import configparser
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,7 @@ class Sequence:
         ground_truth: a table with the columns GROUND_TRUTH[9] or [10], or None where there is no gt/gt.txt. Whole numbers
             are int64, others float64; the order is that of the file.
         detections: the same with the columns DETECTIONS[7] or [10], from det/det.txt.
+        images: folder in which frames were looked for.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Sequence:
     frames: dict[int, Path]
     ground_truth: pd.DataFrame | None
     detections: pd.DataFrame | None
+    images: Path = Path("img1")
 
 
 def read_sequence(folder: Path) -> Sequence:
@@ -85,10 +88,24 @@ def read_frame(sequence: Sequence, number: int) -> Image.Image:
 def missing_frames(sequence: Sequence, numbers: Iterable[int]) -> InputError:
     """The error of frames that are needed and not there."""
     numbers = sorted(numbers)
-    found = (
-        f"{sequence.folder}: {len(numbers)} needed frame(s) of {sequence.length} are missing, number {numbers[0]} first"
-    )
-    return InputError(f"{found}; put them where seqinfo.ini says (imDir, imExt), or name another sequence.")
+    lost = f"{len(numbers)} needed frame(s) of {sequence.length} are missing, number {numbers[0]} first"
+    files, state = _listed(sequence.images), ""
+    if files is None:
+        state = ", which is not there"
+    elif not any(path.stem.isdecimal() for path in files):
+        state = ", in which no file is named by a number"
+    found = f"{sequence.folder}: {lost}, in the folder {sequence.images}{state}"
+    return InputError(f"{found}; put them there, correct imDir and imExt in seqinfo.ini, or name another sequence.")
+
+
+def mode(path: Path) -> int:
+    """st_mode of a file or folder, 0 where there is none. Raises InputError where the system does not let it be looked at."""
+    try:
+        return os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last for a zero byte in the path
+        return 0
+    except OSError as error:
+        raise _unreadable(path, error) from error
 
 
 def write_sequence(
@@ -119,17 +136,18 @@ def write_sequence(
 def _information(folder: Path) -> dict:
     """Width, height, rate, length and frames of a sequence, from its seqinfo.ini or, without one, from its frames."""
     path = folder / "seqinfo.ini"
-    if not path.exists():
+    if not mode(path):
         return _from_frames(folder)
     section = _section(path)
     width, height = (_whole(path, section, key, _WIDEST) for key in ("imWidth", "imHeight"))
     length, rate = _whole(path, section, "seqLength", _LONGEST), _positive(path, section, "frameRate", _LONGEST)
-    frames = _frames(folder / (section.get("imDir") or "img1"), section.get("imExt", ""))
+    images = folder / (section.get("imDir") or "img1")
+    frames = _frames(images, section.get("imExt", ""), length)
     beyond = [number for number in frames if not 1 <= number <= length]
     if beyond:
         mend = "correct seqLength, or give the frames their numbers from 1"
         raise InputError(f"{path}: seqLength is {length}, and there is {frames[beyond[0]].name}; {mend}.")
-    return {"width": width, "height": height, "rate": rate, "length": length, "frames": frames}
+    return {"width": width, "height": height, "rate": rate, "length": length, "frames": frames, "images": images}
 
 
 def _from_frames(folder: Path) -> dict:
@@ -141,7 +159,8 @@ def _from_frames(folder: Path) -> dict:
         found = f"{folder} has no seqinfo.ini, and img1/{gap:06d}{next(iter(frames.values())).suffix} is missing"
         raise InputError(f"{found}; put the frame there, or a seqinfo.ini that tells how long the video is.")
     width, height = _image(frames[1]).size
-    return {"width": width, "height": height, "rate": None, "length": len(frames), "frames": frames}
+    found = {"width": width, "height": height, "rate": None, "length": len(frames), "frames": frames}
+    return found | {"images": folder / "img1"}
 
 
 def _section(path: Path) -> configparser.SectionProxy:
@@ -149,7 +168,9 @@ def _section(path: Path) -> configparser.SectionProxy:
     parser = configparser.ConfigParser(interpolation=None, inline_comment_prefixes=("#", ";"))
     try:
         parser.read_string(read_text(path))
-    except (OSError, configparser.Error) as error:
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    except configparser.Error as error:
         raise InputError(
             f"{path} cannot be read ({one_line(error)}); give it a section [Sequence] with each key once."
         ) from error
@@ -161,7 +182,7 @@ def _section(path: Path) -> configparser.SectionProxy:
 
 def _positive(path: Path, section: configparser.SectionProxy, key: str, most: int) -> float:
     try:
-        value = float(section[key])
+        value = 0.0 if "_" in section[key] else float(section[key])  # 1_0 is a number to Python alone
     except (KeyError, ValueError):
         value = 0.0
     if not 0 < value <= most:
@@ -177,29 +198,48 @@ def _whole(path: Path, section: configparser.SectionProxy, key: str, most: int) 
     return int(value)
 
 
-def _frames(folder: Path, asked: str = "") -> dict[int, Path]:
+def _frames(folder: Path, asked: str = "", length: int | None = None) -> dict[int, Path]:
     """Files of the frames by number, in order.
 
-    ``asked`` is imExt as people write it: ``.jpg``, ``JPG``, ``*.jpg``; case does not matter, and "" allows any image.
+    ``asked`` is imExt as people write it: ``.jpg``, ``JPG``, ``*.jpg``, ``%06d.jpg``; case and quotes do not matter. Where it is
+    "", any image will do, but where frames have .jpg files, images of another kind with the same numbers are passed over.
     """
-    if not folder.is_dir():
-        return {}
-    extension = asked.lower().lstrip("*.") and "." + asked.lower().lstrip("*.")
-    images = (
-        path for path in folder.iterdir() if path.stem.isdecimal() and path.suffix.lower() in (*_IMAGES, extension)
-    )
-    frames, others = {}, {}
-    for path in sorted(images):
-        kind = frames if extension in ("", path.suffix.lower()) else others
-        first = kind.setdefault(int(path.stem), path)
-        if first is not path and kind is frames:
+    kind = asked.strip("\"'").rsplit(".", 1)[-1].strip("*").lower()
+    extension = kind and f".{kind}"
+    files = sorted(_listed(folder) or [])
+    images = [path for path in files if path.stem.isdecimal() and path.suffix.lower() in (*_IMAGES, extension)]
+    best = extension or ".jpg"
+    wanted = [path for path in images if path.suffix.lower() == best] or ([] if extension else images)
+    numbers = {int(path.stem) for path in wanted}
+    needed = range(1, (length or max(numbers, default=0)) + 1)
+    others = [path for path in images if path.suffix.lower() != best and int(path.stem) in needed]
+    lost = [path for path in others if int(path.stem) not in numbers]
+    if lost and extension:
+        found = f"{folder}: {int(lost[0].stem):06d}{extension} is missing, for which imExt of seqinfo.ini asks"
+        mend = f"correct imExt in seqinfo.ini, or give the frame as {extension}"
+        raise InputError(f"{found} ({asked}), and {lost[0].name} is there; {mend}.")
+    frames = {}
+    for path in wanted + (others if lost == others else []):  # else they are masks or the like
+        first = frames.setdefault(int(path.stem), path)
+        if first is not path:
             found = f"{folder} has two files of frame {int(path.stem)}, {first.name} and {path.name}"
             raise InputError(f"{found}; keep one of them.")
-    for number, path in others.items():
-        if number not in frames:
-            found = f"{folder}: {number:06d}{extension} is missing, for which imExt of seqinfo.ini asks ({asked})"
-            raise InputError(f"{found}, and {path.name} is there; correct imExt, or give the frame as {extension}.")
     return dict(sorted(frames.items()))
+
+
+def _listed(folder: Path) -> list[Path] | None:
+    """What is in a folder, None where there is no such folder. Raises InputError where it cannot be listed."""
+    try:
+        return list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> InputError:
+    found = f"{path} cannot be read ({error.strerror or one_line(error)})"
+    return InputError(f"{found}; make it and the folders it is in readable, or give another path.")
 
 
 def _image(path: Path, size: tuple[int, int] | None = None) -> Image.Image:
@@ -210,12 +250,17 @@ def _image(path: Path, size: tuple[int, int] | None = None) -> Image.Image:
                 file.info.pop(xmp, None)  # Pillow takes an orientation from there too, OpenCV does not
             stored = file.size
             shown = stored[::-1] if file.getexif().get(ExifTags.Base.Orientation) in range(5, 9) else stored
-            if size in (None, shown):  # before it is decoded: a damaged header may claim any size
+            deep = file.mode if file.mode.startswith(("I", "F")) else None  # Pillow would cut all levels at 255
+            if size in (None, shown) and not deep:  # before it is decoded: a damaged header may claim any size
                 return ImageOps.exif_transpose(file).convert("RGB")
+    except PermissionError as error:
+        raise _unreadable(path, error) from error
     except Exception as error:  # a damaged file makes Pillow raise nearly anything
         raise InputError(
             f"{path} is damaged or no image ({one_line(error)}); give the frame as it was published."
         ) from error
+    if deep:
+        raise InputError(f"{path} has more than 8 bits a channel (mode {deep}); save frames with 8 bits a channel.")
     turned, untagged = (
         ("", "") if stored != size else (", turned as its EXIF orientation says", " and the file untagged")
     )
@@ -225,7 +270,7 @@ def _image(path: Path, size: tuple[int, int] | None = None) -> Image.Image:
 
 def _boxes_of(path: Path, read: Callable[[Path, int], pd.DataFrame], video: dict) -> pd.DataFrame | None:
     """The table of a file, None where it is not there."""
-    if not path.exists():
+    if not mode(path):
         return None
     table = read(path, video["length"])
     low, high = np.split(edges(table).clip(1, np.tile((video["width"] + 1, video["height"] + 1), 2)), 2, axis=1)

@@ -16,7 +16,7 @@ import pooch
 import torch
 from PIL import Image
 
-from flatvae.datasets import _motchallenge
+from flatvae.datasets import _motchallenge, expanded
 from flatvae.datasets._boxes import BOX, one_line
 from flatvae.datasets._motchallenge import Sequence, missing_frames, read_frame
 from flatvae.errors import InputError
@@ -52,7 +52,7 @@ def crops(
 
 def cache_root() -> Path:
     """Folder of what is computed once: the environment variable FLATVAE_CACHE, else the user's cache folder."""
-    return Path(os.environ.get("FLATVAE_CACHE") or pooch.os_cache("flatvae")).expanduser()
+    return expanded(os.environ.get("FLATVAE_CACHE") or pooch.os_cache("flatvae"))
 
 
 def outside(rows: pd.DataFrame, video: Sequence) -> np.ndarray:

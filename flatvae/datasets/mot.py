@@ -15,6 +15,7 @@ are kept in a cache folder outside of the project (the environment variable FLAT
 
 import functools
 import inspect
+import stat
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,9 +27,9 @@ import pandas as pd
 import torch
 
 from flatvae.datasets import MAX_SEED, PARTS, Dataset, check_range, data_root
-from flatvae.datasets._benchmark import counted, edges, iou, match, without_distractors
+from flatvae.datasets._benchmark import counted, match, overlapping, without_distractors
 from flatvae.datasets._boxes import BOX
-from flatvae.datasets._motchallenge import Sequence, read_frame, read_sequence
+from flatvae.datasets._motchallenge import Sequence, mode, read_frame, read_sequence
 from flatvae.datasets._pictures import cache_root, cached, crops, digests, observations, outside
 from flatvae.errors import InputError
 
@@ -208,15 +209,16 @@ def arguments(load: Callable[..., Dataset], root: Path | None, options: dict) ->
 def _both(root: Path | None, train, test) -> tuple[list[Sequence], list[Sequence]]:
     """The training and the test sequences."""
     for option, names in (("train", train), ("test", test)):
-        named_well = isinstance(names, list | tuple) and all(isinstance(n, str) and Path(n).name == n for n in names)
-        if not names or not named_well:
-            raise InputError(f"dataset mot: option {option} is {names!r}; it must name one or more sequences.")
+        listed = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
+        if not names or not listed or any(name in ("", "..") or Path(name).name != name for name in names):
+            wanted = "it must name one or more sequences, each by its folder's name without a slash"
+            raise InputError(f"dataset mot: option {option} is {names!r}; {wanted}.")
     named = [*train, *test]
     twice = next((name for name in named if named.count(name) > 1), None)
     if twice:
         raise InputError(f"dataset mot: sequence {twice} is named twice; name each once, in train or in test.")
     folder = data_root(root) / FOLDER
-    lost = [name for name in named if not (folder / name).is_dir()]
+    lost = [name for name in named if not stat.S_ISDIR(mode(folder / name))]
     if lost:
         found = f"dataset mot: sequence {', '.join(lost)} is missing in {folder}"
         mend = f"get it from {SITE} (its licence, CC BY-NC-SA 3.0, does not let this project ship it)"
@@ -226,25 +228,29 @@ def _both(root: Path | None, train, test) -> tuple[list[Sequence], list[Sequence
 
 def _table(choice: Choice, train: list[Sequence], test: list[Sequence]) -> tuple[pd.DataFrame, Counter]:
     """The table of boxes(), and how many boxes are left out for which reason."""
-    left_out = Counter()
+    of_train, of_test = Counter(), Counter()
     generator = torch.Generator().manual_seed(choice.seed)
     pieces = []
     for video in train:
+        left_out = Counter()
         rows = _of_sequence(choice, video, left_out)
-        held_out = _held_out(choice, video, rows, generator)
-        alike = _alike(rows, video, held_out)
+        held_out = _held_out(choice, video, rows, generator, left_out)
+        hidden = video.ground_truth[counted(video.ground_truth) & video.ground_truth["identity"].isin(held_out)]
+        alike = overlapping(rows, hidden, _ALIKE) & ~rows["identity"].isin(held_out)
         left_out["beside a held-out person"] += int(alike.sum())
         rows["part"] = np.where(rows["identity"].isin(held_out), "validation", "train")
+        of_train += left_out
         pieces.append(_with_copies(rows[~alike], choice.copies, video, generator))
-    pieces += [_of_sequence(choice, video, left_out).assign(part="test") for video in test]
+    pieces += [_of_sequence(choice, video, of_test).assign(part="test") for video in test]
     rows = pd.concat(pieces, ignore_index=True)
     order = pd.Categorical(rows["part"], categories=PARTS).codes.argsort(kind="stable")
     rows = rows.iloc[order].reset_index(drop=True)
-    for part in PARTS:
+    for part, videos, gone in zip(PARTS, (train, train, test), (of_train, of_train, of_test), strict=True):
         if not (rows["part"] == part).any():
-            raise choice.refusal(f"no box is left for the {part} part", "name other sequences, or set visibility lower")
+            found = f"no box is left for the {part} part from {', '.join(video.name for video in videos)}"
+            raise _too_few(choice, videos, gone, found, "name other sequences")
     rows["label"] = _labels(rows, [video.name for video in (*train, *test)])
-    return rows[list(COLUMNS)], left_out
+    return rows[list(COLUMNS)], of_train + of_test
 
 
 def _of_sequence(choice: Choice, video: Sequence, left_out: Counter) -> pd.DataFrame:
@@ -297,27 +303,15 @@ def _detected(choice: Choice, video: Sequence, left_out: Counter) -> pd.DataFram
     return rows.assign(identity=identity[matched])
 
 
-def _held_out(choice: Choice, video: Sequence, rows: pd.DataFrame, generator: torch.Generator) -> list[int]:
+def _held_out(choice: Choice, video: Sequence, rows: pd.DataFrame, generator, left_out: Counter) -> list[int]:
     """Identities of a training sequence that are for validation."""
     sizes = rows["identity"][rows["identity"] != NOBODY].value_counts().sort_index()
     if len(sizes) < _FEWEST:
         found = f"sequence {video.name} has {len(sizes)} identities to be used"
-        raise choice.refusal(found, f"name one for training that has {_FEWEST} or more, or set visibility lower")
+        raise _too_few(choice, [video], left_out, found, f"name one for training that has {_FEWEST} or more")
     sizes = sizes.iloc[torch.randperm(len(sizes), generator=generator).numpy()]
     enough = int((sizes.cumsum() < choice.validation * sizes.sum()).sum()) + 1
     return sizes.index[: min(max(enough, 2), len(sizes) - 2)].tolist()
-
-
-def _alike(rows: pd.DataFrame, video: Sequence, held_out: list[int]) -> np.ndarray:
-    """Which rows (N,) of people who are not held out show much the same as the box of one who is."""
-    truth = video.ground_truth[counted(video.ground_truth)]
-    hidden = truth[truth["identity"].isin(held_out)].reset_index(drop=True)
-    others = rows[~rows["identity"].isin(held_out)]
-    pairs = others.reset_index()[["index", "frame"]].merge(hidden.reset_index()[["index", "frame"]], on="frame")
-    overlap = iou(edges(rows)[pairs["index_x"]], edges(hidden)[pairs["index_y"]])
-    alike = np.zeros(len(rows), dtype=bool)
-    alike[pairs["index_x"][overlap >= _ALIKE]] = True
-    return alike
 
 
 def _labels(rows: pd.DataFrame, names: list[str]) -> np.ndarray:
@@ -340,6 +334,16 @@ def _check_apart(choice: Choice, train: list[Sequence], test: list[Sequence], fr
 
 def _report(choice: Choice, rows: pd.DataFrame, left_out: Counter) -> None:
     sizes = ", ".join(f"{(rows['part'] == part).sum()} {part}" for part in PARTS)
-    reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items() if count) or "none"
     people = rows["label"][rows["label"] != NOBODY].nunique()
-    print(f"dataset {choice.dataset}: {sizes} boxes of {people} identities; left out: {reasons}", flush=True)
+    print(f"dataset {choice.dataset}: {sizes} boxes of {people} identities; left out: {_reasons(left_out)}", flush=True)
+
+
+def _reasons(left_out: Counter) -> str:
+    return ", ".join(f"{count} {reason}" for reason, count in left_out.items() if count) or "none"
+
+
+def _too_few(choice: Choice, videos: list[Sequence], left_out: Counter, found: str, mend: str) -> InputError:
+    """The error of videos whose boxes do not suffice, with what of them is left out."""
+    count = sum(len(getattr(video, choice.source)) for video in videos)
+    lower = ", or set visibility lower" if any("visible" in reason for reason in +left_out) else ""
+    return choice.refusal(f"{found} ({count} boxes in {choice.source}, left out: {_reasons(left_out)})", mend + lower)

@@ -201,6 +201,8 @@ def _tracked(video: _Video, threshold: float) -> pd.DataFrame:
 def _result(test: list[Sequence], tracks: list[pd.DataFrame]) -> Result:
     """Metrics and arrays of the tracks of the test videos."""
     pairs = list(zip(test, tracks, strict=True))
+    for pair in pairs:
+        _check_tracks(*pair)
     data = {sequence.name: _trackeval.prepared(sequence, found) for sequence, found in pairs}
     scores = _trackeval.scores(data)
     low, high = _trackeval.idf1_interval(data)
@@ -209,6 +211,21 @@ def _result(test: list[Sequence], tracks: list[pd.DataFrame]) -> Result:
         metrics |= {f"{score}/{name}": value for name, values in scores.items() for score, value in values.items()}
     identities = np.concatenate([_identities(sequence, found) for sequence, found in pairs])
     return Result([("", name, value) for name, value in metrics.items()], {"identities": identities}, _shared(test))
+
+
+def _check_tracks(sequence: Sequence, tracks: pd.DataFrame) -> None:
+    """Warn where the tracks of a video find nobody; the text is the same for all descriptors, so it is shown once."""
+    if (_truth(sequence, tracks) != _NOBODY).any():
+        return
+    found, mend = "no tracked box is of a person in gt/gt.txt", "whether boxes and frame numbers fit this video"
+    if tracks.empty:
+        frames, least = _trackers.N_INIT, _trackers.LEAST_CONFIDENCE
+        found = "no track is reported"
+        mend = f"whether people have boxes of a confidence of {least} or more in {frames} successive frames"
+    file = sequence.folder / "det" / "det.txt"
+    warnings.warn(
+        f"tracking: {found} in {sequence.name}, so its scores mean nothing; check in {file} {mend}.", stacklevel=2
+    )
 
 
 def _identities(sequence: Sequence, tracks: pd.DataFrame) -> np.ndarray:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -332,6 +333,45 @@ def test_where_to_get_what_is_missing(tmp_path):
     assert "put its folder with img1, gt and det there" in sentence
 
 
+@pytest.fixture
+def seen_by_nobody(root):
+    """A copy of the videos in folders that every user may enter; the rest of the test runs without root's rights."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        shutil.copytree(root, Path(folder) / "root", dirs_exist_ok=True)
+        user = os.geteuid()
+        yield Path(folder) / "root"
+        os.seteuid(user)
+        for path in ("", "mot", "mot/B", "mot/B/gt", "mot/B/det", "mot/B/img1"):
+            os.chmod(Path(folder) / "root" / path, 0o755)
+
+
+@pytest.mark.parametrize(
+    ("locked", "named"),
+    [
+        ("", "mot/A"),
+        ("mot", "mot/A"),
+        ("mot/B", "mot/B/seqinfo.ini"),
+        ("mot/B/seqinfo.ini", "mot/B/seqinfo.ini"),
+        ("mot/B/gt", "mot/B/gt/gt.txt"),
+        ("mot/B/det", "mot/B/det/det.txt"),
+        ("mot/B/img1", "mot/B/img1"),
+    ],
+)
+def test_what_may_not_be_read_is_not_said_to_be_missing(seen_by_nobody, locked, named):
+    os.chmod(seen_by_nobody / locked, 0)
+    if os.geteuid() == 0:
+        os.seteuid(65534)
+    assert refused(load, seen_by_nobody) == (
+        f"{seen_by_nobody / named} cannot be read (Permission denied); make it and the folders it is in readable, or give "
+        "another path."
+    )
+
+
+def test_a_path_too_long_for_the_system_is_refused(tmp_path):
+    assert "cannot be read (File name too long)" in refused(load, tmp_path / ("x" * 300))
+
+
 def test_only_what_is_missing_is_named(root):
     assert "sequence C is missing" in refused(load, root, test=["B", "C"])
 
@@ -341,6 +381,12 @@ def test_only_what_is_missing_is_named(root):
     [
         ({"train": []}, "option train is []; it must name one or more sequences"),
         ({"test": ["../B"]}, "option test is ['../B']; it must name one or more sequences"),
+        (
+            {"train": ["B/"]},
+            "option train is ['B/']; it must name one or more sequences, each by its folder's name without a slash.",
+        ),
+        ({"test": [".."]}, "option test is ['..']; it must name one or more sequences"),
+        ({"test": [""]}, "option test is ['']; it must name one or more sequences"),
         ({"test": [3]}, "option test is [3]"),
         ({"train": "A"}, "option train is 'A' (str); it must be tuple or list"),
         ({"train": ["A", "A"]}, "sequence A is named twice"),
@@ -361,14 +407,27 @@ def test_bad_options_are_refused(root, options, why):
 
 def test_a_sequence_with_too_few_people_is_refused(root):
     write(root / "mot" / "C", 3, truth_of=lambda rows: [row for row in rows if row[1] <= 3])
-    assert "sequence C has 3 identities to be used; name one for training that has 4 or more" in refused(
-        load, root, train=["C"]
-    )
+    found = "sequence C has 3 identities to be used (45 boxes in ground_truth, left out: none)"
+    sentence = refused(load, root, train=["C"])
+    assert sentence == f"dataset mot: {found}; name one for training that has 4 or more."
 
 
 def test_a_part_without_boxes_is_refused(root):
     write(root / "mot" / "C", 3, truth_of=lambda rows: [(*row[:8], 0.1) for row in rows])
-    assert "no box is left for the test part" in refused(load, root, test=["C"])
+    found = "no box is left for the test part from C (90 boxes in ground_truth, left out: 90 less than 0.25 visible)"
+    sentence = refused(load, root, test=["C"])
+    assert sentence == f"dataset mot: {found}; name other sequences, or set visibility lower."
+
+
+@pytest.mark.parametrize(("flag", "kind"), [(0, 1), (1, 3)])
+def test_visibility_is_not_advised_where_it_is_not_the_reason(root, flag, kind):
+    write(root / "mot" / "C", 3, truth_of=lambda rows: [(*row[:6], flag, kind, 1.0) for row in rows])
+    why = "(90 boxes in ground_truth, left out: 90 not to be counted (flag 0, another class)); name o"
+    assert f"no box is left for the test part from C {why}ther sequences." in refused(load, root, test=["C"])
+    assert f"sequence C has 0 identities to be used {why}ne for" in refused(load, root, train=["C"])
+    (root / "mot" / "B" / "det" / "det.txt").write_text("")
+    why = "from B (0 boxes in detections, left out: none); name other sequences."
+    assert why in refused(load, root, source="detections")
 
 
 def test_the_same_video_under_two_names_is_refused(root):

@@ -176,7 +176,14 @@ def test_a_missing_frame_is_named_when_it_is_needed(sequence):
     (sequence / "img1" / "000002.jpg").unlink()
     video = read_sequence(sequence)
     assert read_frame(video, 1).size == (40, 30)
-    assert "1 needed frame(s) of 3 are missing, number 2 first" in refused(read_frame, video, 2)
+    mend = "put them there, correct imDir and imExt in seqinfo.ini, or name another sequence."
+    found = f"{sequence}: 1 needed frame(s) of 3 are missing, number 2 first, in the folder {sequence / 'img1'}"
+    assert refused(read_frame, video, 2) == f"{found}; {mend}"
+    for path in (sequence / "img1").iterdir():
+        path.rename(path.with_name(f"frame {path.name}"))
+    assert "img1, in which no file is named by a number; put" in refused(read_frame, read_sequence(sequence), 2)
+    (sequence / "img1").rename(sequence / "images")
+    assert f"{sequence / 'img1'}, which is not there; put" in refused(read_frame, read_sequence(sequence), 2)
 
 
 @pytest.mark.parametrize("damage", ["cut", "html", "empty"])
@@ -186,6 +193,16 @@ def test_a_broken_frame_is_named(sequence, damage):
     path.write_bytes(content)
     sentence = refused(read_frame, read_sequence(sequence), 2)
     assert sentence.startswith(f"{path} is damaged or no image (")
+
+
+@pytest.mark.parametrize(("kind", "suffix"), [("I;16", ".png"), ("I", ".tif"), ("F", ".tif")])
+def test_frames_of_more_than_8_bits_are_refused(sequence, kind, suffix):
+    without_imext(sequence)
+    (sequence / "img1" / "000002.jpg").unlink()
+    path = sequence / "img1" / f"000002{suffix}"
+    Image.new(kind, (40, 30), 300).save(path)
+    wanted = f"{path} has more than 8 bits a channel (mode {kind}); save frames with 8 bits a channel."
+    assert refused(read_frame, read_sequence(sequence), 2) == wanted
 
 
 def test_a_frame_of_another_size_is_refused(sequence):
@@ -235,6 +252,7 @@ def test_seqinfo_is_read_however_it_is_written(sequence, written):
         ("imHeight=30", "imHeight=-30", "imHeight is -30; it must be"),
         ("seqLength=3", "seqLength=1e300", "seqLength is 1e300; it must be a positive number, 999,999 at most."),
         ("frameRate=25", "frameRate=inf", "frameRate is inf; it must be"),
+        ("imWidth=40", "imWidth=4_0", "imWidth is 4_0; it must be a positive number"),
         ("imWidth=40", "imWidth=40\n  50", "imWidth is 40 50; it must be"),
     ],
 )
@@ -265,7 +283,7 @@ def test_a_damaged_bit_of_seqinfo_is_refused_or_read_as_it_stands(sequence):
 # Frames as cameras and tools write them
 
 
-@pytest.mark.parametrize("asked", [".jpg", "jpg", "JPG", ".JPG", "*.jpg", "", None])
+@pytest.mark.parametrize("asked", [".jpg", "jpg", "JPG", ".JPG", "*.jpg", '".jpg"', "'jpg'", "%06d.jpg", "", None])
 @pytest.mark.parametrize("there", [".jpg", ".JPG"])
 def test_case_dot_and_glob_of_imext_do_not_matter(sequence, asked, there):
     path = sequence / "seqinfo.ini"
@@ -281,9 +299,7 @@ def test_frames_of_another_extension_are_named(sequence, asked):
     path = sequence / "seqinfo.ini"
     path.write_text(path.read_text().replace(".jpg", asked))
     sentence = refused(read_sequence, sequence)
-    found = (
-        f"000001.png is missing, for which imExt of seqinfo.ini asks ({asked}), and 000001.jpg is there; correct imExt"
-    )
+    found = f"000001.png is missing, for which imExt of seqinfo.ini asks ({asked}), and 000001.jpg is there; correct imExt in seqinfo.ini"
     assert sentence.startswith(f"{sequence / 'img1'}: {found}")
 
 
@@ -294,17 +310,45 @@ def test_frames_of_which_some_have_another_extension_are_named(sequence):
     assert "000002.jpg is missing, for which imExt" in refused(read_sequence, sequence)
 
 
-@pytest.mark.parametrize(
-    ("twin", "told"), [("1.jpg", True), ("000001.JPG", True), ("1.JPG", False), ("000001.png", False)]
-)
+@pytest.mark.parametrize(("twin", "told"), [("1.jpg", True), ("000001.JPG", True), ("1.JPG", False), ("1.jpg", False)])
 def test_two_files_of_a_frame_are_named(sequence, twin, told):
-    """Without seqinfo.ini a picture of any kind may be the frame."""
     Image.fromarray(picture(2)).save(sequence / "img1" / twin)
     if not told:
         (sequence / "seqinfo.ini").unlink()
     sentence = refused(read_sequence, sequence)
     names = " and ".join(sorted(["000001.jpg", twin]))
     assert sentence == f"{sequence / 'img1'} has two files of frame 1, {names}; keep one of them."
+
+
+def without_imext(sequence: Path) -> None:
+    path = sequence / "seqinfo.ini"
+    path.write_text(path.read_text().replace("imExt=.jpg\n", ""))
+
+
+@pytest.mark.parametrize("prepare", [without_imext, lambda sequence: (sequence / "seqinfo.ini").unlink()])
+def test_where_frames_are_jpeg_images_of_another_kind_are_passed_over(sequence, prepare):
+    """Masks next to the frames, also where a frame is missing, and pictures that are numbered otherwise."""
+    prepare(sequence)
+    for number in (0, 1, 2, 3, 7):
+        Image.new("L", (40, 30)).save(sequence / "img1" / f"{number}.png")
+    assert [path.name for path in read_sequence(sequence).frames.values()] == [f"00000{n}.jpg" for n in (1, 2, 3)]
+    if (sequence / "seqinfo.ini").exists():
+        (sequence / "img1" / "000002.jpg").unlink()
+        assert list(read_sequence(sequence).frames) == [1, 3]
+
+
+def test_without_imext_two_files_of_another_kind_are_named(sequence):
+    without_imext(sequence)
+    (sequence / "img1" / "000002.jpg").unlink()
+    for name in ("2.bmp", "2.png"):
+        Image.new("RGB", (40, 30)).save(sequence / "img1" / name)
+    assert "has two files of frame 2, 2.bmp and 2.png; keep one" in refused(read_sequence, sequence)
+
+
+@pytest.mark.parametrize("stray", ["000007.png", "0.png"])
+def test_only_frames_of_the_video_need_the_extension_that_is_asked_for(sequence, stray):
+    Image.new("RGB", (40, 30)).save(sequence / "img1" / stray)
+    assert list(read_sequence(sequence).frames) == [1, 2, 3]
 
 
 def test_what_is_no_frame_is_passed_over(sequence):

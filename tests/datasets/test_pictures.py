@@ -249,6 +249,11 @@ def test_data_and_cache_may_lie_in_any_folder(root, tmp_path, monkeypatch, name)
     assert len(list((tmp_path / name / "cache" / "crops").glob("*.npz"))) == 2
 
 
+def test_the_cache_may_be_named_after_an_unknown_user(monkeypatch):
+    monkeypatch.setenv("FLATVAE_CACHE", "~nosuchuser/x")
+    assert mot.cache_root() == Path("~nosuchuser/x")
+
+
 def test_data_and_cache_below_the_home_folder_and_behind_a_link(root, tmp_path, monkeypatch):
     wanted = load(root).fingerprint()
     monkeypatch.setenv("HOME", str(tmp_path))

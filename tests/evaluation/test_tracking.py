@@ -1,6 +1,7 @@
 """The task on drawn videos: its numbers are those of its parts, the threshold's rule, invariances, and what is refused."""
 
 import dataclasses
+import warnings
 
 import numpy as np
 import pytest
@@ -278,6 +279,34 @@ def test_scores_of_which_none_is_high_enough_are_refused(crowd, part, greatest):
         f"tracking: all {count} detections in {video.folder / 'det' / 'det.txt'} have a confidence below 0.3, the greatest is "
         f"{greatest:g}; scale the scores, or give −1 for all where they are unknown."
     )
+
+
+def broken_up(table):
+    """Half of the confidences are −1, so that nobody has detections in three successive frames."""
+    return table.assign(confidence=np.where(table["frame"] % 2, 1.0, -1.0))
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (broken_up, "no track is reported in CROWD-02"),
+        (lambda table: table[table["frame"] == 5], "no track is reported in CROWD-02"),
+        (lambda table: table.assign(top=1.0, height=3.0), "no tracked box is of a person in gt/gt.txt in CROWD-02"),
+    ],
+)
+@pytest.mark.parametrize("by", ["descriptors", "overlap"])
+def test_a_video_in_which_nobody_is_tracked_is_named_once(crowd, principal, change, why, by):
+    video = crowd.videos["test"][0]
+    lost = with_video(crowd, "test", detections=change(video.detections))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("default")
+        for _ in range(2):
+            found = values(tracking.sort(lost) if by == "overlap" else tracking.track(principal, lost))
+    assert found["IDF1/CROWD-02"] == 0 < found["IDF1/CROWD-03"]
+    texts = [str(one.message) for one in said if "mean nothing" in str(one.message)]
+    assert len(texts) == 1
+    assert texts[0].startswith(f"tracking: {why}, so its scores mean nothing; check in ")
+    assert f" {video.folder / 'det' / 'det.txt'} whether " in texts[0]
 
 
 @pytest.mark.parametrize("part", ["train", "test"])
