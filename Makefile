@@ -52,7 +52,7 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; print(len(os.sched_getaffinity(0)) +
 PYTEST_SIDE_BY_SIDE = --numprocesses $(WORKERS) --no-loadscope-reorder
 
 test: lint
-	pytest $(PYTEST_SIDE_BY_SIDE)
+	pytest $(PYTEST_SIDE_BY_SIDE) --durations 10
 
 # the unit tests under other kernels for matrix products than this processor's own, see tests/kernels.py
 kernels: setup
