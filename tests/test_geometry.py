@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch.func import jacfwd, vmap
 
 from flatvae import geometry
+from flatvae.geometry import metric
 
 D64 = torch.float64
 few = settings(max_examples=40)
@@ -202,11 +203,11 @@ def test_chunks_of_rows_leave_the_metric_as_it_is(monkeypatch, rows, numbers):
     decoder = torch.nn.Sequential(torch.nn.Linear(2, 5), torch.nn.Tanh(), torch.nn.Linear(5, 4)).double()
     z = torch.randn(11, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     whole = geometry.pullback_metric(decoder, z)
-    monkeypatch.setattr(geometry, "_CHUNK", rows)
-    monkeypatch.setattr(geometry, "_NUMBERS", {"cpu": numbers})
+    monkeypatch.setattr(metric, "_CHUNK", rows)
+    monkeypatch.setattr(metric, "_NUMBERS", {"cpu": numbers})
     sizes = []
     monkeypatch.setattr(
-        geometry, "jacobian_columns", lambda f, z, own=geometry.jacobian_columns: sizes.append(len(z)) or own(f, z)
+        metric, "jacobian_columns", lambda f, z, own=geometry.jacobian_columns: sizes.append(len(z)) or own(f, z)
     )
     torch.testing.assert_close(geometry.pullback_metric(decoder, z), whole)
     assert max(sizes) == max(1, min(rows, numbers // 8))

@@ -16,6 +16,7 @@ from flatvae import geometry
 from flatvae.datasets import Dataset
 from flatvae.errors import InputError
 from flatvae.geometry import curves
+from flatvae.geometry import geodesic as geodesics
 
 DOUBLE = torch.float64
 
@@ -149,14 +150,14 @@ def test_curves_of_many_numbers_are_refined_a_few_at_a_time(monkeypatch):
     decoder = tanh_decoder(3)
     a, b = random_points(20, 3, seed=1), random_points(20, 3, seed=2)
     distance = GeodesicDistance(decoder, random_points(200, 3), 10)
-    together, refine, pairs = distance.between(a, b), GeodesicDistance._refine, []
+    together, refine, pairs = distance.between(a, b), curves.Refinement.__call__, []
 
     def refined(self, a, b, path):
         pairs.append(len(a))
         return refine(self, a, b, path)
 
-    monkeypatch.setattr(GeodesicDistance, "_refine", refined)
-    monkeypatch.setattr(geodesic, "_NUMBERS", {"cpu": 100 * decoder(a).shape[1]})
+    monkeypatch.setattr(curves.Refinement, "__call__", refined)
+    monkeypatch.setattr(geodesics, "_NUMBERS", {"cpu": 100 * decoder(a).shape[1]})
     found = distance.between(a, b)
     assert pairs == [3] * 6 + [2]  # 30 points a pair
     torch.testing.assert_close(found.length, together.length, rtol=1e-7, atol=0)
