@@ -24,7 +24,7 @@ from flatvae.errors import InputError
 FOLDER = "cmu_mocap"
 SITE = "http://mocap.cs.cmu.edu/subjects/"
 # Trials of each motion: the first and last frame that are used, and the sha256 of their channels as little-endian float64.
-# Of the values, as copies of these files differ in their line ends; of a span of frames, as some copies are cut.
+# Values are hashed, not bytes: copies of these files differ in their line ends. Frames are given because some copies are cut.
 # Subjects 35 and 49 are those of Chen et al.; 02 and 135 stand in for their 143 (punching) and 74 (kicking).
 TRIALS = {
     "walking": {
