@@ -195,6 +195,16 @@ def efficiency_params(wildcards):
     }
 
 
+def search_inputs(wildcards):
+    """The search of every method that runs: without candidates of its own, a method would be at a disadvantage."""
+    for method in METHODS:
+        if method not in config.get("search", {}).get("candidates", {}):
+            raise WorkflowError(
+                f"config: search.candidates lacks {method}; give it as many as the others, or leave it out of run"
+            )
+    return [f"{OUT}/search/{wildcards.dataset}/{method}.csv" for method in METHODS]
+
+
 def evaluated(dataset):
     """Tasks of the rule evaluate on a data set; efficiency has a rule of its own."""
     return [task for task in tasks(config, dataset) if task != "efficiency"]

@@ -1,16 +1,4 @@
 # The hyperparameter search, run on request: snakemake --cores all search
-
-
-def search_inputs(wildcards):
-    """The search of every method that runs: without candidates of its own, a method would be at a disadvantage."""
-    for method in METHODS:
-        if method not in config.get("search", {}).get("candidates", {}):
-            raise WorkflowError(
-                f"config: search.candidates lacks {method}; give it as many as the others, or leave it out of run"
-            )
-    return [f"{OUT}/search/{wildcards.dataset}/{method}.csv" for method in METHODS]
-
-
 rule search_candidates:
     input:
         f"{OUT}/{{dataset}}/data.json",
