@@ -33,10 +33,8 @@ from snakemake.exceptions import WorkflowError
 os.environ[adapter.RUN] = str(os.getpid())  # a job ends with the process that started it
 
 
-DEFAULTS = [
-    str(Path(SCRIPTS).parents[1] / "config" / f"{part}.yaml")
-    for part in ("config", "claims", "controls", "search")
-]  # of the project, also where a run is in another folder
+CONFIG = Path(SCRIPTS).parents[1] / "config"  # the project's, also where a run is in another folder
+DEFAULTS = [str(CONFIG / f"{part}.yaml") for part in ("config", "claims", "controls", "search")]
 
 try:
     config_files.check_arguments(sys.argv)
@@ -61,9 +59,7 @@ DATASETS = config["run"]["datasets"]
 METHODS = config["run"]["methods"]
 TASKS = [t for t in config["run"]["tasks"] if any(t in tasks(config, dataset) for dataset in DATASETS)]
 SWEEPS = config.get("sweeps", {})
-DESCRIPTORS = [
-    name for name in config.get("descriptors", {}) if name not in METHODS
-]  # a method is evaluated as one
+DESCRIPTORS = [d for d in config.get("descriptors", {}) if d not in METHODS]  # methods are evaluated as such
 
 FIGURE_TASK = {
     "flatness": "flatness",
