@@ -1,6 +1,7 @@
 """All methods against one of them over all data sets: the probability of improvement, from metrics.csv alone."""
 
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from typing import NamedTuple
 
 import numpy as np
@@ -158,6 +159,21 @@ def table(
     made = tables.annotated(pd.DataFrame(rows), metrics, "comparison", n_seeds, caption)
     made.attrs["bound_met"] |= _over_all(made.attrs["bound_met"], datasets, methods)
     return made
+
+
+def write(
+    metrics: pd.DataFrame,
+    datasets: Sequence[str],
+    methods: Sequence[str],
+    n_seeds: int,
+    baseline: str,
+    stem: str | PathLike,
+) -> None:
+    """Write the table, or the sentence that there is nothing to compare with."""
+    if improvement(metrics, datasets, methods, baseline).empty:
+        tables.write_note(f"There are no numbers of {baseline} to compare with.", stem)
+    else:
+        tables.write(table(metrics, datasets, methods, n_seeds, baseline), stem)
 
 
 def _row(group: str, method: str, found: pd.DataFrame, names: Sequence[str]) -> dict:

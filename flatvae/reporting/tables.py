@@ -263,3 +263,14 @@ def write(table: pd.DataFrame, stem: str | PathLike) -> None:
     table.to_csv(f"{stem}.csv", index=False, lineterminator="\n")
     Path(f"{stem}.md").write_text(to_markdown(table), encoding="utf-8")
     Path(f"{stem}.tex").write_text(to_latex(table), encoding="utf-8")
+
+
+def write_task(
+    rows: pd.DataFrame, task: str, datasets: Sequence[str], methods: Sequence[str], n_seeds: int, stem: str | PathLike
+) -> None:
+    """Write the table of a task from the tidy rows, or the sentence that there are no numbers of it."""
+    rows = rows[~rows["metric"].str.contains("_seconds_at_")]  # for the figure: the table has the largest gallery
+    if (rows["task"] == task).any():
+        write(task_table(rows, task, datasets, methods, n_seeds), stem)
+    else:
+        write_note(f"No data set and method of this run has numbers of the task {task}.", stem)

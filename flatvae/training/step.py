@@ -224,6 +224,14 @@ class Trainer:
         self.step_count += 1
         return result
 
+    def plain_step(self, objective: nn.Module) -> None:
+        """One step of all seeds that is neither traced nor recorded, as a trial of a method."""
+        on = ~self.bound.initial
+        x, *noise = self._draw()
+        terms, loss, _, gradients = self._differentiated(objective)(self.params, self.bound.beta, on, x, *noise)
+        self._descend(gradients, loss, on, self._learning_rate())
+        self.bound.update(terms[0], self.alive)
+
     def _record(self, objective: nn.Module) -> None:
         """Makes the step a graph, and leaves the training where it was; where that fails, steps stay plain ones."""
         before = {name: tensor.clone() for name, tensor in self.snapshot().items()}

@@ -1,6 +1,6 @@
 rule metrics:
     input:
-        metric_files(),
+        RUN.metrics(),
     output:
         report(f"{OUT}/metrics.csv", caption="../report/metrics.rst", category="Tables"),
     log:
@@ -17,7 +17,7 @@ rule metrics:
 
 rule efficiency_csv:
     input:
-        efficiency_files(),
+        RUN.times(),
     output:
         f"{OUT}/efficiency.csv",
     log:
@@ -32,38 +32,9 @@ rule efficiency_csv:
         "../scripts/metrics.py"
 
 
-rule table:
-    input:
-        table_inputs,
-    output:
-        csv=report(
-            f"{OUT}/tables/{{task}}.csv",
-            caption="../report/table.rst",
-            category="Tables",
-            labels={"task": "{task}"},
-        ),
-        md=f"{OUT}/tables/{{task}}.md",
-        tex=f"{OUT}/tables/{{task}}.tex",
-    log:
-        f"{OUT}/logs/table_{{task}}.log",
-    conda:
-        "../../environment.yml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    params:
-        datasets=DATASETS,
-        methods=METHODS,
-        n_seeds=config["seeds"],
-        code=fingerprint("flatvae.reporting.tables"),
-    script:
-        "../scripts/table.py"
-
-
 rule claims:
     input:
-        number_files(),
+        RUN.numbers(),
     output:
         csv=report(f"{OUT}/claims.csv", caption="../report/claims.rst", category="Claims"),
         md=f"{OUT}/claims.md",
@@ -76,8 +47,8 @@ rule claims:
         mem_mb=1000,
         runtime=10,
     params:
-        claims=claims_params,
-        datasets=DATASETS,
+        claims=RUN.claims(),
+        datasets=RUN.datasets,
         code=fingerprint("flatvae.reporting.claims"),
     script:
         "../scripts/claims.py"
@@ -99,8 +70,8 @@ rule controls:
         runtime=10,
     params:
         controls=config.get("controls", {}),
-        methods=METHODS,
-        datasets=DATASETS,
+        methods=RUN.methods,
+        datasets=RUN.datasets,
         code=fingerprint("flatvae.reporting.controls"),
     script:
         "../scripts/controls.py"
@@ -125,8 +96,8 @@ rule controls_hold:
 
 rule run_json:
     input:
-        metric_files(),
-        models=expand(f"{OUT}/{{dataset}}/{{method}}/model.safetensors", dataset=DATASETS, method=METHODS),
+        RUN.metrics(),
+        models=RUN.models(),
     output:
         f"{OUT}/run.json",
     log:
@@ -141,37 +112,14 @@ rule run_json:
         device=config["device"],
         evaluation_device=config["evaluation_device"],
         seeds=config["seeds"],
-        tasks={dataset: evaluated(dataset) for dataset in DATASETS},
+        tasks={dataset: RUN.evaluated(dataset) for dataset in RUN.datasets},
     script:
         "../scripts/run_json.py"
 
 
-rule compute:
-    input:
-        f"{OUT}/run.json",
-    output:
-        csv=report(f"{OUT}/tables/compute.csv", caption="../report/compute.rst", category="Tables"),
-        md=f"{OUT}/tables/compute.md",
-        tex=f"{OUT}/tables/compute.tex",
-    log:
-        f"{OUT}/logs/compute.log",
-    conda:
-        "../../environment.yml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    params:
-        datasets=DATASETS,
-        methods=METHODS,
-        code=fingerprint("flatvae.reporting.compute", "flatvae.reporting.tables"),
-    script:
-        "../scripts/compute.py"
-
-
 rule manifest:
     input:
-        results(),
+        RUN.results(),
     output:
         f"{OUT}/manifest.json",
     log:

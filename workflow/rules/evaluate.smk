@@ -1,36 +1,42 @@
-rule evaluate:
-    input:
-        data=f"{OUT}/{{dataset}}/data.json",
-        model=f"{OUT}/{{dataset}}/{{method}}/model.safetensors",
-    output:
-        metrics=f"{OUT}/{{dataset}}/{{method}}/{{task}}.csv",
-        arrays=f"{OUT}/{{dataset}}/{{method}}/{{task}}.npz",
-    log:
-        f"{OUT}/{{dataset}}/{{method}}/logs/{{task}}.log",
-    benchmark:
-        f"{OUT}/{{dataset}}/{{method}}/logs/{{task}}.benchmark.jsonl"
-    conda:
-        "../../environment.yml"
-    threads: 1
-    resources:
-        mem_mb=evaluation_mb,
-        runtime=evaluation_minutes,
-        gpu=evaluation_gpu,
-    params:
-        data=data_params,
-        device=config["evaluation_device"],
-        builder=lambda wildcards: specification(config, wildcards.dataset, wildcards.method)["builder"],
-        distances=evaluation_distances,
-        code=evaluation_code,
-    script:
-        "../scripts/evaluate.py"
+# One job does all tasks of a model: starting a process and loading data takes longer than most tasks.
+# A rule for each data set, because its tasks say which files are made.
+for dataset in [dataset for dataset in RUN.datasets if RUN.evaluated(dataset)]:
+
+    rule:
+        name:
+            f"evaluate_{dataset}"
+        input:
+            data=f"{OUT}/{{dataset}}/data.json",
+            model=f"{OUT}/{{dataset}}/{{method}}/model.safetensors",
+        output:
+            metrics=[f"{OUT}/{{dataset}}/{{method}}/{task}.csv" for task in RUN.evaluated(dataset)],
+            arrays=[f"{OUT}/{{dataset}}/{{method}}/{task}.npz" for task in RUN.evaluated(dataset)],
+            record=f"{OUT}/{{dataset}}/{{method}}/evaluation.json",
+        log:
+            f"{OUT}/{{dataset}}/{{method}}/logs/evaluate.log",
+        wildcard_constraints:
+            dataset=dataset,
+        conda:
+            "../../environment.yml"
+        threads: 1
+        resources:
+            mem_mb=evaluation_mb,
+            runtime=evaluation_minutes,
+            gpu=evaluation_gpu,
+        params:
+            data=data_params,
+            device=config["evaluation_device"],
+            builder=lambda wildcards: specification(config, wildcards.dataset, wildcards.method)["builder"],
+            tasks=evaluation_tasks,
+        script:
+            "../scripts/evaluate.py"
 
 
 # takes every core, so that nothing runs beside what it times
 rule efficiency:
     input:
         data=f"{OUT}/{{dataset}}/data.json",
-        models=expand(f"{OUT}/{{{{dataset}}}}/{{method}}/model.safetensors", method=METHODS),
+        models=expand(f"{OUT}/{{{{dataset}}}}/{{method}}/model.safetensors", method=RUN.methods),
     output:
         f"{OUT}/{{dataset}}/times.csv",
     log:

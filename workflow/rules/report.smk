@@ -1,61 +1,83 @@
-rule figure:
-    input:
-        arrays=figure_inputs,
-        data=f"{OUT}/{{dataset}}/data.json",
-    output:
-        pdf=f"{OUT}/figures/{{dataset}}_{{figure}}.pdf",
-        png=report(
-            f"{OUT}/figures/{{dataset}}_{{figure}}.png",
-            caption="../report/figure.rst",
-            category="Figures",
-            subcategory="{dataset}",
-            labels={"figure": "{figure}"},
-        ),
-    log:
-        f"{OUT}/logs/figure_{{dataset}}_{{figure}}.log",
-    conda:
-        "../../environment.yml"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=5,
-    params:
-        methods=METHODS,
-        bound=lambda wildcards: specification(config, wildcards.dataset, METHODS[0])["hyperparameters"][
-            "bound"
-        ],
-        code=fingerprint("flatvae.reporting.figures"),
-    script:
-        "../scripts/figure.py"
+# Figures. Those of one data set are made in one process: importing what draws takes longer than most of them.
+# A rule for each data set, because which figures there are depends on its tasks and its kind.
+for dataset in [dataset for dataset in RUN.datasets if RUN.figures(dataset)]:
+
+    rule:
+        name:
+            f"figures_{dataset}"
+        input:
+            RUN.figure_inputs(dataset),
+            f"{OUT}/{dataset}/data.json",
+        output:
+            pdf=[f"{OUT}/figures/{{dataset}}_{name}.pdf" for name in RUN.figures(dataset)],
+            png=[
+                report(
+                    f"{OUT}/figures/{{dataset}}_{name}.png",
+                    caption=caption("figures", name),
+                    category="Figures",
+                    subcategory="{dataset}",
+                    labels={"figure": name},
+                )
+                for name in RUN.figures(dataset)
+            ],
+        log:
+            f"{OUT}/logs/figures_{{dataset}}.log",
+        wildcard_constraints:
+            dataset=dataset,
+        conda:
+            "../../environment.yml"
+        threads: 1
+        resources:
+            mem_mb=4000,
+            runtime=20,
+        params:
+            figures=RUN.figures(dataset),
+            folder=OUT,
+            methods=RUN.methods,
+            data=data_params,
+            bound=lambda wildcards: specification(config, wildcards.dataset, RUN.methods[0])[
+                "hyperparameters"
+            ]["bound"],
+            code=figure_code,
+        script:
+            "../scripts/figures.py"
 
 
-rule number_figure:
-    input:
-        lambda wildcards: f"{OUT}/"
-        + ("efficiency" if wildcards.number_figure == "efficiency" else "metrics")
-        + ".csv",
-    output:
-        pdf=f"{OUT}/figures/{{dataset}}_{{number_figure}}.pdf",
-        png=report(
-            f"{OUT}/figures/{{dataset}}_{{number_figure}}.png",
-            caption="../report/number_figure.rst",
-            category="Figures",
-            subcategory="{dataset}",
-            labels={"figure": "{number_figure}"},
-        ),
-    log:
-        f"{OUT}/logs/figure_{{dataset}}_{{number_figure}}.log",
-    conda:
-        "../../environment.yml"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=5,
-    params:
-        sweep=number_figure_params,
-        code=fingerprint("flatvae.reporting.figures"),
-    script:
-        "../scripts/number_figure.py"
+if RUN.number_figures():
+
+    rule number_figures:
+        input:
+            RUN.numbers(),
+        output:
+            pdf=[f"{OUT}/figures/{name}.pdf" for name in RUN.number_figures()],
+            png=[
+                report(
+                    f"{OUT}/figures/{name}.png",
+                    caption=caption("figures", figure["figure"]),
+                    category="Figures" if "dataset" in figure else "Comparison",
+                    **({"subcategory": figure["dataset"]} if "dataset" in figure else {}),
+                    labels={"figure": name.removeprefix(f"{figure.get('dataset', 'comparison')}_")},
+                )
+                for name, figure in RUN.number_figures().items()
+            ],
+        log:
+            f"{OUT}/logs/number_figures.log",
+        conda:
+            "../../environment.yml"
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=10,
+        params:
+            figures=list(RUN.number_figures().values()),
+            run={"datasets": RUN.datasets, "methods": RUN.methods, "baseline": COMPARED_WITH},
+            code=fingerprint(
+                "flatvae.reporting.comparison",
+                "flatvae.reporting.figures",
+                "flatvae.reporting.figure_registry",
+            ),
+        script:
+            "../scripts/number_figures.py"
 
 
 rule left_out:
@@ -70,6 +92,41 @@ rule left_out:
         mem_mb=1000,
         runtime=10,
     params:
-        left_out={dataset: left_out(dataset) for dataset in DATASETS},
+        left_out={dataset: RUN.left_out(dataset) for dataset in RUN.datasets},
     script:
         "../scripts/left_out.py"
+
+
+rule tables:
+    input:
+        numbers=RUN.numbers(),
+        run=f"{OUT}/run.json",
+    output:
+        csv=[
+            report(
+                f"{OUT}/tables/{name}.csv",
+                caption=caption("tables", name),
+                category="Comparison" if name == "comparison" else "Tables",
+                labels={"table": name},
+            )
+            for name in RUN.tables()
+        ],
+        md=[f"{OUT}/tables/{name}.md" for name in RUN.tables()],
+        tex=[f"{OUT}/tables/{name}.tex" for name in RUN.tables()],
+    log:
+        f"{OUT}/logs/tables.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        tables=RUN.tables(),
+        datasets=RUN.datasets,
+        methods=RUN.methods,
+        baseline=COMPARED_WITH,
+        n_seeds=config["seeds"],
+        code=fingerprint("flatvae.reporting.comparison", "flatvae.reporting.compute"),
+    script:
+        "../scripts/tables.py"

@@ -34,8 +34,8 @@ def evaluation_mb(wildcards, attempt):
 
 
 def evaluation_minutes(wildcards, attempt):
-    """Time limit of an evaluation: 7 minutes a seed, 2.5 times what the slowest took, and more in every further try."""
-    return attempt * 7 * config["seeds"]
+    """Time limit of all evaluations of a model: 15 minutes a seed, 3 times what the slowest took, and more in every further try."""
+    return attempt * 15 * config["seeds"]
 
 
 def training_mb(wildcards, seeds, attempt=1):

@@ -48,4 +48,4 @@ rule search_table:
 
 rule search:
     input:
-        expand(f"{OUT}/search/{{dataset}}.csv", dataset=DATASETS),
+        expand(f"{OUT}/search/{{dataset}}.csv", dataset=RUN.datasets),

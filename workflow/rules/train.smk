@@ -10,7 +10,7 @@ rule train:
     benchmark:
         f"{OUT}/{{dataset}}/{{method}}/logs/train.benchmark.jsonl"
     wildcard_constraints:
-        method=trained_here(),
+        method=RUN.trained_here(),
     # the longest first, and before any evaluation: else the last one runs alone
     priority: training_priority
     conda:
@@ -33,9 +33,9 @@ rule train:
 
 
 # of baselines that have a rule of their own beside their module: it makes the same three files, and the benchmark
-for own in sorted({str(own_rule(config, method)) for method in METHODS if own_rule(config, method)}):
+for own in sorted({str(own_rule(config, method)) for method in RUN.methods if own_rule(config, method)}):
 
     include: own
 
 
-check_own_rules(workflow.rules)
+own_rules.check(workflow.rules, RUN)

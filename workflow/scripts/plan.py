@@ -4,14 +4,10 @@
 process of its own.
 """
 
-import contextlib
-import functools
 import json
 import os
 import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 from adapter import end_with_parent
@@ -33,8 +29,7 @@ def file_stamp(config: dict, dataset: str) -> list | None:
 def announce(workflow, config: dict) -> None:
     """Prints the plan for the trainings, those of a search included, that are about to run; nothing where there are none.
 
-    On a cluster the methods are only checked, on the CPU: where Snakemake runs there is neither the device nor the number of
-    machines that the trainings will have.
+    Methods are tried on the CPU. For trainings on a GPU or a cluster no time is told: what a CPU takes says nothing of it.
 
     Raises:
         WorkflowError: a method does not keep its contract.
@@ -59,10 +54,12 @@ def announce(workflow, config: dict) -> None:
         )
     if not trainings:
         return
-    cluster = workflow.non_local_exec
-    device = "cpu" if cluster else config["device"]
-    request = {"trainings": trainings, "root": config["data_root"], "device": device, "timed": not cluster}
-    request["parallel"] = 1 if wants_gpu(config["device"]) else min(workflow.cores or 1, len(trainings))
+    request = {
+        "trainings": trainings,
+        "root": config["data_root"],
+        "timed": not workflow.non_local_exec and not wants_gpu(config["device"]),
+        "parallel": min(workflow.cores or 1, len(trainings)),
+    }
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(Path(__file__).resolve())]
     done = subprocess.run(
@@ -73,69 +70,56 @@ def announce(workflow, config: dict) -> None:
         raise WorkflowError("a method does not keep its contract (see above); nothing was run")
 
 
-_data: dict[str, object] = {}  # every data set that is trained on, or the sentence of why it cannot be loaded
-
-
-def _load(request: dict) -> None:
-    """Fills _data, before the processes part that share it. Where one cannot be loaded the job itself will say so and stop."""
-    from flatvae import datasets
-    from flatvae.errors import InputError
-
-    for t in request["trainings"]:
-        if t["dataset"] not in _data:
-            try:
-                _data[t["dataset"]] = datasets.load(t["loader"], request["root"], **t["options"])
-            except InputError as error:
-                _data[t["dataset"]] = str(error)
-
-
-def _tried(device: str, t: dict) -> dict[str, str | float]:
-    """A training after a few of its steps: the ``seconds`` it takes, or why they are ``unknown``, or what is ``broken``."""
-    from flatvae import training
+def _tried(t: dict, data) -> dict[str, str | float]:
+    """A training after one of its steps: the ``seconds`` it takes, or why they are ``unknown``, or what is ``broken``."""
     from flatvae.errors import ContractError, InputError
+    from flatvae.training import timing
 
-    data = _data[t["dataset"]]
-    if isinstance(data, str):
-        return {"unknown": data}
     try:
         if t["by"] not in {"train", "search_candidates"}:  # a rule of its own makes the models
-            training.check_build(t["builder"], data, t["hyperparameters"])
+            timing.check_build(t["builder"], data, t["hyperparameters"])
             return {"unknown": f"the rule {t['by']} makes the models"}
-        measured = training.estimated_seconds(t["builder"], data, t["hyperparameters"], t["seeds"], device)
-        return {"seconds": t["times"] * measured}
+        return {"seconds": t["times"] * timing.estimated_seconds(t["builder"], data, t["hyperparameters"], t["seeds"])}
     except ContractError as error:
         return {"broken": str(error)}
-    except InputError as error:  # so will the job
+    except InputError as error:  # the job itself will say so and stop
         return {"unknown": str(error)}
 
 
-def main() -> None:
-    """Measures a few steps of each training of the request on standard input, side by side as they will run; prints the plan."""
-    end_with_parent()
-    from flatvae import training  # noqa: F401  once, before the processes part
+def _loaded(request: dict) -> dict[str, object]:
+    """Every data set that is trained on, or the sentence of why it cannot be loaded."""
+    from flatvae import datasets
+    from flatvae.errors import InputError
 
+    found = {}
+    for t in request["trainings"]:
+        if t["dataset"] not in found:
+            try:
+                found[t["dataset"]] = datasets.load(t["loader"], request["root"], **t["options"])
+            except InputError as error:
+                found[t["dataset"]] = str(error)
+    return found
+
+
+def main() -> None:
+    """Tries a step of each training of the request on standard input, and prints the plan."""
+    end_with_parent()
     request = json.load(sys.stdin)
-    trainings, tried = request["trainings"], functools.partial(_tried, request["device"])
+    trainings, data = request["trainings"], _loaded(request)
     print(f"flatvae: {sum(t['times'] for t in trainings)} trainings to run", flush=True)
-    _load(request)
-    side_by_side = request["parallel"] if sys.platform == "linux" else 1
-    pool = contextlib.nullcontext()
-    if side_by_side > 1:
-        pool = ProcessPoolExecutor(side_by_side, get_context("fork"), initializer=end_with_parent)
     broken, total = [], 0.0
-    with pool as processes:
-        for t, found in zip(trainings, (processes.map if processes else map)(tried, trainings), strict=True):
-            repeated = f"{t['times']} × " if t["times"] > 1 else ""
-            line = (
-                f"  {t['dataset']}/{t['method']}: {repeated}{t['hyperparameters']['steps']} steps × {t['seeds']} seeds"
-            )
-            if "broken" in found:
-                broken.append(found["broken"])
-            elif "unknown" in found:
-                print(f"{line}, time unknown: {found['unknown']}")
-            else:
-                total += found["seconds"]
-                print(f"{line}, about {found['seconds'] / 60:.1f} min" if request["timed"] else line)
+    for t in trainings:
+        of_data = data[t["dataset"]]
+        found = {"unknown": of_data} if isinstance(of_data, str) else _tried(t, of_data)
+        repeated = f"{t['times']} × " if t["times"] > 1 else ""
+        line = f"  {t['dataset']}/{t['method']}: {repeated}{t['hyperparameters']['steps']} steps × {t['seeds']} seeds"
+        if "broken" in found:
+            broken.append(found["broken"])
+        elif "unknown" in found:
+            print(f"{line}, time unknown: {found['unknown']}")
+        else:
+            total += found["seconds"]
+            print(f"{line}, about {found['seconds'] / 60:.1f} min" if request["timed"] else line, flush=True)
     if broken:
         print("\n" + "\n".join(f"flatvae: {sentence}" for sentence in dict.fromkeys(broken)) + "\n", flush=True)
         sys.exit(BROKEN)

@@ -1,0 +1,107 @@
+"""The results of one data set that its figures are drawn from, each read when first asked for."""
+
+import functools
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+Arrays = dict[str, np.ndarray]
+
+
+class DatasetResults:
+    """What the workflow wrote of a data set, and what only the data set itself can tell.
+
+    Args:
+        folder: of the run's results.
+        name: the data set's.
+        methods: in the order in which they are drawn.
+        data: ``loader``, ``root`` and ``options`` of the data set.
+        bound: κ², the reconstruction bound.
+    """
+
+    def __init__(self, folder: str | Path, name: str, methods: list[str], data: dict, bound: float):
+        self.folder = Path(folder) / name
+        self.name = name
+        self.methods = methods
+        self.data = data
+        self.bound = bound
+        self._arrays: dict[str, dict[str, Arrays]] = {}
+
+    @functools.cached_property
+    def histories(self) -> dict[str, pd.DataFrame]:
+        """history.csv of every method that has rows there."""
+        found = {method: pd.read_csv(self.folder / method / "history.csv") for method in self.methods}
+        return {method: rows for method, rows in found.items() if len(rows)}
+
+    def arrays(self, task: str) -> dict[str, Arrays]:
+        """Arrays of a task, of every method that kept a finite seed."""
+        if task not in self._arrays:
+            found = {}
+            for method in self.methods:
+                with np.load(self.folder / method / f"{task}.npz") as file:
+                    found[method] = dict(file)
+            self._arrays[task] = {method: arrays for method, arrays in found.items() if len(arrays["seeds"])}
+        return self._arrays[task]
+
+    @functools.cached_property
+    def shape(self) -> tuple[int, ...]:
+        """Of one observation."""
+        return tuple(json.loads((self.folder / "data.json").read_text(encoding="utf-8"))["shape"])
+
+    @property
+    def _recordings(self) -> dict:
+        return {"root": self.data["root"], **self.data["options"]}
+
+    @functools.cached_property
+    def frames(self) -> pd.DataFrame:
+        """Trial, motion and time of every test frame of recorded motion."""
+        from flatvae.datasets import human_motion
+
+        return human_motion.frames(**self._recordings).query("part == 'test'")
+
+    @property
+    def poses(self) -> tuple[dict[str, Arrays], list[str], list[tuple[int, int]], list[tuple[str, str]]]:
+        """Arrays with the joints' places along both ways and at their ends; joints, bones, and pairs of motions."""
+        from flatvae.datasets import human_motion
+        from flatvae.reporting.figures import nearest_frames
+
+        scaling = human_motion.scaling(**self._recordings)
+        skeleton = human_motion.skeleton(self.data["root"], self.frames["trial"].iloc[0].split("/")[0])
+        test = human_motion.load(**self._recordings).test.numpy()
+        motions = self.frames["motion"].unique()
+        pairs = list(itertools.combinations(motions, 2)) or [(motions[0], motions[0])]  # in the order of the task
+
+        def joints(observations):
+            return human_motion.joint_positions(skeleton, human_motion.pose(skeleton, scaling.degrees(observations)))
+
+        found = {}
+        for method, arrays in self.arrays("distances").items():
+            ends = nearest_frames(arrays["frames_straight"], pairs, test, self.frames["motion"])
+            ways = {f"joints_{way}": joints(arrays[f"frames_{way}"]) for way in ("straight", "geodesic")}
+            found[method] = {**arrays, **ways, "joints_ends": joints(ends)}
+        return found, skeleton.joints, skeleton.bones, pairs
+
+    @functools.cached_property
+    def _in_colour(self):
+        """The data set with people in their own colours, whatever the models see."""
+        from flatvae import datasets
+
+        return datasets.load(self.data["loader"], self.data["root"], **self.data["options"] | {"colour": "rgb"})
+
+    @property
+    def people(self) -> tuple[np.ndarray, np.ndarray, pd.DataFrame, tuple[int, ...]]:
+        """Pictures of people in the test videos (N, D), who they are (N,), their boxes, and the shape of a picture."""
+        dataset = self._in_colour
+        boxes = dataset.boxes[dataset.boxes["part"] == "test"]
+        return dataset.test.numpy(), dataset.test_labels.numpy(), boxes, dataset.shape
+
+    @property
+    def video(self) -> tuple[str, object]:
+        """Name of the first test video, and a function (name, frame) that reads a frame."""
+        from flatvae.datasets.mot import read_frame
+
+        videos = {video.name: video for video in self._in_colour.videos["test"]}
+        return next(iter(videos)), lambda name, frame: read_frame(videos[name], frame)

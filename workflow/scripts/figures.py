@@ -1,0 +1,15 @@
+"""All figures of one data set, all methods side by side, from stored arrays and histories."""
+
+from pathlib import Path
+
+from adapter import job
+
+with job(snakemake):
+    from flatvae.reporting import figure_registry, figures
+    from flatvae.reporting.results import DatasetResults
+
+    params = snakemake.params
+    results = DatasetResults(params.folder, snakemake.wildcards.dataset, params.methods, params.data, params.bound)
+    for name, png in zip(params.figures, snakemake.output.png, strict=True):
+        figures.save(figure_registry.draw(name, results), Path(png).with_suffix(""))
+        print(name)
