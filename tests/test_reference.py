@@ -12,7 +12,7 @@ from flatvae.reporting.statistics import read_metrics, summarise
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "results" / "reference"
-RUNS = sorted(path.parent for path in REFERENCE.glob("*/metrics.csv"))
+RUNS = sorted(path.parent for path in (*REFERENCE.glob("*/metrics.csv"), *REFERENCE.glob("*/*/metrics.csv")))
 
 
 SHOWN = (

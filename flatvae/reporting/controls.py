@@ -14,6 +14,7 @@ what it is named for, or the code that computes it is wrong. A control is an ent
       datasets: [pendulum, digits]         # optional; else every data set of the run
 """
 
+import operator
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -23,7 +24,13 @@ import pandas as pd
 from flatvae.errors import InputError
 
 COLUMNS = ["control", "dataset", "statement", "test", "value", "rival", "rival_value", "holds"]
-WORSE = {"lower": "higher", "higher": "lower"}
+# what must be true of a control's mean and its hardest rival's, by what is better and what the control must do
+MUST_BE = {
+    ("lower", "win"): ("≤", operator.le),
+    ("higher", "win"): ("≥", operator.ge),
+    ("lower", "lose"): (">", operator.gt),
+    ("higher", "lose"): ("<", operator.lt),
+}
 CAPTION = (
     "Controls: means over the seeds. `rival` is the method that comes nearest to breaking the control, or breaks it. A run in "
     "which a control does not hold fails."
@@ -54,12 +61,20 @@ def check(
     for name, entry in controls.items():
         for dataset in datasets:
             own = metrics[(metrics["dataset"] == dataset) & (metrics["task"] == entry["task"])]
-            if dataset in entry.get("datasets", datasets) and entry["method"] in set(own["method"]):
-                rows += _rows(own, name, entry, dataset, methods)
+            if dataset not in entry.get("datasets", datasets) or entry["method"] not in set(own["method"]):
+                continue
+            means = _means(own, name, entry, dataset)
+            rival = _hardest_rival(means, entry, methods)
+            if rival is not None:
+                value, other = means[entry["method"]], means[rival]
+                holds = bool(MUST_BE[entry["better"], entry["must"]][1](value, other))  # never of NaN
+                statement = " ".join(entry["statement"].split())
+                rows.append((name, dataset, statement, _test(entry), value, rival, other, int(holds)))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _rows(own: pd.DataFrame, name: str, entry: Mapping, dataset: str, methods: Sequence[str]) -> list[tuple]:
+def _means(own: pd.DataFrame, name: str, entry: Mapping, dataset: str) -> pd.Series:
+    """Mean over seeds of the control's metric, by method."""
     chosen = (own["metric"] == entry["metric"]) & (own["distance"] == entry.get("distance", ""))
     means = own[chosen].groupby("method")["value"].mean()
     if entry["method"] not in means:
@@ -67,20 +82,24 @@ def _rows(own: pd.DataFrame, name: str, entry: Mapping, dataset: str, methods: S
             f"config: controls.{name}: {entry['method']} has no {entry['metric']} in the task {entry['task']} on {dataset}; "
             "correct the metric or its distance, or keep the control to other data sets"
         )
-    rivals = [m for m in entry.get("against", methods) if m in means and m != entry["method"]]
-    if not rivals:
-        return []
-    value, better, wins = means[entry["method"]], entry["better"], entry["must"] == "win"
-    hardest = better if wins else WORSE[better]
-    rival = means[rivals].idxmin() if hardest == "lower" else means[rivals].idxmax()
-    other = means[rival]
-    ahead = other - value if better == "lower" else value - other
-    holds = value == other or ahead > 0 if wins else ahead < 0  # never of NaN
-    sign = {("lower", True): "≤", ("higher", True): "≥", ("lower", False): ">", ("higher", False): "<"}[better, wins]
+    return means
+
+
+def _hardest_rival(means: pd.Series, entry: Mapping, methods: Sequence[str]) -> str | None:
+    """The best of the others where the control must win, the worst where it must lose; None where there are no others."""
+    rivals = means[[m for m in entry.get("against", methods) if m in means and m != entry["method"]]]
+    if rivals.empty:
+        return None
+    lowest = (entry["better"] == "lower") == (entry["must"] == "win")
+    return rivals.idxmin() if lowest else rivals.idxmax()
+
+
+def _test(entry: Mapping) -> str:
+    """The condition in words."""
+    sign, _ = MUST_BE[entry["better"], entry["must"]]
     distance = f" ({entry['distance']})" if "distance" in entry else ""
-    those = "every other method's" if "against" not in entry else f"that of {', '.join(entry['against'])}"
-    test = f"{entry['metric']} of {entry['method']}{distance} {sign} {those}"
-    return [(name, dataset, " ".join(entry["statement"].split()), test, value, rival, other, int(holds))]
+    others = f"that of {', '.join(entry['against'])}" if "against" in entry else "every other method's"
+    return f"{entry['metric']} of {entry['method']}{distance} {sign} {others}"
 
 
 def broken(table: pd.DataFrame) -> list[str]:

