@@ -145,7 +145,9 @@ def test_a_time_limit_ends_in_a_resume(project, slurm, limited):
     os.killpg(limited.pid, signal.SIGINT)
     out = limited.communicate(timeout=200)[0]  # the plugin first waits for its next look at the queue
     assert "SLURM status is: 'TIMEOUT'" in out
-    assert [job["JobState"] for job in trainings(slurm, "vhp_vae")[-2:]] == ["TIMEOUT", "CANCELLED"]
+    before, last = [job["JobState"] for job in trainings(slurm, "vhp_vae")[-2:]]
+    assert before == "TIMEOUT"
+    assert last in {"CANCELLED", "TIMEOUT"}  # on a slow machine the next limit may come first
 
 
 def test_what_the_node_has_not_got_is_refused_with_the_reason(project, slurm, profile, tmp_path):

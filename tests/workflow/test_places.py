@@ -203,7 +203,7 @@ def elsewhere(project, tmp_path_factory):
     (folder / "second.yaml").write_text("seeds: 1\n")
     run = snakemake(project, folder, *CONFIGS, "--", f"{ODD}/tables/flatness.csv")
     assert run.returncode == 0, run.stdout[-3000:]
-    assert "5 of 5 steps (100%) done" in run.stdout
+    assert "6 of 6 steps (100%) done" in run.stdout
     return folder
 
 

@@ -184,7 +184,7 @@ def test_a_job_does_again_what_has_changed_and_keeps_the_rest(smoke):
     """The code of one task; all tasks where they are forced. The numbers are the same."""
     folder = smoke.folder / "results" / "smoke" / "pendulum" / "vae"
     target, before = "results/smoke/pendulum/vae/flatness.csv", (folder / "flatness.npz").read_bytes()
-    with edited(smoke.folder / "flatvae" / "evaluation" / "interpolation.py", "def ", "_UNUSED = 1\n\n\ndef "):
+    with edited(smoke.folder / "flatvae" / "evaluation" / "interpolation.py", "PAIRS = 100", "PAIRS = 100 + 0"):
         run = smoke.smoke(target)
         assert run.returncode == 0, run.stdout[-3000:]
         log = (folder / "logs" / "evaluate.log").read_text()
