@@ -14,12 +14,13 @@ An iteration holds G_s = G(x_s) and ν_s and solves these equations, which are l
     N_s = Σ_{s<j<K} ν_j,
     μ = −(Σ_s G_s⁻¹)⁻¹ (2 (b − a) + Σ_s G_s⁻¹ N_s),      û_s = −½ G_s⁻¹ (μ + N_s),
 
-so that Σ_s û_s = b − a. The step is x + α (x̂ − x). The paper halves α from 1 on until the energy has decreased; here the
-decrease must be 10⁻⁴ of what the slope ⟨∇E, x̂ − x⟩ promises (Armijo 1966). Where G is constant one step with α = 1 arrives.
+so that Σ_s û_s = b − a. The step is x + α (x̂ − x), by backtracking from α = 1: here α is halved until the energy has decreased
+by 10⁻⁴ of what the slope ⟨∇E, x̂ − x⟩ promises (Armijo 1966); the authors' code shrinks α by a factor of its own. Where G is
+constant one step with α = 1 arrives.
 
 Cost of an iteration and curve: K − 1 full Jacobians (n forward-mode passes of the decoder), the gradient of |J u|² at as many
-points (a forward-mode pass and its reverse), K − 1 products J u for each further trial of the line search. L-BFGS on sine modes
-takes one forward and one reverse pass of the decoder at as many points.
+points (a forward-mode pass and its reverse), and K − 1 products J u for each trial of the line search. L-BFGS on sine modes
+takes one forward and one reverse pass of the decoder for as many points.
 """
 
 from typing import NamedTuple
