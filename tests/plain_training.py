@@ -12,14 +12,16 @@ from torch.nn.utils import clip_grad_norm_
 class PlainTraining:
     """One seed; ``penalty(decode, z, noise)`` or None, and mixup written out."""
 
-    def __init__(self, module, dataset, build: dict, settings: dict, seed: int, penalty=None, dtype=torch.float64):
+    def __init__(
+        self, module, dataset, build: dict, settings: dict, seed: int, penalty=None, dtype=torch.float64, device="cpu"
+    ):
         self.s = {"learning_rate": 1e-3, "decay_fraction": 0.3, "clip": 10.0, "initial_beta": 1e-3} | settings
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.model = module.build(dataset, **build).to(dtype)
+            self.model = module.build(dataset, **build).to(device, dtype)
         self.penalty = penalty
-        self.data = dataset.train.to(dtype)
-        self.generator = torch.Generator().manual_seed(seed)
+        self.data = dataset.train.to(device, dtype)
+        self.generator = torch.Generator(device).manual_seed(seed)
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=self.s["learning_rate"])
         self.beta = self.s["initial_beta"]
         self.average = self.weight = 0.0
@@ -28,10 +30,11 @@ class PlainTraining:
 
     def _draw(self):
         size, n = self.s["batch_size"], self.model.latent_dim
-        index = torch.randint(len(self.data), (size,), generator=self.generator)
+        where = {"generator": self.generator, "device": self.data.device}
+        index = torch.randint(len(self.data), (size,), **where)
         width = self.model.noise_size + n
-        normal = torch.randn(size, width, dtype=self.data.dtype, generator=self.generator)
-        uniform = torch.rand(size, dtype=self.data.dtype, generator=self.generator)
+        normal = torch.randn(size, width, dtype=self.data.dtype, **where)
+        uniform = torch.rand(size, dtype=self.data.dtype, **where)
         return self.data[index], normal[:, :-n], uniform, normal[:, -n:]
 
     def step(self, initial: bool) -> float:

@@ -86,8 +86,8 @@ CAPTIONS = {
     "Euclidean query, to build, and with the building spread over as many queries as there are test data (graph: Dijkstra on "
     "the graph of the gallery); a training step per seed, and over the first method's; the most memory that a model's "
     "searches took, in MB.",
-    "performance": "CPU milliseconds on one thread, turn about in one process, of the two calls that stand under method, and the "
-    "first over the second.",
+    "performance": "Milliseconds (on a CPU of CPU time on one thread, on a GPU of wall time) of the two calls that stand under "
+    "method, measured alternately in one process, and the first over the second.",
     "scaling": "How the cost of a training step of all seeds together, and of metric tensors, grows with what stands under "
     "dataset: the exponent p of milliseconds ∝ sizeᵖ at the larger half of the sizes, and milliseconds at the smallest and the "
     "largest.",

@@ -32,17 +32,18 @@ def exponents(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found, columns=["method", "quantity", "seed", "exponent", "first_ms", "last_ms"])
 
 
-def table(found: pd.DataFrame) -> pd.DataFrame:
+def table(found: pd.DataFrame, device: str) -> pd.DataFrame:
     """The table ``scaling`` of what ``exponents`` found; the quantity stands where other tables have the data set."""
     rows = found.melt(["method", "quantity", "seed"], ["exponent", "first_ms", "last_ms"], "metric", "value")
     rows = rows.rename(columns={"quantity": "dataset"}).assign(distance="", task="scaling")
     order = [list(dict.fromkeys(found[name])) for name in ("quantity", "method")]
-    return of_rounds(task_table(rows, "scaling", *order, found["seed"].nunique()))
+    return of_rounds(task_table(rows, "scaling", *order, found["seed"].nunique()), device)
 
 
-def of_rounds(table: pd.DataFrame) -> pd.DataFrame:
-    """A task table whose repetitions are rounds of a measurement, said so."""
+def of_rounds(table: pd.DataFrame, device: str) -> pd.DataFrame:
+    """A task table whose repetitions are rounds of a measurement; the caption says so, and names the device."""
     table.attrs["caption"] = (
-        f"{CAPTIONS[table.attrs['task']]} Mean ± half-width of the 95 % Student t-interval over n rounds."
+        f"{CAPTIONS[table.attrs['task']]} Mean ± half-width of the 95 % Student t-interval over n rounds. "
+        f"Measured on: {device}."
     )
     return table

@@ -1,4 +1,4 @@
-"""What snapshots cost a training, as ratios measured in one run: python -m pytest -s tests/performance
+"""What snapshots cost a training, as ratios measured in one run: make performance
 
 Wall time, as a snapshot waits for the disk.
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from measured import PENDULUM, PIXELS, dataset
+from measured import DEVICE, PENDULUM, PIXELS, dataset
 
 from flatvae import flat_vae
 from flatvae.training import BLOCK, Trainer, train
@@ -33,9 +33,10 @@ def seconds(call) -> float:
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_snapshot_against_the_time_between_two(case, tmp_path):
-    """Turn about with blocks of training, so that both meet the same machine."""
+    """Alternating with blocks of training, so that both meet the same machine."""
     dim, settings = CASES[case]
-    trainer, snapshots = Trainer(flat_vae, dataset(dim), settings, SEEDS), Snapshots(tmp_path / "s.safetensors", {}, 0)
+    trainer = Trainer(flat_vae, dataset(dim), settings, SEEDS, DEVICE)
+    snapshots = Snapshots(tmp_path / "s.safetensors", {}, 0)
     trainer.bound.end_initial_phase(force=True)
     trainer.run_block(1)
     blocks, writes = [], []
@@ -63,7 +64,9 @@ def test_a_training_with_a_snapshot_every_other_second(tmp_path):
     """A whole training, with 150 times as many as by default: what it spends on them of all its time."""
     dim, settings = CASES["pendulum, 5 seeds"]
     snapshots = Timed(tmp_path / "s.safetensors", {}, HARSH)
-    taken = seconds(lambda: train(flat_vae, dataset(dim), settings | {"steps": 1200}, SEEDS, snapshots=snapshots))
+    taken = seconds(
+        lambda: train(flat_vae, dataset(dim), settings | {"steps": 1200}, SEEDS, device=DEVICE, snapshots=snapshots)
+    )
     share = snapshots.spent / taken
     print(
         f"\n  {snapshots.count} snapshots in {taken:.1f} s: {share:.2%} of it, {share * HARSH / DEFAULT:.4%} by default"

@@ -1,4 +1,4 @@
-"""How long data sets take to be there, on one thread: python -m pytest -s tests/performance"""
+"""How long data sets take to be there, on one thread: make performance"""
 
 import os
 import time

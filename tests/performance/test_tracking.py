@@ -1,4 +1,4 @@
-"""How many frames a second are tracked on one thread: python -m pytest -s tests/performance
+"""How many frames a second are tracked on one thread: make performance
 
 Everything that a tracker does with a video: frames read, pictures cut out, described by the convolutional encoder, tracked.
 On TUD-Stadtmitte where it is there, and on a drawn video.
@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from measured import DEVICE
 
 from baselines import vae
 from flatvae import datasets
@@ -22,7 +23,7 @@ REPEATS = 3
 
 def encoder(dataset):
     """The convolutional encoder of mot in config/config.yaml, untrained: what it is worth does not matter here."""
-    model = vae.build(dataset, latent_dim=32, hidden=[128], channels=[16, 32, 64], activation="silu")
+    model = vae.build(dataset, latent_dim=32, hidden=[128], channels=[16, 32, 64], activation="silu").to(DEVICE)
     return lambda pictures: encode(model, pictures)
 
 

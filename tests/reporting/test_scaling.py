@@ -42,11 +42,13 @@ def test_one_size_has_no_exponent():
 def test_table_and_figure_hold_every_method(tmp_path):
     rows = costs(("square", 0, 1e-3, 2), ("linear", 0, 1e-3, 1))
     found = scaling.exponents(rows)
-    table = scaling.table(found)
+    table = scaling.table(found, "a card")
     assert list(table["method"]) == ["square", "linear"]
     assert list(table["exponent"]) == pytest.approx([2, 1])
     tables.write(table, tmp_path / "scaling")
-    assert "| n       | square |" in (tmp_path / "scaling.md").read_text()
+    text = (tmp_path / "scaling.md").read_text()
+    assert "Measured on: a card." in text
+    assert "| n       | square |" in text
     figure = figures.scaling(rows, found, "title")
     (axes,) = figure.axes
     labels = [text.get_text() for text in axes.get_legend().get_texts()]

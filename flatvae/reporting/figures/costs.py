@@ -150,7 +150,7 @@ def scaling(frame: pd.DataFrame, exponents: pd.DataFrame, title: str) -> Figure:
             own, fitted = frame[frame["quantity"] == quantity], exponents[exponents["quantity"] == quantity]
             _against_size(panel, own, fitted.groupby("method")["exponent"].mean(), methods)
             panel.set(xlabel=quantity)
-        figure.axes[0].set(ylabel="CPU seconds")
+        figure.axes[0].set(ylabel="seconds")
     return figure
 
 
