@@ -48,6 +48,14 @@ def encode(model, x: Tensor) -> Tensor:
         return torch.cat([model.encode(rows.to(like)) for rows in x.split(_CHUNK)])
 
 
+def posterior(model, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Means μ(x) and log-variances log σ²(x) of q(z|x) in chunks of rows, as ``encode``: (N, D) -> (N, n), (N, n)."""
+    like = next(model.parameters())
+    with torch.no_grad():
+        means, log_variances = zip(*(model.encoder(rows.to(like)) for rows in x.split(_CHUNK)), strict=True)
+    return torch.cat(means), torch.cat(log_variances)
+
+
 def in_float64(model):
     """A copy of a model in double precision."""
     return copy.deepcopy(model).double()
