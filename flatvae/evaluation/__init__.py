@@ -73,6 +73,14 @@ def random_pairs(rows: int, count: int) -> tuple[Tensor, Tensor]:
     return first, (first + torch.randint(1, max(2, rows), (count,), generator=source)) % rows
 
 
+def by_name(metric: str, values: Tensor, labels: Tensor | None, dataset) -> dict[str, float]:
+    """Means of ``values`` (N,) over the rows of each class, as ``<metric>_<name>``; none where the classes have no names."""
+    if labels is None or dataset.label_names is None:
+        return {}
+    of_class = {name: values[labels == label] for label, name in enumerate(dataset.label_names)}
+    return {f"{metric}_{name}": found.mean().item() for name, found in of_class.items() if len(found)}
+
+
 def frame(task: str, seed: int, result: Result) -> pd.DataFrame:
     """A result's metrics as rows with the columns distance, task, metric, seed, value."""
     rows = [(distance, task, metric, seed, value) for distance, metric, value in result.metrics]
