@@ -4,10 +4,10 @@
 
 What β means depends on m. **While the bound adapts m** (the suite's rule) it finds the product m β with which E[C] = κ², so a
 constant β is absorbed and this is the VAE once more: what is left of β are the way there and the end of the range, m β ≤ β in
-place of m β ≤ 1. **The β-VAE proper holds m at 1**: ``initial_beta: 1`` with a ``beta_rate`` next to nothing (1e-9), as the
-method's entry in the config has it. Its bound is then a mere yardstick, met or not as β happens to be: read its flatness beside
-its error. ``beta`` is in units of C, nats for a Bernoulli likelihood; for a Gaussian one, where C = ‖x − f(z)‖², the ELBO of
-variance s² has β = 2 s², so that "four times the ELBO" is 8 s² and has to be set for each data set.
+place of m β ≤ 1. **The β-VAE proper holds m at 1**: ``initial_beta: 1`` with ``beta_rate: 0``, as the method's entry in the
+config has it. No bound is then asked of it, and its error is what β makes it: read its flatness next to its error. ``beta`` is in
+units of C, nats for a Bernoulli likelihood; for a Gaussian one, where C = ‖x − f(z)‖², the ELBO of variance s² has β = 2 s², so
+that "four times the ELBO" is 8 s² and has to be set for each data set.
 
 Default: β = 4, the smallest of the weights above 1 that Higgins et al. recommend for pictures with a Bernoulli likelihood.
 """

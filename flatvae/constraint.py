@@ -5,12 +5,42 @@ that of REWO (Klushyn et al., NeurIPS 2019), with the violation δ taken relativ
 tensors of shape (S,), all updates tensor operations without host synchronisation.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 TOLERANCE = 1.02  # the bound is met within 2 %: REWO hovers about κ²
+_ROWS = 20  # of the history in the last fifth of the steps, at least
+_VIOLATION = 0.01
+_BETA_FACTOR = 1.5
+_DRIFT = 0.05
+
+
+def equal_reconstruction(error: float, bound: float) -> bool:
+    """Whether a reconstruction error equals the bound within 2 %, from either side: |C / κ² − 1| ≤ 0.02."""
+    return abs(error / bound - 1) <= TOLERANCE - 1
+
+
+def settled(
+    *, rows: int, violation: float, log_beta_sd: float, condition_number_active: tuple[float | None, float | None]
+) -> bool:
+    """Whether a training stood still at its end, so that its results are not those of a moment.
+
+        |mean δ| ≤ 0.01,    SD(log β) ≤ log 1.5,    |k_100 / k_90 − 1| < 0.05
+
+    Args:
+        rows: of the history in the last fifth of the steps; fewer than 20 say nothing, and the training has not settled.
+        violation: mean over these rows of δ = (C − κ²) / κ².
+        log_beta_sd: standard deviation over these rows of log β.
+        condition_number_active: k (active) at 90 % and at 100 % of the steps; None where infinite, which never settles.
+    """
+    earlier, last = condition_number_active
+    if rows < _ROWS or earlier is None or last is None:
+        return False
+    still = abs(last / earlier - 1) < _DRIFT
+    return abs(violation) <= _VIOLATION and log_beta_sd <= math.log(_BETA_FACTOR) and still
 
 
 @dataclass

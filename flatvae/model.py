@@ -15,6 +15,8 @@ from flatvae.networks import (
     gaussian_sample,
 )
 
+_ACTIVE = 0.1  # of the posterior's mean variance: the least variance of the means in an active dimension
+
 
 class Terms(NamedTuple):
     """The terms of the Lagrangian for a batch, before any averaging."""
@@ -71,6 +73,25 @@ class LatentVariableModel(nn.Module):
         z = gaussian_sample(mean, log_variance, posterior_noise)
         kl = gaussian_log_density(z, mean, log_variance) - self.prior.log_density(z, prior_noise)
         return Terms(self.likelihood.reconstruction_error(x, self.decoder(z)), kl, z)
+
+
+def active_dimensions(means: Tensor, log_variances: Tensor) -> Tensor:
+    """Which latent coordinates the encoder uses: Var_x[μ_t(x)] ≥ E_x[σ_t²(x)] / 10, t = 1…n.
+
+    A coordinate that training switched off has the prior for its posterior: means that hardly move, and a variance like the
+    prior's. The rule does not depend on the units of a coordinate. Where all means of a coordinate coincide it is not active.
+
+    Args:
+        means: posterior means μ(x), (N, n).
+        log_variances: log σ²(x), (N, n).
+
+    Returns:
+        (n,) bool.
+
+    Source: after Burda et al. (ICLR 2016), whose threshold is Var[μ_t] > 0.01 for a standard normal prior.
+    """
+    variance = means.var(dim=0, correction=0)
+    return (variance > 0) & (variance >= _ACTIVE * log_variances.exp().mean(0))
 
 
 def standard_model(

@@ -128,7 +128,14 @@ def test_sphere_at_its_pole_is_rank_deficient_there_alone():
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-@pytest.mark.parametrize("function", [geometry.condition_number, geometry.log_magnification_factor])
+@pytest.mark.parametrize(
+    "function",
+    [
+        geometry.condition_number,
+        geometry.log_magnification_factor,
+        lambda g: geometry.metric_deviation(g, g.new_ones(())),
+    ],
+)
 def test_non_finite_metric_is_an_error(function, value):
     metric = torch.eye(2, dtype=D64).repeat(3, 1, 1)
     metric[1, 0, 0] = value
@@ -196,6 +203,88 @@ class TestCurveLength:
         curve = t[:, None] * velocity
         speed = torch.einsum("s,nst,t->n", velocity, geometry.pullback_metric(torus, curve), velocity).sqrt()
         close(geometry.curve_length(torus, curve), torch.trapezoid(speed, t), 1e-6)
+
+
+def random_metrics(count: int, n: int, seed: int) -> torch.Tensor:
+    factors = normal(count, n + 2, n, seed=seed)
+    return factors.mT @ factors
+
+
+@few
+@given(dimensions, seeds, scales)
+def test_deviation_is_zero_on_a_scaled_identity(n, seed, factor):
+    """That of a scaled isometry: f(z) = s U z with orthonormal columns U."""
+    isometry = orthogonal(n + 3, seed)[:, :n] * factor
+    found = geometry.pullback_metric(linear(isometry), normal(5, n, seed=seed))
+    close(geometry.metric_deviation(found, geometry.scale(found)), torch.zeros(5))
+
+
+@few
+@given(dimensions, seeds, scales)
+def test_deviation_sees_a_conformal_metric_that_k_lets_pass(n, seed, factor):
+    """G = c²(z) I: the deviation is |c²(z) / c² − 1| and k is 1."""
+    squares = factor * torch.tensor([0.5, 1.0, 1.5, 1.0], dtype=D64)
+    metrics = squares[:, None, None] * torch.eye(n, dtype=D64)
+    close(geometry.condition_number(metrics), torch.ones(4))
+    close(geometry.metric_deviation(metrics, geometry.scale(metrics)), torch.tensor([0.5, 0.0, 0.5, 0.0]))
+
+
+@few
+@given(st.lists(st.floats(0, 10), min_size=1, max_size=6), seeds)
+def test_deviation_is_that_of_the_eigenvalues(eigenvalues, seed):
+    """√(Σ (λ − c²)² / n) / c², of a diagonal metric and of a rotated one; rank-deficient ones included."""
+    scale = torch.tensor(2.0, dtype=D64)
+    expected = math.sqrt(sum((value - 2) ** 2 for value in eigenvalues) / len(eigenvalues)) / 2
+    diagonal = torch.diag(torch.tensor(eigenvalues, dtype=D64))
+    for one in (diagonal, metric_with(eigenvalues, seed)):
+        close(geometry.metric_deviation(one[None], scale), [expected], 1e-10)
+
+
+@few
+@given(dimensions, seeds, scales, scales)
+def test_deviation_does_not_depend_on_units_or_on_the_observation_space_s_axes(n, seed, latent, observed):
+    """f ↦ b Q f(a z) turns G into a² b² G and c² into a² b² c²."""
+    decoder, z, rotation = network(n, 7, seed), normal(6, n, seed=seed), orthogonal(7, seed + 2)
+    plain = geometry.pullback_metric(decoder, z)
+    changed = geometry.pullback_metric(lambda y: observed * decoder(latent * y) @ rotation.mT, z / latent)
+    one, other = (geometry.metric_deviation(g, geometry.scale(g)) for g in (plain, changed))
+    torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+
+
+@few
+@given(dimensions, seeds)
+def test_the_deviations_root_mean_square_is_the_relaxed_distortion(n, seed):
+    """√(n RDM − 1), RDM = E[tr G²] / (E[tr G])² (Lee et al. 2022), which is 1/n where G = c² I."""
+    metrics = random_metrics(9, n, seed)
+    squares, traces = (metrics @ metrics).diagonal(dim1=1, dim2=2).sum(1), metrics.diagonal(dim1=1, dim2=2).sum(1)
+    expected = math.sqrt(n * squares.mean() / traces.mean() ** 2 - 1)
+    found = geometry.metric_deviation(metrics, geometry.scale(metrics)).square().mean().sqrt()
+    close(found, expected, 1e-9)
+
+
+def test_a_constant_decoder_deviates_without_end():
+    metrics = torch.zeros(3, 2, 2, dtype=D64)
+    assert geometry.metric_deviation(metrics, geometry.scale(metrics)).tolist() == [math.inf] * 3
+
+
+@few
+@given(seeds, st.lists(st.booleans(), min_size=5, max_size=5))
+def test_condition_number_of_the_active_dimensions_is_that_of_the_slice(seed, chosen):
+    """k of the decoder of the active coordinates alone, the others held at their values."""
+    active = torch.tensor(chosen)
+    decoder, z = network(5, 8, seed), normal(4, 5, seed=seed)
+    found = geometry.condition_number_active(geometry.pullback_metric(decoder, z), active)
+    if not any(chosen):
+        assert found.tolist() == [math.inf] * 4
+        return
+    for point, value in zip(z, found, strict=True):
+
+        def slice_of(part, point=point):
+            whole = torch.where(active, 0.0, point) + part @ torch.eye(5, dtype=D64)[active]
+            return decoder(whole)
+
+        own = geometry.condition_number(geometry.pullback_metric(slice_of, point[active][None]))
+        torch.testing.assert_close(value, own[0], rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize(("rows", "numbers"), [(1024, 1), (1024, 40), (3, 2**25)])

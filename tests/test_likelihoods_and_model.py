@@ -12,6 +12,7 @@ from baselines import vae, vhp_vae
 from flatvae import flat_vae
 from flatvae.errors import InputError
 from flatvae.likelihoods import likelihood
+from flatvae.model import active_dimensions
 from flatvae.priors import StandardNormal
 
 D64 = torch.float64
@@ -113,3 +114,14 @@ def test_flat_vae_has_the_vhp_vae_s_model_and_the_compact_prior_as_its_ablation(
     assert torch.equal(compact.prior.log_density(z, none), StandardNormal().log_density(z, none))
     with pytest.raises(InputError, match="'vamp'"):
         flat_vae.build(tiny, prior="vamp")
+
+
+def test_active_dimensions_are_those_in_which_the_means_move():
+    """Var μ = 1 in each; a tenth of the posterior's mean variance is below it, at it, above it; no unit enters."""
+    means = torch.tensor([[1.0], [-1.0]], dtype=torch.float64).expand(2, 4)
+    variances = torch.tensor([[0.1, 10.0, 5.0, 12.0], [0.1, 10.0, 15.1, 8.0]], dtype=torch.float64)
+    for unit in (1e-3, 1.0, 50.0):
+        found = active_dimensions(unit * means, (unit**2 * variances * (1 - 1e-12)).log())
+        assert found.tolist() == [True, True, False, True]
+    still = torch.zeros(2, 2, dtype=torch.float64)
+    assert not active_dimensions(still, torch.full_like(still, -torch.inf)).any()

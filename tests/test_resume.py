@@ -35,6 +35,12 @@ def data():
     return {"pendulum": pendulum, "bernoulli": datasets.Dataset("grey", **grey, likelihood="bernoulli", shape=(16, 16))}
 
 
+@pytest.fixture
+def fifty(monkeypatch):
+    """Blocks of 50 steps."""
+    monkeypatch.setattr("flatvae.training.loop.block_length", lambda steps: 50)
+
+
 class Interrupting(Snapshots):
     """Asks to end after so many steps, as a signal might at any moment."""
 
@@ -69,7 +75,7 @@ def assert_same(found: training.Trained, expected: training.Trained) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_interruptions_leave_no_trace(data, case, tmp_path, capsys):
+def test_interruptions_leave_no_trace(data, case, tmp_path, capsys, fifty):
     """Also within a block, at its edge, in the initial phase, twice on end, and before the first step."""
     module, name, own = CASES[case]
     expected = training.train(module, data[name], COMMON | own, [3, 0])
@@ -81,8 +87,23 @@ def test_interruptions_leave_no_trace(data, case, tmp_path, capsys):
     assert steps[4] % 50
 
 
+@pytest.mark.parametrize("pieces", [[179, 1, 1], [185], [198, 2]])
+def test_interruptions_leave_what_tells_whether_it_settled(data, tmp_path, pieces):
+    """About the step at which k (active) is first measured, 180 of 200, after it, and after the last step."""
+    settings = {"steps": 200, "bound": 2.0}
+    expected = training.train(vae, data["pendulum"], COMMON | settings, [3, 0])
+    for seed in expected.seeds:
+        assert seed["settling"]["rows"] == 20
+        assert None not in seed["settling"]["condition_number_active"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(CASES, "short", (vae, "pendulum", settings))
+        assert_same(interrupted_run(data, "short", tmp_path / "s.safetensors", pieces), expected)
+
+
 @pytest.mark.parametrize(("rate", "nan_from", "pieces"), [(1e30, 10**9, [20]), (1e-3, 70, [20, 59]), (1e-3, 70, [100])])
-def test_interruptions_leave_no_trace_where_every_seed_freezes(data, tmp_path, monkeypatch, rate, nan_from, pieces):
+def test_interruptions_leave_no_trace_where_every_seed_freezes(
+    data, tmp_path, monkeypatch, fifty, rate, nan_from, pieces
+):
     """In the block in which they freeze, before the interruption or after it, and at its edge."""
     draw, settings = training.Trainer._draw, COMMON | {"bound": 2.0, "learning_rate": rate}
 
@@ -146,7 +167,7 @@ def full(*paths):
     raise OSError("disk full")
 
 
-def test_snapshots_are_written_now_and_then_whole_or_not_at_all(data, tmp_path, monkeypatch, capsys):
+def test_snapshots_are_written_now_and_then_whole_or_not_at_all(data, tmp_path, monkeypatch, capsys, fifty):
     written = []
     snapshots = Snapshots(tmp_path / "folder" / "s.safetensors", {}, 0.0)
     monkeypatch.setattr(

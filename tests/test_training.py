@@ -230,16 +230,18 @@ def test_initial_phase_ends_at_its_limit_or_at_the_bound(tiny):
     settings = HYPERPARAMETERS | {"steps": 200, "initial_fraction": 0.5}
     never = train(vae, tiny, settings | {"bound": 1e-9}, [0])
     assert never.seeds[0]["initial_phase_end"] == 100
-    assert never.history["initial"].tolist() == [1, 1, 0, 0]
-    assert never.history["beta"].tolist()[:2] == pytest.approx([0.05, 0.05])
+    assert never.history["initial"].tolist() == [1] * 50 + [0] * 50
+    assert never.history["beta"].tolist()[:50] == pytest.approx([0.05] * 50)
     assert never.history["beta"].is_monotonic_decreasing
     at_once = train(vae, tiny, settings | {"bound": 1e3}, [0])
-    assert at_once.seeds[0]["initial_phase_end"] == 50
+    assert at_once.seeds[0]["initial_phase_end"] == 2
     assert at_once.seeds[0]["beta"] > 0.05
 
 
 def test_training_meets_its_bound_and_reports_the_scale_of_its_decoder(tiny):
-    outcome = train(vae, tiny, HYPERPARAMETERS | {"steps": 600, "bound": 0.6, "learning_rate": 1e-2}, [0, 1])
+    outcome = train(
+        vae, tiny, HYPERPARAMETERS | {"steps": 600, "bound": 0.6, "learning_rate": 1e-2, "beta_rate": 0.1}, [0, 1]
+    )
     for index, seed in enumerate(outcome.seeds):
         assert seed["error"] == pytest.approx(0.6, rel=0.1)
         assert 0.05 < seed["beta"] < 1
@@ -331,7 +333,7 @@ def test_frozen_seed_is_reported_and_has_no_further_history(tiny, monkeypatch):
     outcome = train(vae, tiny, HYPERPARAMETERS | {"steps": 150}, [4, 9])
     assert [s["frozen_step"] for s in outcome.seeds] == [None, 70]
     assert all(math.isfinite(s[name]) for s in outcome.seeds for name in ("error", "beta"))
-    assert outcome.history.groupby("seed")["step"].apply(list).to_dict() == {4: [50, 100, 150], 9: [50]}
+    assert outcome.history.groupby("seed")["step"].apply(list).to_dict() == {4: [*range(1, 151)], 9: [*range(1, 71)]}
     assert outcome.history.notna().all(axis=None)
 
 
@@ -344,14 +346,15 @@ def test_every_seed_non_finite_ends_the_training_and_keeps_what_there_is(tiny, m
 
     monkeypatch.setattr(Trainer, "__init__", poisoned)
     trained = train(vae, tiny, HYPERPARAMETERS | {"steps": 100}, [0, 1], label="pendulum/vae")
-    assert "warning: pendulum/vae: every seed became non-finite by step 50" in capsys.readouterr().out
+    assert "warning: pendulum/vae: every seed became non-finite by step 1;" in capsys.readouterr().out
     assert [s["frozen_step"] for s in trained.seeds] == [0, 0]
     assert all(torch.isfinite(value).all() for value in trained.state.values())
     assert trained.history.empty
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("bound", math.nan), ("learning_rate", math.inf), ("steps", 0), ("batch_size", 1)]
+    ("name", "value"),
+    [("bound", math.nan), ("learning_rate", math.inf), ("steps", 0), ("batch_size", 1), ("beta_rate", -1)],
 )
 def test_settings_out_of_range_are_named(name, value):
     with pytest.raises(InputError, match=f"training: {name} is {value}; it must be"):

@@ -55,6 +55,8 @@ class Dataset:
         train_labels, validation_labels, test_labels: int64, (N,), classes from 0 and -1 for unlabelled rows; or None.
         factors: (N_test,), the true generating factor of each row of test, or None.
         factor_period: period of the factor in its own units (2π for an angle in radians), None if it has none.
+        render: noise-free observations at values of the periodic factor, (M,) -> (M, D), in their precision; or None.
+        label_names: what the classes 0, 1, … are called, where metrics are to be told class by class; or None.
         boxes: of pictures cut out of videos, where each row is from: a table of the rows of train, validation and test, one
             after another, with the columns of mot.boxes(); or None.
         videos: the videos of the parts "train" and "test", as mot.sequences() gives them; or None.
@@ -72,6 +74,8 @@ class Dataset:
     test_labels: torch.Tensor | None = None
     factors: torch.Tensor | None = None
     factor_period: float | None = None
+    render: Callable[[torch.Tensor], torch.Tensor] | None = None
+    label_names: tuple[str, ...] | None = None
     boxes: pd.DataFrame | None = None
     videos: dict[str, list] | None = None
     crops: Callable[..., torch.Tensor] | None = None
@@ -100,8 +104,8 @@ class Dataset:
         return cls(name=description["name"], likelihood=description["likelihood"], shape=shape, **empty)
 
     def fingerprint(self) -> str:
-        """sha256, in hexadecimal, over name, likelihood, shape and every tensor: equal exactly where these are."""
-        known = [self.name, self.likelihood, list(self.shape), self.factor_period]
+        """sha256, in hexadecimal, over name, likelihood, shape, label names and every tensor: equal exactly where these are."""
+        known = [self.name, self.likelihood, list(self.shape), self.factor_period, self.label_names]
         digest = hashlib.sha256(json.dumps(known).encode())
         for field in _TENSORS:
             tensor = getattr(self, field)
@@ -208,6 +212,7 @@ def _check_dataset(dataset: Dataset) -> None:
         _check_part(dataset, part)
         _check_labels(dataset, part)
     _check_factors(dataset)
+    _check_label_names(dataset)
     rows = sum(len(getattr(dataset, part)) for part in PARTS)
     if dataset.boxes is not None and len(dataset.boxes) != rows:
         raise _broken(dataset, f"boxes has {len(dataset.boxes)} rows", f"must have {rows}, one for each observation")
@@ -243,8 +248,21 @@ def _check_labels(dataset: Dataset, part: str) -> None:
         raise _broken(dataset, found, f"must hold classes from 0, and {UNLABELLED} where a row is unlabelled")
 
 
+def _check_label_names(dataset: Dataset) -> None:
+    names = dataset.label_names
+    if names is None:
+        return
+    labels = [getattr(dataset, f"{part}_labels") for part in PARTS]
+    highest = max((int(of_part.max()) for of_part in labels if of_part is not None), default=-1)
+    if len(set(names)) < len(names) or highest >= len(names):
+        found = f"label_names holds {len(set(names))} different names and the highest label is {highest}"
+        raise _broken(dataset, found, "must have one name for each class from 0")
+
+
 def _check_factors(dataset: Dataset) -> None:
     factors, rows = dataset.factors, len(dataset.test)
+    if dataset.render is not None and dataset.factor_period is None:
+        raise _broken(dataset, "render is given without factor_period", "must have both, or no render")
     if factors is None:
         return
     if not factors.is_floating_point() or factors.shape != (rows,) or not factors.isfinite().all():

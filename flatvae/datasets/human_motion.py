@@ -99,7 +99,7 @@ def load(
 
     so that over angles and rows together the training part has variance 1 and its mean squared norm is 50. There is one s
     for all angles, as four of them are constant, and a turn of a knee should weigh more than a tremor of the collar bone.
-    scaling() has m and s. Labels are the motions, numbered in the order of ``trials``.
+    scaling() has m and s. Labels are the motions, numbered in the order of ``trials``, and ``label_names`` has them.
 
     The parts are blocks of time, or whole trials, never frames drawn at random: at 120 Hz a frame all but equals its
     neighbours, so that a test on frames from between training frames is a test of memory.
@@ -130,7 +130,8 @@ def load(
         values[part] = torch.from_numpy(scale.observations(rows.degrees[chosen])).float()
         motion = pd.Categorical(rows.frames["motion"][chosen], categories=rows.motions)
         labels[f"{part}_labels"] = torch.from_numpy(motion.codes.astype(np.int64))
-    return Dataset(name="human_motion", likelihood="gaussian", shape=(len(rows.names),), **values, **labels)
+    known = {"likelihood": "gaussian", "shape": (len(rows.names),), "label_names": rows.motions}
+    return Dataset(name="human_motion", **known, **values, **labels)
 
 
 def frames(root: Path | None = None, **options) -> pd.DataFrame:

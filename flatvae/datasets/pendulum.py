@@ -49,7 +49,7 @@ def load(
     """Draw the pendulum images x = render(θ) + noise · ε, θ ~ U[0, 2π), ε ~ N(0, I).
 
     The three parts are independent draws, in the order of the arguments, from one generator. ``factors`` are the
-    angles θ of the test part in radians, ``factor_period`` is 2π.
+    angles θ of the test part in radians, ``factor_period`` is 2π, and ``render`` gives the images without noise.
 
     Args:
         root: not used, the images are computed.
@@ -76,11 +76,17 @@ def load(
         shape=(SIZE, SIZE),
         factors=parts[2][1],
         factor_period=2 * math.pi,
+        render=_noise_free,
     )
+
+
+def _noise_free(angle: torch.Tensor) -> torch.Tensor:
+    """Images without noise at angles (M,): (M, SIZE²)."""
+    return render(angle).flatten(1)
 
 
 def _draw(rows: int, noise: float, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """Noisy images (rows, SIZE²) and their angles (rows,)."""
     angle = 2 * math.pi * torch.rand(rows, generator=generator)
-    image = render(angle).flatten(1)
+    image = _noise_free(angle)
     return image + noise * torch.randn(image.shape, generator=generator), angle

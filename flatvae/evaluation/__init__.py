@@ -48,6 +48,14 @@ def encode(model, x: Tensor) -> Tensor:
         return torch.cat([model.encode(rows.to(like)) for rows in x.split(_CHUNK)])
 
 
+def posterior(model, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Means μ(x) and log-variances log σ²(x) of q(z|x) in chunks of rows, as ``encode``: (N, D) -> (N, n), (N, n)."""
+    like = next(model.parameters())
+    with torch.no_grad():
+        means, log_variances = zip(*(model.encoder(rows.to(like)) for rows in x.split(_CHUNK)), strict=True)
+    return torch.cat(means), torch.cat(log_variances)
+
+
 def in_float64(model):
     """A copy of a model in double precision."""
     return copy.deepcopy(model).double()
@@ -63,6 +71,14 @@ def random_pairs(rows: int, count: int) -> tuple[Tensor, Tensor]:
     source = generator()
     first = torch.randint(rows, (count,), generator=source)
     return first, (first + torch.randint(1, max(2, rows), (count,), generator=source)) % rows
+
+
+def by_name(metric: str, values: Tensor, labels: Tensor | None, dataset) -> dict[str, float]:
+    """Means of ``values`` (N,) over the rows of each class, as ``<metric>_<name>``; none where the classes have no names."""
+    if labels is None or dataset.label_names is None:
+        return {}
+    of_class = {name: values[labels == label] for label, name in enumerate(dataset.label_names)}
+    return {f"{metric}_{name}": found.mean().item() for name, found in of_class.items() if len(found)}
 
 
 def frame(task: str, seed: int, result: Result) -> pd.DataFrame:

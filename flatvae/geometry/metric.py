@@ -55,12 +55,16 @@ def pullback_metric(decoder: Decoder, z: Tensor) -> Tensor:
     return torch.cat([metric_from_columns(jacobian_columns(decoder, rows)) for rows in z.split(size)])
 
 
-def _eigenvalues(metric: Tensor) -> Tensor:
-    """Ascending eigenvalues (N, n), those within rounding of zero set to zero."""
+def _check_finite(metric: Tensor) -> None:
     if not torch.isfinite(metric).all():
         raise ValueError(
             "geometry: the metric tensor holds NaN or infinite entries; check the decoder and the latent points"
         )
+
+
+def _eigenvalues(metric: Tensor) -> Tensor:
+    """Ascending eigenvalues (N, n), those within rounding of zero set to zero."""
+    _check_finite(metric)
     values = torch.linalg.eigvalsh(metric)
     rounding = 16 * metric.shape[-1] * torch.finfo(metric.dtype).eps * values[..., -1:].abs()
     return torch.where(values <= rounding, 0.0, values)
@@ -94,3 +98,43 @@ def log_magnification_factor(metric: Tensor) -> Tensor:
 def scale(metric: Tensor) -> Tensor:
     """c² = E[tr G] / n, the scaled identity c² I nearest to the metrics on average: (N, n, n) -> ()."""
     return metric.diagonal(dim1=-2, dim2=-1).mean()
+
+
+def metric_deviation(metric: Tensor, scale: Tensor) -> Tensor:
+    """Relative distance of each metric from the scaled identity c² I: ‖G − c² I‖_F / (c² √n), (N, n, n) -> (N,).
+
+    0 if and only if G = c² I. Unlike the condition number it also grows where G is a multiple of I that changes from point to
+    point (a conformal metric). It stays the same where the latent space or the observation space is rescaled, and c² with it.
+    With c² = E[tr G] / n of the same metrics its root mean square is √(n RDM − 1), RDM = E[tr G²] / (E[tr G])² (Lee et al.,
+    ICLR 2022), because E‖G − c² I‖² = E[tr G²] − n c⁴.
+
+    Args:
+        metric: G, (N, n, n).
+        scale: c², (); where it is 0 the decoder is constant, which is not flat, and the deviation is ``inf``.
+
+    Raises:
+        ValueError: the metric has NaN or infinite entries.
+    """
+    _check_finite(metric)
+    identity = torch.eye(metric.shape[-1], dtype=metric.dtype, device=metric.device)
+    distance = torch.linalg.matrix_norm(metric - scale * identity)
+    relative = distance / (torch.where(scale > 0, scale, 1.0) * metric.shape[-1] ** 0.5)
+    return torch.where(scale > 0, relative, torch.inf)
+
+
+def condition_number_active(metric: Tensor, active: Tensor) -> Tensor:
+    """Condition number k(G_AA) of the metric of the active dimensions A: (N, n, n) -> (N,).
+
+    G_AA holds the rows and columns of G whose numbers are in A: the metric of the slice on which the other coordinates are
+    constant. 1 where a single dimension is active; ``inf`` where none is, because the codes then say nothing of the data.
+
+    Args:
+        metric: G, (N, n, n).
+        active: which dimensions are active, (n,) bool, see ``flatvae.model.active_dimensions``.
+
+    Raises:
+        ValueError: the metric has NaN or infinite entries.
+    """
+    if not active.any():
+        return torch.full(metric.shape[:1], torch.inf, dtype=metric.dtype, device=metric.device)
+    return condition_number(metric[:, active][:, :, active])

@@ -14,9 +14,15 @@ from torch import Tensor
 from tqdm import tqdm
 
 from flatvae.training.resume import Interrupted, Snapshots
+from flatvae.training.settling import condition_numbers, measured_at, settling
 from flatvae.training.step import Trainer
 
-BLOCK = 50  # steps between two looks at the device: history, progress, end of the initial phase
+BLOCK = 50  # steps between two looks at the device, at most: history, progress, end of the initial phase
+
+
+def block_length(steps: int) -> int:
+    """Steps of a block: a hundredth of the training, so that the history has rows enough to tell whether it settled; 1 to 50."""
+    return min(BLOCK, max(1, steps // 100))
 
 
 @dataclasses.dataclass
@@ -27,7 +33,8 @@ class Trained:
         state: parameters by name, seeds stacked along the first dimension.
         history: one row per block and seed: seed, step, error, kl, beta, penalty, scale, initial.
         seeds: one dictionary per seed: seed, frozen_step (None while finite), initial_phase_end (its step),
-            error (Ĉ), beta (None where no bound was at work), scale (moving average of c²).
+            error (Ĉ), beta (None where no bound was at work), scale (moving average of c²), settling (see
+            ``flatvae.training.settling``; None where no bound was at work, β was held, or the seed froze).
         seconds: wall time of the steps, those before an interruption included.
     """
 
@@ -53,6 +60,8 @@ class Course:
         self.history: list[pd.DataFrame] = []
         self.average: Tensor | None = None  # moving average of c², (S,)
         self.phase_end: list[int | None] = [None] * len(trainer.seeds)  # step at which each seed left its initial phase
+        # k (active) of each seed at 90 % and at 100 % of the steps, (S, 2); NaN where it was not measured
+        self.condition_numbers = torch.full((len(trainer.seeds), 2), torch.nan, dtype=torch.float64)
         self.started = time.perf_counter() - found.get("seconds", torch.zeros(())).item()
         if found:
             trainer.restore(found)
@@ -61,6 +70,7 @@ class Course:
             self.history = [rows.astype(dict.fromkeys(self.WHOLE, int))]
             self.average = found["scale_average"].to(trainer.data.device)
             self.phase_end = [None if end < 0 else end for end in found["phase_end"].tolist()]
+            self.condition_numbers = found["condition_numbers"]
 
     def snapshot(self) -> dict[str, Tensor]:
         """All that the rest of the training depends on, as tensors."""
@@ -70,17 +80,21 @@ class Course:
             return tensors
         rows = pd.concat(self.history)[list(self.COLUMNS)].to_numpy(dtype="float64")
         ends = torch.tensor([-1 if end is None else end for end in self.phase_end])
-        return tensors | {"history": torch.from_numpy(rows), "scale_average": self.average, "phase_end": ends}
+        tensors |= {"history": torch.from_numpy(rows), "scale_average": self.average, "phase_end": ends}
+        return tensors | {"condition_numbers": self.condition_numbers}
 
     def run_block(self, interrupted: Callable[[], bool]) -> bool:
         """Trains to the end of the present block and gathers its numbers; False where interrupted before that."""
         trainer = self.trainer
         was_initial = trainer.bound.initial.tolist()
-        left = trainer.settings.steps - trainer.step_count + trainer.block_step
-        block = trainer.run_block(min(BLOCK, left), interrupted)
+        begun, steps = trainer.step_count - trainer.block_step, trainer.settings.steps
+        block = trainer.run_block(min(block_length(steps), steps - begun), interrupted)
         if block is None:
             return False
         self.gather(*block, was_initial)
+        for place, step in enumerate(measured_at(steps)):
+            if begun < step <= trainer.step_count:
+                self.condition_numbers[:, place] = condition_numbers(trainer)
         alive, is_initial = trainer.alive.tolist(), trainer.bound.initial.tolist()
         for s in range(len(trainer.seeds)):
             if was_initial[s] and not is_initial[s] and alive[s]:
@@ -106,7 +120,7 @@ class Course:
 
     def outcome(self) -> Trained:
         """What the training leaves."""
-        trainer = self.trainer
+        trainer, history = self.trainer, pd.concat(self.history, ignore_index=True)
         columns = {
             "seed": trainer.seeds,
             "frozen_step": [None if step < 0 else step for step in trainer.frozen_step.tolist()],
@@ -114,13 +128,24 @@ class Course:
             "error": [_finite(error) for error in trainer.bound.error.tolist()],
             "beta": trainer.bound.beta.tolist(),
             "scale": [_finite(scale) for scale in self.average.tolist()],
+            "settling": self._settling(history),
         }
         return Trained(
             state={name: value.detach().cpu() for name, value in trainer.params.items()},
-            history=pd.concat(self.history, ignore_index=True),
+            history=history,
             seeds=[dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)],
             seconds=time.perf_counter() - self.started,
         )
+
+    def _settling(self, history: pd.DataFrame) -> list[dict | None]:
+        """What tells whether a seed has settled; None for frozen seeds, and where nothing was trained to meet a bound."""
+        trainer, s = self.trainer, self.trainer.settings
+        bounded = trainer.step_count > 0 and s.beta_rate > 0
+        of_seeds = zip(trainer.seeds, trainer.alive.tolist(), self.condition_numbers.tolist(), strict=True)
+        return [
+            settling(history[history["seed"] == seed], s.steps, s.bound, k) if alive and bounded else None
+            for seed, alive, k in of_seeds
+        ]
 
 
 def _finite(value: float) -> float | None:
@@ -190,7 +215,8 @@ class _Progress:
             file=sys.__stderr__,
             disable=not sys.__stderr__.isatty(),
         )
-        self.every = max(BLOCK, settings.steps // self.LINES)
+        self.block = block_length(settings.steps)
+        self.every = max(self.block, settings.steps // self.LINES)
         self.started = time.perf_counter()
 
     def __enter__(self) -> "_Progress":
@@ -207,6 +233,6 @@ class _Progress:
         )
         self.bar.update(step - self.bar.n)
         self.bar.set_postfix_str(text)
-        if step % self.every < BLOCK or step == self.settings.steps:
+        if step % self.every < self.block or step == self.settings.steps:
             rate = (step - self.done) / (time.perf_counter() - self.started)
             print(f"{self.label}: step {step}/{self.settings.steps}  {text}  {rate:.1f} steps/s", flush=True)

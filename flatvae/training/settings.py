@@ -20,7 +20,7 @@ class Settings:
         decay_fraction: see above, in [0, 1].
         clip: largest norm of a seed's gradient.
         initial_beta: β at the start, and throughout the initial phase.
-        beta_rate: ν of the multiplier's update.
+        beta_rate: ν of the multiplier's update. At 0 it stays at its start: the bound is not asked of the training.
         initial_fraction: the initial phase ends after this fraction of the steps, the bound met or not.
         alpha0: α₀ of latent mixup for the penalty; ``None`` penalises at the posterior samples themselves.
     """
@@ -37,12 +37,12 @@ class Settings:
     alpha0: float | None = 0.2
 
     def __post_init__(self):
-        for name in ("bound", "learning_rate", "clip", "initial_beta", "beta_rate"):
+        for name in ("bound", "learning_rate", "clip", "initial_beta"):
             if not 0 < getattr(self, name) < math.inf:
                 raise InputError(f"training: {name} is {getattr(self, name)}; it must be finite and > 0")
-        for name, least in (("steps", 1), ("batch_size", 2)):
-            if getattr(self, name) < least:
-                raise InputError(f"training: {name} is {getattr(self, name)}; it must be ≥ {least}")
+        for name, least in (("steps", 1), ("batch_size", 2), ("beta_rate", 0)):
+            if not least <= getattr(self, name) < math.inf:
+                raise InputError(f"training: {name} is {getattr(self, name)}; it must be finite and ≥ {least}")
 
 
 def _accepted(function) -> set[str]:

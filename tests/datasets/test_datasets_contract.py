@@ -183,6 +183,9 @@ def test_an_integer_will_do_for_a_float():
         ({"train_labels": torch.zeros(3)}, "train_labels"),
         ({"factors": torch.zeros(2)}, "factors"),
         ({"factors": torch.full((3,), math.nan)}, "factors"),
+        ({"factors": torch.zeros(3), "render": torch.sin}, "render is given without factor_period"),
+        ({"label_names": ("a",), "test_labels": torch.tensor([0, 1, -1])}, "highest label is 1"),
+        ({"label_names": ("a", "a"), "train_labels": torch.tensor([0, 1, -1])}, "1 different names"),
     ],
 )
 def test_data_that_break_the_contract_are_refused(monkeypatch, changes, culprit):

@@ -298,6 +298,7 @@ def test_labels_follow_the_order_of_the_option(made):
     turned = load(made, trials={"two": TRIALS["two"], "one": TRIALS["one"]})
     plain = load(made)
     assert turned.test_labels.bincount().tolist() == plain.test_labels.bincount().tolist()[::-1]
+    assert (plain.label_names, turned.label_names) == (("one", "two"), ("two", "one"))
 
 
 def test_poses_of_the_made_up_body(made):

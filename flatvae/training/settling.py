@@ -1,0 +1,76 @@
+"""Whether a training has settled: how error and β moved over the last fifth of its steps, and k (active) near and at its end."""
+
+import copy
+import math
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+import flatvae.geometry.metric as geometry
+from flatvae.model import active_dimensions
+from flatvae.training.step import Trainer
+
+_ROWS = 500  # of the training part
+
+
+def measured_at(steps: int) -> tuple[int, int]:
+    """The steps at whose block's end k (active) is measured: 90 % and 100 % of all."""
+    return -(-9 * steps // 10), steps
+
+
+@torch.no_grad()
+def condition_numbers(trainer: Trainer) -> Tensor:
+    """k (active) of every seed now: the median over posterior means of at most 500 training data, evenly spread.
+
+    In float64; changes nothing of the training, its random numbers included. Grey values are binarised, always alike.
+
+    Returns:
+        (S,) float64, in main memory; inf where the metric is rank-deficient or not finite, or no dimension is active; NaN for
+        frozen seeds.
+    """
+    data, model = trainer.data, copy.deepcopy(trainer.model).double()
+    x = data[
+        torch.linspace(0, len(data) - 1, min(_ROWS, len(data)), dtype=torch.float64).round().long().to(data.device)
+    ]
+    uniform = torch.rand(x.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x = model.likelihood.observe(x.double(), uniform.to(data.device))
+    values = torch.full((len(trainer.seeds),), torch.nan, dtype=torch.float64)
+    for s, alive in enumerate(trainer.alive.tolist()):
+        if alive:
+            model.load_state_dict({name: parameter[s] for name, parameter in trainer.params.items()})
+            values[s] = _condition_number(model, x)
+    return values
+
+
+def _condition_number(model, x: Tensor) -> float:
+    means, log_variances = model.encoder(x)
+    metric = geometry.pullback_metric(model.decode, means)
+    if not metric.isfinite().all():  # a seed that diverged in its very last step
+        return math.inf
+    values = geometry.condition_number_active(metric, active_dimensions(means, log_variances))
+    return values.quantile(0.5, interpolation="nearest").item()
+
+
+def settling(history: pd.DataFrame, steps: int, bound: float, condition_numbers: list[float]) -> dict:
+    """What ``flatvae.constraint.settled`` judges by, of one seed that stayed finite.
+
+    Args:
+        history: the seed's.
+        steps: of the training.
+        bound: κ².
+        condition_numbers: k (active) at 90 % and at 100 % of the steps.
+
+    Returns:
+        a dictionary that JSON can hold: ``rows`` of the history in the last fifth of the steps; over these ``violation``, the
+        mean of δ = (C − κ²) / κ², and ``log_beta_sd``, the standard deviation of log β; ``condition_number_active``, None
+        where infinite.
+    """
+    last = history[5 * history["step"] > 4 * steps]
+    return {
+        "rows": len(last),
+        "violation": float(np.mean(last["error"]) / bound - 1),
+        "log_beta_sd": float(np.std(np.log(last["beta"]))),
+        "condition_number_active": [value if math.isfinite(value) else None for value in condition_numbers],
+    }
