@@ -1,29 +1,64 @@
 """The choice of hyperparameters: one rule and one budget for every method, on validation data.
 
-Every method has the same number of candidates, trained alike; flatness is what the suite compares, so flatness on
-validation data is what chooses, for the baselines as for the flat methods.
+Candidates are the points of a grid. Every method's grid begins with as many points, is trained alike, with seeds that no result
+uses (100, 101, …), and widens by the same rule: where the choice lies on the edge of an axis, the axis gets one more value beyond
+it, by the ratio of its last two, and the new points are tried.
 
-The rule: among the candidates of a method whose training met the bound in every seed with β inside (0, 1), the one with
-the least condition number on validation data (the larger of the medians at codes and at mixup points, mean over the seeds);
-where no candidate met the bound, the one with the least training error relative to the bound.
+The rule, among candidates that every seed ended at equal reconstruction and settled (see ``flatvae.constraint``):
+
+- a method without a penalty: the least KL on validation data;
+- a method with one: the least KL among those that are flat, k ≤ 1.1; where none is flat, the least k. k is the larger of the
+  median condition numbers at the codes of validation data and at mixup points of them, averaged over the seeds in logarithms.
+
+Where no candidate qualifies, the one whose error is nearest to the bound.
 """
 
+import itertools
 import json
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 import torch
 
 import flatvae.geometry.metric as geometry
-from flatvae.constraint import TOLERANCE
-from flatvae.evaluation import encode
+from flatvae.constraint import equal_reconstruction, settled
+from flatvae.evaluation import encode, generator
 from flatvae.evaluation.flatness import mixup_points
 from flatvae.training.loop import train
-from flatvae.training.resume import Snapshots
 from flatvae.training.settings import split_hyperparameters
 from flatvae.training.step import build_seeded
 
-BETA_INSIDE = 0.98  # β must end below this to count as inside (0, 1)
+FLAT = 1.1  # the largest condition number of a space that is called flat
+FIRST_SEED = 100
+
+Grid = Mapping[str, Sequence[float]]
+
+
+def points(grid: Grid) -> list[dict[str, float]]:
+    """All combinations of a grid's values, the last axis fastest."""
+    return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+
+
+def widened(grid: Grid, chosen: Mapping[str, float]) -> dict[str, list[float]]:
+    """The grid with one more value on every axis at whose edge the choice lies; the same where it lies inside.
+
+    An axis (…, a, b) goes on with b² / a, and likewise below its first value. An axis of one value stays.
+    """
+    wider = {}
+    for name, values in grid.items():
+        values = sorted(values)
+        if len(values) > 1 and chosen[name] == values[0]:
+            values = [_rounded(values[0] ** 2 / values[1]), *values]
+        elif len(values) > 1 and chosen[name] == values[-1]:
+            values = [*values, _rounded(values[-1] ** 2 / values[-2])]
+        wider[name] = values
+    return wider
+
+
+def _rounded(value: float) -> float:
+    """Three digits, so that 1e4, 3e4 goes on with 9e4 and not with 90000.00000000001."""
+    return float(f"{value:.3g}")
 
 
 @torch.no_grad()
@@ -32,67 +67,105 @@ def _condition_number(model, codes) -> float:
     return geometry.condition_number(metric).quantile(0.5, interpolation="nearest").item()
 
 
-def try_candidates(
-    module,
-    dataset,
-    candidates: list[dict],
-    seeds: list[int],
-    device,
-    label: str,
-    snapshots_of: Callable[[int, dict], Snapshots | None] = lambda number, candidate: None,
-) -> pd.DataFrame:
-    """Trains each candidate on the training data and measures it on the validation data.
+@torch.no_grad()
+def _validated(model, dataset) -> tuple[float, float, float]:
+    """KL, and the median condition number at codes and at mixup points, of a model in float64 on validation data."""
+    x = dataset.validation.to(next(model.parameters()))
+    noise = torch.randn(len(x), model.noise_size, generator=generator()).to(x)
+    codes = encode(model, x)
+    return (
+        model(x, noise).kl.mean().item(),
+        _condition_number(model, codes),
+        _condition_number(model, mixup_points(codes)),
+    )
+
+
+def _geometric_mean(values: list[float]) -> float:
+    return math.exp(sum(map(math.log, values)) / len(values))
+
+
+def try_candidate(
+    module, dataset, candidate: dict, hyperparameters: dict, seeds: list[int], device, label: str, snapshots=None
+) -> dict:
+    """Trains a candidate on the training data and measures it on the validation data.
 
     Args:
         module: the method.
         dataset: its data; the test part is not looked at.
-        candidates: each {"candidate": what is tried, "hyperparameters": all of them}.
+        candidate: what is tried.
+        hyperparameters: all of them.
         seeds: repetitions.
         device: where to train.
         label: for the progress lines.
-        snapshots_of: by a candidate's number and itself, where its training keeps its snapshots. They
-            are left there, so that a search that is interrupted takes up the finished ones at their last step.
+        snapshots: where the training keeps its snapshots. They are left there, so that a search that is interrupted takes up a
+            finished training at its last step.
 
     Returns:
-        One row per candidate: ``candidate`` (JSON), ``error`` (largest Ĉ / κ² of the seeds), ``beta`` (largest), ``kl``
-        (mean at the end of training), ``condition_number`` and ``condition_number_mixup`` (means of the medians on
-        validation data), ``eligible`` (0/1).
+        ``candidate`` (JSON); ``error`` (Ĉ / κ² of the seed that is farthest from 1), ``beta`` (largest at the end), ``kl``
+        (mean), ``condition_number`` and ``condition_number_mixup`` (geometric means of the medians), ``settled`` (seeds that
+        have), ``eligible`` (0/1), ``penalised`` (0/1: whether the method has a penalty).
     """
-    rows = []
-    for number, candidate in enumerate(candidates):
-        hyperparameters = candidate["hyperparameters"]
-        build, _, settings = split_hyperparameters(module, hyperparameters)
-        kept, own = snapshots_of(number, candidate), f"{label} candidate {number}"
-        trained = train(module, dataset, hyperparameters, seeds, device=device, label=own, snapshots=kept)
-        at_codes, at_mixup = [], []
-        for s, _ in enumerate(seeds):
-            model = build_seeded(module, dataset, build, 0)
-            model.load_state_dict({name: value[s] for name, value in trained.state.items()})
-            codes = encode(model.double(), dataset.validation)
-            at_codes.append(_condition_number(model, codes))
-            at_mixup.append(_condition_number(model, mixup_points(codes)))
-        finite = all(s["frozen_step"] is None for s in trained.seeds)
-        error = max(s["error"] / settings.bound for s in trained.seeds) if finite else float("inf")
-        beta = max(s["beta"] for s in trained.seeds)
-        last = trained.history[trained.history["step"] > 0.95 * settings.steps]
-        rows.append(
-            {
-                "candidate": json.dumps(candidate["candidate"], sort_keys=True),
-                "error": error,
-                "beta": beta,
-                "kl": last["kl"].mean(),
-                "condition_number": sum(at_codes) / len(seeds),
-                "condition_number_mixup": sum(at_mixup) / len(seeds),
-                "eligible": int(finite and error <= TOLERANCE and beta < BETA_INSIDE),
-            }
-        )
-    return pd.DataFrame(rows)
+    build, _, settings = split_hyperparameters(module, hyperparameters)
+    trained = train(module, dataset, hyperparameters, seeds, device=device, label=label, snapshots=snapshots)
+    model, found = build_seeded(module, dataset, build, 0).double(), []
+    for s in range(len(seeds)):
+        model.load_state_dict({name: value[s] for name, value in trained.state.items()})
+        found.append(_validated(model, dataset))
+    kl, at_codes, at_mixup = (list(column) for column in zip(*found, strict=True))
+    finite = all(seed["frozen_step"] is None for seed in trained.seeds)
+    errors = [seed["error"] / settings.bound for seed in trained.seeds] if finite else [math.inf]
+    still = [bool(seed["settling"]) and settled(**seed["settling"]) for seed in trained.seeds]
+    equal = all(equal_reconstruction(error, 1.0) for error in errors)
+    return {
+        "candidate": json.dumps(candidate, sort_keys=True),
+        "error": max(errors, key=lambda error: abs(error - 1)),
+        "beta": max(seed["beta"] for seed in trained.seeds),
+        "kl": sum(kl) / len(kl),
+        "condition_number": _geometric_mean(at_codes),
+        "condition_number_mixup": _geometric_mean(at_mixup),
+        "settled": sum(still),
+        "eligible": int(finite and equal and all(still)),
+        "penalised": int(hasattr(module, "penalty")),
+    }
 
 
 def choose(table: pd.DataFrame) -> int:
     """Position of the candidate that the rule above chooses among the rows of one method."""
     eligible = table[table["eligible"] == 1]
     if eligible.empty:
-        return int(table["error"].argmin())
-    worst = eligible[["condition_number", "condition_number_mixup"]].max(axis=1)
-    return table.index.get_loc(worst.idxmin())
+        return int((table["error"] - 1).abs().argmin())
+    if eligible["penalised"].iloc[0]:
+        k = eligible[["condition_number", "condition_number_mixup"]].max(axis=1)
+        if (k > FLAT).all():
+            return table.index.get_loc(k.idxmin())
+        eligible = eligible[k <= FLAT]
+    return table.index.get_loc(eligible["kl"].idxmin())
+
+
+def search(grid: Grid, tried: Callable[[dict, int], dict], widenings: int) -> pd.DataFrame:
+    """Tries a grid, and widens it until the choice is inside, at most so many times.
+
+    Args:
+        grid: values of each hyperparameter, at least two of each that is to be searched.
+        tried: (candidate, its number) -> a row as ``try_candidate`` returns it.
+        widenings: at most.
+
+    Returns:
+        One row per candidate in the order in which they were tried, with ``chosen`` (0/1), and ``edge``, the hyperparameters on
+        whose edge the chosen candidate lies, separated by blanks.
+    """
+    rows: list[dict] = []
+    for _ in range(widenings + 1):
+        known = {row["candidate"] for row in rows}
+        for candidate in points(grid):
+            if json.dumps(candidate, sort_keys=True) not in known:
+                rows.append(tried(candidate, len(rows)))
+        table = pd.DataFrame(rows)
+        number = choose(table)
+        wider = widened(grid, json.loads(table["candidate"][number]))
+        edges = [name for name in grid if len(wider[name]) > len(grid[name])]
+        if not edges:
+            break
+        grid = wider
+    chosen = [int(place == number) for place in range(len(table))]
+    return table.assign(chosen=chosen, edge=[" ".join(edges) if one else "" for one in chosen])

@@ -57,15 +57,16 @@ class PlainTraining:
         left = (self.s["steps"] - self.steps_done) / (self.s["decay_fraction"] * self.s["steps"])
         self.optimiser.param_groups[0]["lr"] = self.s["learning_rate"] * min(1.0, left)
         self.optimiser.step()
-        self._rewo(error.mean().item(), initial)
+        self._rewo(error.mean().item(), initial, min(1.0, left))
         self.steps_done += 1
         return value.item()
 
-    def _rewo(self, error: float, initial: bool) -> None:
-        self.average = 0.99 * self.average + 0.01 * error
-        self.weight = 0.99 * self.weight + 0.01
+    def _rewo(self, error: float, initial: bool, speed: float) -> None:
+        self.average = 0.95 * self.average + 0.05 * error
+        self.weight = 0.95 * self.weight + 0.05
         if initial:
             return
-        delta = (self.average / self.weight - self.s["bound"]) / self.s["bound"]
+        delta = max(-0.1, min(0.1, (self.average / self.weight - self.s["bound"]) / self.s["bound"]))
         h = -1.0 if delta > 0 else math.tanh(3.0 * (self.beta - 1))
-        self.beta = min(1.0, max(self.beta * math.exp(self.s["beta_rate"] * h * delta), 1e-3 * self.s["initial_beta"]))
+        rate = self.s["beta_rate"] * (0.25 + 0.75 * speed)
+        self.beta = min(1.0, max(self.beta * math.exp(rate * h * delta), 0.1 * self.s["initial_beta"]))

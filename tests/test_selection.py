@@ -16,44 +16,96 @@ ROOT = Path(__file__).resolve().parents[1]
 TABLES = sorted((ROOT / "results" / "reference" / "search").glob("*.csv"))
 
 
-def table(*rows: tuple[float, float, float, int]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["condition_number", "condition_number_mixup", "error", "eligible"])
+DATA = {"train": 256, "validation": 64, "test": 32}
+BASE = {"bound": 30.0, "steps": 100, "latent_dim": 2, "hidden": [16], "batch_size": 32}
+
+
+def table(penalised: int, *rows: tuple[float, float, float, float, int]) -> pd.DataFrame:
+    found = pd.DataFrame(rows, columns=["kl", "condition_number", "condition_number_mixup", "error", "eligible"])
+    return found.assign(penalised=penalised)
 
 
 @pytest.mark.parametrize(
-    ("rows", "chosen"),
+    ("penalised", "rows", "chosen"),
     [
-        ([(3.0, 2.0, 1.0, 1), (2.0, 2.5, 1.0, 1), (1.0, 9.0, 1.0, 1)], 1),  # the larger of the two numbers counts
-        ([(1.0, 1.0, 1.0, 0), (5.0, 5.0, 1.0, 1)], 1),  # flat, but without having met the bound
-        ([(1.0, 1.0, 1.3, 0), (5.0, 5.0, 1.1, 0)], 1),  # none met it: the one that came nearest
-        ([(float("inf"), 1.0, 1.0, 1), (5.0, 5.0, 1.0, 1)], 1),
+        (0, [(7.0, 3.0, 2.0, 1.0, 1), (6.0, 9.0, 9.0, 1.0, 1)], 1),  # without a penalty the cheapest, however curved
+        (
+            1,
+            [(7.0, 1.09, 1.05, 1.0, 1), (6.0, 1.05, 1.2, 1.0, 1), (8.0, 1.0, 1.0, 1.0, 1)],
+            0,
+        ),  # the cheapest that is flat
+        (
+            1,
+            [(5.0, 3.0, 2.0, 1.0, 1), (9.0, 2.0, 2.5, 1.0, 1), (1.0, 1.0, 9.0, 1.0, 1)],
+            1,
+        ),  # none is flat: the flattest
+        (1, [(1.0, 1.0, 1.0, 1.0, 0), (5.0, 5.0, 5.0, 1.0, 1)], 1),  # flat and cheap, but not at equal reconstruction
+        (
+            0,
+            [(1.0, 1.0, 1.0, 0.7, 0), (5.0, 5.0, 5.0, 1.1, 0)],
+            1,
+        ),  # none qualifies: nearest to the bound, from either side
+        (1, [(5.0, float("inf"), 1.0, 1.0, 1), (5.0, 5.0, 5.0, 1.0, 1)], 1),
     ],
 )
-def test_the_rule(rows, chosen):
-    assert selection.choose(table(*rows)) == chosen
+def test_the_rule(penalised, rows, chosen):
+    assert selection.choose(table(penalised, *rows)) == chosen
+
+
+def test_a_grid_widens_on_the_edges_alone():
+    grid = {"learning_rate": [5e-4, 1e-3, 2e-3], "eta": [1e4, 3e4], "fixed": [1.0]}
+    wider = selection.widened(grid, {"learning_rate": 1e-3, "eta": 3e4, "fixed": 1.0})
+    assert wider == {"learning_rate": [5e-4, 1e-3, 2e-3], "eta": [1e4, 3e4, 9e4], "fixed": [1.0]}
+    wider = selection.widened(wider, {"learning_rate": 5e-4, "eta": 3e4, "fixed": 1.0})
+    assert wider["learning_rate"] == [2.5e-4, 5e-4, 1e-3, 2e-3]
+    assert wider["eta"] == [1e4, 3e4, 9e4]
+
+
+@pytest.mark.parametrize(("best", "tried", "edge"), [(2.0, 3, ""), (8.0, 5, ""), (0.5, 5, ""), (999.0, 5, "eta")])
+def test_a_search_ends_inside_its_grid_or_says_on_which_edge(best, tried, edge):
+    """KL is least at ``best``; the grid 1, 2, 4 doubles at most twice."""
+
+    def made(candidate, number):
+        kl = abs(candidate["eta"] - best)
+        numbers = {"kl": kl, "condition_number": 1.0, "condition_number_mixup": 1.0, "error": 1.0, "eligible": 1}
+        return {"candidate": json.dumps(candidate), **numbers, "penalised": 1}
+
+    found = selection.search({"eta": [1.0, 2.0, 4.0]}, made, 2)
+    assert len(found) == tried
+    (chosen,) = found[found["chosen"] == 1].to_dict("records")
+    assert chosen["edge"] == edge
+    if not edge:
+        assert json.loads(chosen["candidate"])["eta"] == best
+
+
+def tried_with(data, rate: float) -> dict:
+    candidate = {"learning_rate": rate}
+    return selection.try_candidate(vae, data, candidate, BASE | candidate, [100, 101], "cpu", "")
 
 
 def test_candidates_are_measured_on_validation_data_alone():
-    data = datasets.load("pendulum", train=256, validation=64, test=32)
-    base = {"bound": 30.0, "steps": 100, "latent_dim": 2, "hidden": [16], "batch_size": 32}
-    tried = [
-        {"candidate": {"learning_rate": rate}, "hyperparameters": base | {"learning_rate": rate}}
-        for rate in (1e-3, 1e-2)
-    ]
-    first = selection.try_candidates(vae, data, tried, [0, 1], "cpu", "")
+    data = datasets.load("pendulum", **DATA)
+    first, second = (tried_with(data, rate) for rate in (1e-3, 1e-2))
     hidden = datasets.Dataset(**{**vars(data), "test": data.test * float("nan")})
-    pd.testing.assert_frame_equal(first, selection.try_candidates(vae, hidden, tried, [0, 1], "cpu", ""))
-    assert [json.loads(c) for c in first["candidate"]] == [{"learning_rate": 1e-3}, {"learning_rate": 1e-2}]
-    assert (first["condition_number"] >= 1).all()
-    assert first["error"].is_monotonic_decreasing  # a hundred steps go further at ten times the rate
+    assert first == tried_with(hidden, 1e-3)
+    assert json.loads(first["candidate"]) == {"learning_rate": 1e-3}
+    assert first["condition_number"] >= 1
+    assert first["error"] > second["error"]  # a hundred steps go further at ten times the rate
+    assert first["penalised"] == 0
 
 
 def test_a_search_that_was_interrupted_goes_on(tmp_path, capsys):
     """In the second candidate: the first is not trained again, and the table is that of a search that was left alone."""
-    data = datasets.load("pendulum", train=256, validation=64, test=32)
-    base = {"bound": 30.0, "steps": 100, "latent_dim": 2, "hidden": [16], "batch_size": 32}
-    tried = [{"candidate": {"clip": clip}, "hyperparameters": base | {"clip": clip}} for clip in (10.0, 5.0)]
-    whole = selection.try_candidates(vae, data, tried, [0], "cpu", "")
+    data = datasets.load("pendulum", **DATA)
+    grid = {"clip": [10.0, 5.0]}
+
+    def searched(kept_by=lambda number, candidate: None):
+        def tried(candidate, number):
+            kept = kept_by(number, candidate)
+            label = f"candidate {number}"
+            return selection.try_candidate(vae, data, candidate, BASE | candidate, [100], "cpu", label, kept)
+
+        return selection.search(grid, tried, 0)
 
     def snapshots_of(ended: bool):
         def of(number, candidate):
@@ -63,11 +115,11 @@ def test_a_search_that_was_interrupted_goes_on(tmp_path, capsys):
 
         return of
 
+    whole = searched()
     with pytest.raises(Interrupted):
-        selection.try_candidates(vae, data, tried, [0], "cpu", "", snapshots_of(True))
+        searched(snapshots_of(True))
     capsys.readouterr()
-    found = selection.try_candidates(vae, data, tried, [0], "cpu", "", snapshots_of(False))
-    pd.testing.assert_frame_equal(found, whole)
+    pd.testing.assert_frame_equal(searched(snapshots_of(False)), whole)
     said = capsys.readouterr().out
     assert "candidate 0: goes on from step 100 of 100" in said
     assert "candidate 1: goes on from step 0 of 100" in said
@@ -83,7 +135,8 @@ def test_the_config_holds_what_the_search_chose(path):
     search = pd.read_csv(path)
     for method, rows in search.groupby("method"):
         rows = rows.reset_index(drop=True)
-        assert [json.loads(c) for c in rows["candidate"]] == config["search"]["candidates"][method]
+        first = selection.points(resolution.searched(config, path.stem, method)["grid"])
+        assert [json.loads(c) for c in rows["candidate"]][: len(first)] == first
         winner = selection.choose(rows)
         assert list(rows["chosen"]) == [int(i == winner) for i in range(len(rows))]
         used = resolution.specification(config, path.stem, method)["hyperparameters"]

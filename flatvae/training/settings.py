@@ -32,8 +32,8 @@ class Settings:
     decay_fraction: float = 0.3
     clip: float = 10.0
     initial_beta: float = 1e-3
-    beta_rate: float = 0.02
-    initial_fraction: float = 0.5
+    beta_rate: float = 0.4
+    initial_fraction: float = 0.2
     alpha0: float | None = 0.2
 
     def __post_init__(self):

@@ -254,7 +254,7 @@ class Trainer:
             self.captured[objective] = captured(self._differentiated(objective), *arguments)
         terms, loss, z, gradients = self.captured[objective](*arguments)
         self._descend(gradients, loss, on, rate)
-        self.bound.update(terms[0], self.alive)
+        self.bound.update(terms[0], self.alive, rate / self.settings.learning_rate)
         return terms, z, probe
 
     @torch.no_grad()

@@ -16,12 +16,13 @@ from outputs import COMPARED_WITH, Run, caption
 from places import results_folder
 from resolution import (
     builder,
-    candidates,
     dataset_options,
     descriptor,
     distances,
     loader,
     own_rule,
+    grid_size,
+    searched,
     specification,
     takes_distances,
     wants_gpu,

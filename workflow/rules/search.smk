@@ -14,14 +14,15 @@ rule search_candidates:
         runtime=lambda wildcards: training_minutes(
             wildcards,
             config["search"]["seeds"],
-            len(config["search"]["candidates"][wildcards.method]),
+            3 * grid_size(searched(config, wildcards.dataset, wildcards.method)["grid"]),  # it may widen
         ),
         gpu=gpu,
     params:
         data=data_params,
         seeds=config.get("search", {}).get("seeds"),
         device=config["device"],
-        candidates=lambda wildcards: candidates(config, wildcards.dataset, wildcards.method),
+        searched=lambda wildcards: searched(config, wildcards.dataset, wildcards.method),
+        widenings=config.get("search", {}).get("widenings"),
         code=lambda wildcards: fingerprint(
             "flatvae.selection", *method_modules(wildcards), without=without(wildcards)
         ),

