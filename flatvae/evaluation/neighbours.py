@@ -11,7 +11,12 @@ and 10 labelled training rows.
 Where the data are crops of people from videos (``boxes``), the test part's people are not in the training set, and the task is
 to find each again in the same video: ``rank_1``, ``rank_5`` and, by Euclidean distance, ``mAP`` (see _reidentification).
 
-The same on raw observations is the control ``data``, which no method takes part in.
+``trustworthiness_at_10`` and ``graph_rank_correlation``, by Euclidean distance, need neither labels nor factors: they say whether
+neighbours among codes are neighbours among observations, and whether latent distance orders pairs as the shortest way along
+the data does (see _faithfulness). Both are 1 at best.
+
+The same on raw observations is the control ``data``, which no method takes part in. It has no trustworthiness, which is 1 there,
+and ``graph_rank_pairs_left_out``, the number of random pairs between which the data have no way.
 """
 
 import functools
@@ -25,6 +30,7 @@ from torch import Tensor
 from flatvae.datasets import UNLABELLED
 from flatvae.errors import InputError
 from flatvae.evaluation import Result, encode, generator, spread
+from flatvae.evaluation._faithfulness import asked, faithfulness, own_faithfulness
 from flatvae.evaluation._reidentification import rank_metrics_by, reidentification
 from flatvae.likelihoods import likelihood
 
@@ -133,7 +139,8 @@ def _gallery(dataset, observe) -> Tensor:
 
 
 def _check(dataset) -> None:
-    rows = min(len(dataset.train), len(dataset.test))
+    # people are looked for among the test crops alone
+    rows = len(dataset.test) if dataset.boxes is not None else min(len(dataset.train), len(dataset.test))
     if rows <= _NEAREST:
         raise InputError(
             f"neighbours: {dataset.name} has {rows} rows in its train or test part, and {_NEAREST + 1} are needed; "
@@ -147,7 +154,6 @@ def _found(distance: str, values: dict[str, float]) -> list[tuple[str, str, floa
 
 def _codes(describe: Callable[[Tensor], Tensor], dataset) -> tuple[Tensor | None, Tensor]:
     """Codes of the labelled training rows, if the label metrics are made, and of the queries."""
-    _check(dataset)
     train = None
     if _has_labels(dataset):
         train = describe(_gallery(dataset, likelihood(dataset.likelihood).observe))
@@ -169,6 +175,7 @@ def _decode(model, codes: Tensor) -> Tensor:
 def _evaluate_people(model, dataset, distances) -> Result:
     codes = encode(model, dataset.test)
     result = reidentification(codes.cpu(), dataset)
+    result.metrics.extend(_found("euclidean", faithfulness(dataset, codes[asked(dataset)])))
     images = _decode(model, codes) if distances else None
     for name, distance in distances.items():
         result.metrics.extend(_found(name, rank_metrics_by(distance, codes, images, dataset)))
@@ -181,10 +188,12 @@ def evaluate(model, dataset, *, distances) -> Result:
     Raises:
         InputError: fewer than 11 training or test data, or videos in which no test crop's person is seen again.
     """
+    _check(dataset)
     if dataset.boxes is not None:
         return _evaluate_people(model, dataset, distances)
     train, test = _codes(lambda x: encode(model, x), dataset)
     result = _euclidean(dataset, train, test)
+    result.metrics.extend(_found("euclidean", faithfulness(dataset, encode(model, dataset.test[asked(dataset)]))))
     for name, distance in distances.items():
         result.metrics.extend(_found(name, _metrics(dataset, _nearest_by(distance), train, test)))
     return result
@@ -200,10 +209,15 @@ def described(describe: Callable[[Tensor], Tensor], dataset) -> Result:
     Raises:
         InputError: as ``evaluate``.
     """
+    _check(dataset)
     with torch.no_grad():
         if dataset.boxes is not None:
-            return reidentification(describe(dataset.test), dataset)
-        return _euclidean(dataset, *_codes(describe, dataset))
+            codes = describe(dataset.test)
+            result, codes = reidentification(codes, dataset), codes[asked(dataset)]
+        else:
+            result, codes = _euclidean(dataset, *_codes(describe, dataset)), describe(dataset.test[asked(dataset)])
+    result.metrics.extend(_found("euclidean", faithfulness(dataset, codes)))
+    return result
 
 
 def control(dataset) -> Result:
@@ -212,9 +226,11 @@ def control(dataset) -> Result:
     Raises:
         InputError: as ``evaluate``.
     """
-    if dataset.boxes is not None:
-        return reidentification(dataset.test, dataset, "data")
     _check(dataset)
+    if dataset.boxes is not None:
+        result = reidentification(dataset.test, dataset, "data")
+        result.metrics.extend(_found("data", own_faithfulness(dataset)))
+        return result
     gallery = _gallery(dataset, likelihood(dataset.likelihood).observe)
     values = _metrics(dataset, _nearest, gallery.numpy(), dataset.test[_queries(dataset)].numpy())
-    return Result(_found("data", values), {}, {})
+    return Result(_found("data", values | own_faithfulness(dataset)), {}, {})

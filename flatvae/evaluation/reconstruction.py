@@ -10,7 +10,7 @@ Methods compare only at equal reconstruction. Two metrics, 0 or 1, say whether a
 - ``equal_reconstruction``: |train_error / κ² − 1| ≤ 2 %, from either side: an error far below the bound is paid for elsewhere.
 - ``settled``: over the last fifth of the training's steps (at least 20 rows of its history) the mean violation |mean δ| ≤ 1 %,
   δ = (C − κ²) / κ², and the standard deviation of log β ≤ log 1.5; and k (active), the median condition number of the active
-  dimensions over 500 training data, differs by less than 5 % between 90 % and 100 % of the steps. Where it is 0 the seed's
+  dimensions over 250 training data, differs by less than 5 % between 90 % and 100 % of the steps. Where it is 0 the seed's
   numbers are those of a moment, and a longer training has others.
 
 A method that was not trained to meet a bound (PCA, a random encoder, a β-VAE whose β is held) has neither of the two.

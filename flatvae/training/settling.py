@@ -12,7 +12,7 @@ import flatvae.geometry.metric as geometry
 from flatvae.model import active_dimensions
 from flatvae.training.step import Trainer
 
-_ROWS = 500  # of the training part
+_ROWS = 250  # of the training part, at most
 
 
 def measured_at(steps: int) -> tuple[int, int]:
@@ -22,7 +22,7 @@ def measured_at(steps: int) -> tuple[int, int]:
 
 @torch.no_grad()
 def condition_numbers(trainer: Trainer) -> Tensor:
-    """k (active) of every seed now: the median over posterior means of at most 500 training data, evenly spread.
+    """k (active) of every seed now: the median over posterior means of at most 250 training data, evenly spread.
 
     In float64; changes nothing of the training, its random numbers included. Grey values are binarised, always alike.
 

@@ -1,5 +1,6 @@
 """Importance sampling against exact marginals: linear Gaussian models, quadrature, and itself with more samples."""
 
+import dataclasses
 import math
 
 import pytest
@@ -212,8 +213,9 @@ def test_bernoulli_model_agrees_with_quadrature():
 def test_chunks_change_nothing(mixing, monkeypatch):
     model, x = linear_model(mixing), observations(7, mixing)
     reference = task.log_marginal(model, x, S2, 100, 3, source())
-    for chunk in (1, 7, 100, 1000):
+    for chunk, of_prior in ((1, 4096), (7, 1), (100, 30), (1000, 40)):
         monkeypatch.setitem(task._CHUNK, "cpu", chunk)
+        monkeypatch.setitem(task._PRIOR_CHUNK, "cpu", of_prior)
         for one, other in zip(task.log_marginal(model, x, S2, 100, 3, source()), reference, strict=True):
             torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
     for one, other in zip(task.log_marginal(model, x[:3], S2, 100, 3, source()), reference, strict=True):
@@ -234,10 +236,24 @@ def test_metrics_summarise_the_arrays():
     model, x = linear_model(SHEARED), observations(31, SHEARED)
     result, values = task.evaluate(model, dataset(x)), metrics(model, x)
     assert values["nll"] == pytest.approx(result.arrays["nll"].mean())
+    assert values["nll_median"] == sorted(result.arrays["nll"])[15]
     effective = sorted(result.arrays["effective_samples"].tolist())
     assert values["nll_effective_samples"] == effective[15]
     assert effective[0] > 1
     assert effective[-1] < task._SAMPLES
+
+
+def test_values_are_told_class_by_class_where_classes_have_names(monkeypatch):
+    monkeypatch.setattr(task, "_DATA", 9)
+    model, x = linear_model(), observations(17)
+    labels = torch.arange(17) % 4
+    known = dataclasses.replace(dataset(x), test_labels=labels, label_names=("a", "b", "c"))
+    found = task.evaluate(model, dataclasses.replace(known, test_labels=torch.where(labels == 3, -1, labels)))
+    values = {metric: value for _, metric, value in found.metrics}
+    asked = labels[[0, 2, 4, 6, 8, 10, 12, 14, 16]].numpy()  # every other row: classes 0 and 2
+    for label, name in ((0, "a"), (2, "c")):
+        assert values[f"nll_{name}"] == pytest.approx(found.arrays["nll"][asked == label].mean())
+    assert "nll_b" not in values
 
 
 def test_is_deterministic_and_leaves_the_random_state():
@@ -267,6 +283,7 @@ def test_an_impossible_datum_has_infinite_nll_and_spares_the_others():
     assert result.arrays["effective_samples"][2] == 0
     values = {metric: value for _, metric, value in result.metrics}
     assert values["nll"] == values["nll_standard_error"] == math.inf
+    assert values["nll_median"] == pytest.approx(sorted(result.arrays["nll"])[2])
     assert 1 < values["nll_effective_samples"] < task._SAMPLES
 
 
@@ -278,4 +295,5 @@ def test_overflow_to_nan_is_no_weight():
     x = (observations(6) > 0).to(D64)
     assert model.likelihood.reconstruction_error(x, model.decoder(normal(6, 2))).isnan().all()
     values = metrics(model, x)
-    assert values == {"nll": math.inf, "nll_standard_error": math.inf, "nll_effective_samples": 0.0}
+    infinite = dict.fromkeys(("nll", "nll_median", "nll_standard_error"), math.inf)
+    assert values == infinite | {"nll_effective_samples": 0.0}

@@ -1,0 +1,103 @@
+"""Whether near and far among observations are near and far among codes: a folded space can decode flat, and yet lie folded.
+
+Both metrics take at most 2,000 test rows, evenly spread over the part, and compare codes with observations, each by Euclidean
+distance:
+
+``trustworthiness_at_10``: 1 − 2 / (N k (2N − 3k − 1)) Σ_i Σ_{j ∈ U_i} (r(i, j) − k), k = 10, where r(i, j) is the rank of j among
+the observations by their distance from i, and U_i holds those of the k nearest codes of i that are not among its k nearest
+observations. 1 where all neighbours among codes are neighbours among observations; about a half by chance.
+
+``graph_rank_correlation``: Spearman's rank correlation, over 10,000 random pairs of these rows, the same for every method, of the
+distance of codes and the length of the shortest path in the data's graph, in which each row is joined to its 10 nearest by
+edges as long as their distance. 1 where latent distance orders pairs as the way along the data does. Pairs in different
+components of the graph are left out; ``graph_rank_pairs_left_out`` of the control ``data`` counts them. 0 where all codes
+coincide.
+
+Rows are shuffled, always alike, so that codes at the same distance are neighbours in a random order.
+
+Source: trustworthiness, Venna & Kaski (ICANN 2001), as scikit-learn has it; paths along a graph, Tenenbaum et al. (Science 2000).
+"""
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.sparse.csgraph import dijkstra
+from scipy.stats import spearmanr
+from sklearn.neighbors import NearestNeighbors
+from torch import Tensor
+
+from flatvae.evaluation import generator, random_pairs, spread
+
+ROWS = 2000
+_NEAREST = 10
+_PAIRS = 10_000
+
+
+class _Own(NamedTuple):
+    """What the data alone determine."""
+
+    rows: Tensor  # of the test part, (N,)
+    ranks: np.ndarray  # r(i, j), (N, N), from 1; 0 for j = i
+    pairs: np.ndarray  # of positions among these rows, those in one component, (2, P)
+    paths: np.ndarray  # length of the shortest path between them, (P,)
+    left_out: int  # pairs in different components
+
+
+@functools.lru_cache(maxsize=1)  # the seeds of a method are evaluated one after another
+def _own(dataset) -> _Own:
+    rows = spread(len(dataset.test), ROWS)
+    rows = rows[torch.randperm(len(rows), generator=generator())]
+    observations = dataset.test[rows].double().numpy()
+    pairs = torch.stack(random_pairs(len(rows), _PAIRS)).numpy()
+    paths = _path_lengths(observations)[tuple(pairs)]
+    joined = np.isfinite(paths)
+    return _Own(rows, _ranks(observations), pairs[:, joined], paths[joined], int((~joined).sum()))
+
+
+def _ranks(observations: np.ndarray) -> np.ndarray:
+    """r(i, j): the place of j among all others by the distance from i, from 1; 0 for i itself: (N, D) -> (N, N)."""
+    x = torch.from_numpy(observations)
+    order = torch.cdist(x, x).fill_diagonal_(-1).argsort(dim=1, stable=True)
+    places = torch.arange(len(x), dtype=torch.int32).expand(len(x), -1)
+    return torch.empty(order.shape, dtype=torch.int32).scatter_(1, order, places).numpy()
+
+
+def _path_lengths(observations: np.ndarray) -> np.ndarray:
+    """Lengths of shortest paths in the graph of nearest neighbours, inf between components: (N, D) -> (N, N)."""
+    graph = NearestNeighbors(n_neighbors=_NEAREST).fit(observations).kneighbors_graph(mode="distance")
+    return dijkstra(graph, directed=False)
+
+
+def _trustworthiness(ranks: np.ndarray, codes: np.ndarray) -> float:
+    n, k = len(codes), _NEAREST
+    nearest = NearestNeighbors(n_neighbors=k).fit(codes).kneighbors(return_distance=False)
+    beyond = (np.take_along_axis(ranks, nearest, axis=1) - k).clip(min=0)
+    return 1 - float(beyond.sum(dtype=np.int64)) * 2 / (n * k * (2 * n - 3 * k - 1))
+
+
+def _rank_correlation(codes: np.ndarray, own: _Own) -> float:
+    distances = np.linalg.norm(codes[own.pairs[0]] - codes[own.pairs[1]], axis=1)
+    return float(spearmanr(distances, own.paths).statistic) if np.ptp(distances) > 0 else 0.0
+
+
+def asked(dataset) -> Tensor:
+    """Numbers of the test rows whose codes ``faithfulness`` takes, in its order: (N,)."""
+    return _own(dataset).rows
+
+
+def faithfulness(dataset, codes: Tensor) -> dict[str, float]:
+    """Both metrics of the codes (N, n) of the rows ``asked``; without trustworthiness where there are no more than 20 rows."""
+    own, codes = _own(dataset), codes.double().numpy(force=True)
+    values = {"graph_rank_correlation": _rank_correlation(codes, own)}
+    if len(codes) > 2 * _NEAREST:  # else it is not within [0, 1]
+        values["trustworthiness_at_10"] = _trustworthiness(own.ranks, codes)
+    return values
+
+
+def own_faithfulness(dataset) -> dict[str, float]:
+    """Of the observations themselves, the control: the rank correlation of their Euclidean distance, and the pairs left out."""
+    own = _own(dataset)
+    correlation = _rank_correlation(dataset.test[own.rows].double().numpy(), own)
+    return {"graph_rank_correlation": correlation, "graph_rank_pairs_left_out": float(own.left_out)}
