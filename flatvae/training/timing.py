@@ -29,6 +29,8 @@ def check_build(builder: str, dataset, hyperparameters: dict) -> None:
 def estimated_seconds(builder: str, dataset, hyperparameters: dict, n_seeds: int, device: str = "cpu") -> float:
     """About how long a training takes here, from a few steps of it; of a method that has ``fit``, from one seed's.
 
+    The steps are not compiled, which would take longer than all they measure: a training that will be takes less than this.
+
     Raises:
         ContractError: the method's file does not keep its contract.
     """
@@ -45,10 +47,12 @@ def estimated_seconds(builder: str, dataset, hyperparameters: dict, n_seeds: int
 def step_timer(
     builder: str, dataset, hyperparameters: dict, n_seeds: int, device: str = "cpu"
 ) -> Callable[[int], float]:
-    """A function of a number of steps: wall time of one training step of all seeds, penalty included, measured over so many."""
-    trainer = Trainer(
-        importlib.import_module(builder), dataset, hyperparameters, list(range(n_seeds)), choose_device(device)
-    )
+    """A function of a number of steps: wall time of one training step of all seeds, penalty included, measured over so many.
+
+    The step is not compiled.
+    """
+    settings = hyperparameters | {"compile": "never"}
+    trainer = Trainer(importlib.import_module(builder), dataset, settings, list(range(n_seeds)), choose_device(device))
     trainer.bound.end_initial_phase(force=True)
     trainer.step(trainer.objective)  # the first is slow
 

@@ -12,6 +12,7 @@ with job(snakemake):
     from flatvae import datasets, selection, training
 
     torch.set_num_threads(snakemake.threads)
+    training.keep_cache(Path(snakemake.config["results_dir"], ".cache", "inductor"))
     data, params = snakemake.params.data, snakemake.params
     dataset, seeds = datasets.load(data["loader"], data["root"], **data["options"]), list(range(params.seeds))
     builder, folder = params.candidates["builder"], Path(snakemake.output[0]).parent
