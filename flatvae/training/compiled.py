@@ -2,6 +2,10 @@
 
 Uncompiled, a step is some hundred operations that each read and write memory. torch's compiler (inductor) fuses them: into loops
 of C++ on a CPU, into Triton's kernels on a GPU.
+
+On one core of an Intel Xeon (five seeds, the pendulum's networks) a step of the flat VAE takes 13.9 ms in place of 20.9, one of the VAE
+about 0.87 of its time. On an H200 a prototype (ten seeds, CUDA graphs) took 0.64 ms in place of 1.43, and 0.30 in place of 0.66.
+Compiling the flat VAE's steps with the penalty and without takes 49 seconds of that core, from the cache about 8.
 """
 
 import hashlib
@@ -14,6 +18,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
+from torch.fx import GraphModule
 from torch.utils._pytree import tree_leaves, tree_map
 
 from flatvae.errors import InputError
@@ -89,11 +94,14 @@ def compiled(settings: Settings, function: Callable, *examples) -> Callable | No
     from torch._dynamo.exc import TorchDynamoException  # takes a while
 
     copies = tree_map(lambda t: t.detach().clone(), examples)
-    # on a CPU in this process: a fork would leave a pool of workers without its threads, and a job has no cores but its own
-    options: dict[str, bool | int] = {} if any(t.is_cuda for t in tree_leaves(copies)) else {"compile_threads": 1}
+    flat = traced(function, *copies)
+    options: dict[str, bool | int] = {}
+    if not any(t.is_cuda for t in tree_leaves(copies)):
+        # in this process: a fork would leave a pool of workers without its threads, and a job has no cores but its own
+        options["compile_threads"] = 1
+        _logistic_tanh(flat)
     if "deterministic" in torch._inductor.list_options():
         options["deterministic"] = True  # no kernel is chosen by its time: an empty cache gives the same bits
-    flat = traced(function, *copies)
     made = torch.no_grad()(torch.compile(flat, fullgraph=True, dynamic=False, options=options))
     try:
         made(*copies)  # compiles
@@ -112,3 +120,22 @@ def fallen_back(settings: Settings, why: str) -> None:
     if settings.compile == "always":
         raise InputError(f"training: compile is always, but {why}")
     print(f"warning: the training step is not compiled: {why}", flush=True)
+
+
+def _logistic_tanh(flat: GraphModule) -> None:
+    """tanh a = 2 σ(2a) − 1, for which inductor's loops on a CPU take less time than for its tanh.
+
+    Of a step of the pendulum's flat VAE it takes a tenth (13.8 ms in place of 15.4, see above).
+
+    The error is one of rounding, relative to 1 and not to tanh a: 6e-8 in float32.
+    """
+    aten = torch.ops.aten
+    for node in flat.graph.find_nodes(op="call_function", target=aten.tanh.default):
+        with flat.graph.inserting_before(node):
+            value = flat.graph.call_function(aten.mul.Tensor, (node.args[0], 2.0))
+            value = flat.graph.call_function(aten.sigmoid.default, (value,))
+            value = flat.graph.call_function(aten.mul.Tensor, (value, 2.0))
+            value = flat.graph.call_function(aten.sub.Tensor, (value, 1.0))
+        node.replace_all_uses_with(value)
+        flat.graph.erase_node(node)
+    flat.recompile()
