@@ -11,7 +11,7 @@ from test_replay import assert_same_training, gpu, on_cpu, run  # noqa: F401  on
 from test_resume import Interrupting, assert_same
 from test_training import HYPERPARAMETERS, METHODS, end_phase, methods
 from torch._dynamo.exc import TorchDynamoException
-from torch._inductor.utils import fresh_cache
+from torch._inductor.utils import clear_caches, fresh_cache
 
 from flatvae.errors import InputError
 from flatvae.training import Settings, Trainer, keep_cache, snapshots_at, step_timer, train
@@ -52,8 +52,12 @@ def test_compiled_steps_are_the_plain_ones(module, options, tiny, unfused):
 
 
 @needs_compiler
-def test_a_hundred_compiled_steps_by_inductor_also_from_a_snapshot_with_an_empty_cache(tiny, tmp_path):
+def test_a_hundred_compiled_steps_by_inductor_also_from_a_snapshot_with_an_empty_cache(tiny, tmp_path, monkeypatch):
     module, options = METHODS["vae"]
+
+    def keep_in(folder: str) -> None:
+        monkeypatch.setenv(CACHE, str(tmp_path / folder))
+        clear_caches()
 
     def started(compiling: str = "always") -> Trainer:
         one = trainer(module, tiny, options, compiling)
@@ -61,22 +65,22 @@ def test_a_hundred_compiled_steps_by_inductor_also_from_a_snapshot_with_an_empty
         return one
 
     plain, compiled = started("never"), started()
-    with fresh_cache(dir=str(tmp_path / "first"), delete=False):
-        compiled.run_block(30)
-        kept = {name: tensor.clone() for name, tensor in compiled.snapshot().items()}
-        compiled.run_block(70)
-        made = set((tmp_path / "first").rglob("*.so"))
+    keep_in("first")
+    compiled.run_block(30)
+    kept = {name: tensor.clone() for name, tensor in compiled.snapshot().items()}
+    compiled.run_block(70)
+    made = set((tmp_path / "first").rglob("*.so"))
     plain.run_block(30)
     plain.run_block(70)
     for name, tensor in plain.snapshot().items():
         if tensor.is_floating_point():
             torch.testing.assert_close(compiled.snapshot()[name], tensor, rtol=1e-4, atol=1e-4)
     for folder, new in (("first", False), ("second", True)):
+        keep_in(folder)
         resumed = started()
-        with fresh_cache(dir=str(tmp_path / folder), delete=False):
-            resumed.prepare()
-            resumed.restore(kept)
-            resumed.run_block(70)
+        resumed.prepare()
+        resumed.restore(kept)
+        resumed.run_block(70)
         assert bool(set((tmp_path / folder).rglob("*.so")) - made) == new
         for name, tensor in compiled.snapshot().items():
             assert torch.equal(resumed.snapshot()[name], tensor), name
@@ -101,11 +105,11 @@ def test_a_compiled_training_on_a_gpu_goes_on_from_a_snapshot_with_an_empty_cach
     whole, resumed = (
         trainer(*METHODS["flat_vae probe"][:1], tiny, METHODS["flat_vae probe"][1], device="cuda") for _ in range(2)
     )
-    with fresh_cache(dir=str(tmp_path / "first"), delete=False):
+    with fresh_cache(dir=str(tmp_path)):
         whole.run_block(20)
         kept = {name: tensor.clone() for name, tensor in whole.snapshot().items()}
         whole.run_block(30)
-    with fresh_cache(dir=str(tmp_path / "second"), delete=False):
+    with fresh_cache(dir=str(tmp_path)):
         resumed.restore(kept)
         resumed.run_block(30)
     for name, tensor in whole.snapshot().items():

@@ -118,7 +118,7 @@ class Trainer:
         widths = [width for name in ("hidden", "channels") for width in hyperparameters.get(name, ())]
         self.compiled = compiles(self.settings, widths, device)
         self.captured: dict[nn.Module, Callable] = {}
-        # compiled: on a GPU the whole step; on a CPU the gradients alone, for Adam's fused kernel is as fast, and compiling faster
+        # compiled: on a GPU the whole step; on a CPU the gradients alone, for Adam's own kernel is as fast
         self.stacked = torch.device(device).type == "cuda"
         self.fused: dict[nn.Module, Callable] = {}
         self.replayed: dict[nn.Module, Replayed] = {}
