@@ -3,6 +3,8 @@
 torch calls MKL for products. MKL uses 512-bit registers on Intel's processors alone and runs at half speed on others. oneDNN,
 which torch brings too, uses them everywhere, but torch calls it only where rounding to bfloat16 is allowed. Without matrix
 units (AMX) oneDNN does not round: its products are those of float32. ``widened()`` verifies that before it is used.
+
+It about doubles the speed of products on AMD's processors with AVX-512, and brings nothing on Intel's, where it stays off.
 """
 
 import contextlib

@@ -37,7 +37,7 @@ def test_a_captured_function_gives_the_same_for_other_arguments(dtype, tolerance
 def test_operations_that_nobody_reads_are_dropped():
     function = captured(gradient_of_a_jacobian, *arguments(torch.float32))
     targets = [node.target for node in function.__wrapped__.graph.nodes]
-    assert torch.ops.aten.tanh.default not in targets
+    assert targets.count(torch.ops.aten.tanh.default) == 1
     assert torch.ops.aten.detach.default not in targets
 
 
@@ -76,44 +76,6 @@ def test_copies_that_nobody_writes_to_are_dropped():
     assert torch.equal(argument, torch.arange(9.0).view(3, 3))
     clones = found.__wrapped__.graph.find_nodes(op="call_function", target=torch.ops.aten.clone.default)
     assert len(clones) == 2  # the one that is written to, and the one that is laid out anew
-
-
-@pytest.mark.parametrize("features", [2, 40])
-def test_gradients_of_narrow_layers_read_their_inputs_row_by_row(features):
-    def function(weight, points):
-        loss = vmap(torch.nn.functional.linear)(points, weight).square().sum()
-        return list(torch.autograd.grad(loss, [weight]))
-
-    source = torch.Generator().manual_seed(0)
-    examples = [torch.randn(4, *shape, generator=source).requires_grad_() for shape in ((features, 30), (70, 30))]
-    (gradient,) = captured(function, *examples)(*examples)
-    torch.testing.assert_close(gradient, *function(*examples))
-    assert gradient.is_contiguous() == (features == 2)  # torch has it by columns
-
-
-def right_written(a, b):
-    b = b * 1
-    product = torch.bmm(a.transpose(1, 2), b)
-    b.add_(1)
-    return [product.transpose(1, 2)]
-
-
-def product_written(a, b):
-    product = torch.bmm(a.transpose(1, 2), b)
-    product[0].mul_(2)
-    return [product.transpose(1, 2)]
-
-
-def view_written(a, b):
-    product = torch.bmm(a.transpose(1, 2), b)
-    product.transpose(1, 2).add_(1)
-    return [product.transpose(1, 2)]
-
-
-@pytest.mark.parametrize("function", [right_written, product_written, view_written])
-def test_products_that_are_written_to_are_not_turned(function):
-    examples = [torch.arange(float(3 * 20 * k)).view(3, 20, k) for k in (5, 4)]
-    assert torch.equal(*captured(function, *examples)(*examples), *function(*examples))
 
 
 @pytest.mark.parametrize("zeros", [torch.zeros_like, lambda a: a.new_zeros(a.shape), lambda a: torch.zeros(3)])
@@ -190,11 +152,3 @@ def test_results_may_be_written_over():
             result.fill_(7)
     assert (argument == 0).all()
     assert (constant == 1).all()
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_tanh_is_as_exact_as_numbers_near_one_can_be(dtype):
-    values = torch.linspace(-100, 100, 10_001, dtype=dtype)
-    found = captured(lambda a: torch.tanh(a), values)(values)
-    assert (found - torch.tanh(values)).abs().max() <= 2 * torch.finfo(dtype).eps
-    assert captured(lambda a: torch.tanh(a), values)(torch.full_like(values, torch.nan)).isnan().all()

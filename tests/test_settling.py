@@ -27,7 +27,7 @@ def test_blocks_are_short_enough_for_a_history_that_tells_whether_it_settled(ste
 
 def test_settling_is_what_the_history_and_the_models_say(tiny):
     """Error and β from the last fifth of the history; k at its end from the trained weights, and at 90 % from a run cut there."""
-    settings = HYPERPARAMETERS | {"steps": 200, "bound": 0.6, "learning_rate": 1e-2, "beta_rate": 0.1}
+    settings = HYPERPARAMETERS | {"steps": 200, "bound": 0.6, "learning_rate": 1e-2, "initial_beta": 1e-3}
     outcome = train(vae, tiny, settings, [3, 1])
     cut = Trainer(vae, tiny, settings, [3, 1])
     for _ in range(90):
@@ -49,7 +49,7 @@ def test_settling_is_what_the_history_and_the_models_say(tiny):
             assert (means.var(0) > 0.2 * log_variances.exp().mean(0)).all()  # both dimensions are active
             values = torch.linalg.svdvals(jacobian).square()
             condition = (values[:, 0] / values[:, 1]).sort().values
-            assert value == pytest.approx(condition[[31, 32]].mean().item(), rel=0.05)
+            assert value == pytest.approx(condition[[31, 32]].mean().item(), rel=0.15)
             assert value in [pytest.approx(v.item(), rel=1e-9) for v in condition[[31, 32]]]
 
 

@@ -14,9 +14,11 @@ processor, on the number of seeds or rows, on the memory layout, and on whether 
 - a seed among others and alone, float64: 1e-8 after fifty steps of small networks, 1e-7 for every baseline;
 - one float32 call by two routes (trained or loaded, in a batch or alone): 1e-5, row by row 1e-4;
 - seventy float32 steps as a CUDA graph and without: 1e-4 relative, 1e-5 absolute;
+- a hundred float32 steps compiled and not: 1e-4;
 - evaluations on another device: 1e-6 where they compute in float64 (flatness, interpolation), else 1e-3.
 """
 
+from flatvae.training.compiled import keep_cache
 from flatvae.training.devices import choose_device, device_record
 from flatvae.training.loop import BLOCK, Trained, train
 from flatvae.training.results import fit, hand_over, method_module, train_and_save
@@ -41,6 +43,7 @@ __all__ = [
     "estimated_seconds",
     "fit",
     "hand_over",
+    "keep_cache",
     "method_module",
     "snapshots_at",
     "split_hyperparameters",

@@ -1,7 +1,11 @@
-"""Adam for all seeds of a training, seed by seed."""
+"""Adam for all seeds of a training: seed by seed, and on the stacked tensors for a step that is compiled."""
+
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
+
+_BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
 
 
 def for_each(seeds: Tensor, like: Tensor) -> Tensor:
@@ -18,6 +22,44 @@ def laid_out(parameter: Tensor) -> Tensor:
 def _as_in_memory(tensor: Tensor) -> Tensor:
     """A view of what is laid out as parameters are, its numbers in the order of memory: matrices transposed."""
     return tensor.mT if tensor.dim() == 3 else tensor
+
+
+@torch.no_grad()
+def clipped(
+    names: Iterable[str],
+    gradients: list[Tensor],
+    loss: Tensor,
+    on: Tensor,
+    clip: float,
+    alive: Tensor,
+    frozen_step: Tensor,
+    count: Tensor,
+) -> tuple[list[Tensor], Tensor, Tensor, Tensor]:
+    """What a step needs of the gradients (S, …) of all seeds: clips each seed's, and freezes seeds that are not finite.
+
+    A frozen seed is passed over, so that its parameters stay exactly where they are. In the initial phase the prior is
+    not trained: its gradient is zero. (Adam's step count runs on, so the prior's first updates after the phase are a few
+    times the learning rate, for some tens of steps.)
+
+    Args:
+        names: of the parameters.
+        gradients, loss: of the step, (S, …) and (S,).
+        on: the seeds past their initial phase, (S,).
+        clip: largest norm of a seed's gradient.
+        alive, frozen_step: the seeds that are not frozen, and the step at which they were, (S,).
+        count: steps done.
+
+    Returns:
+        The gradients, what each seed's are to be divided by (S,), and the new ``alive`` and ``frozen_step``.
+    """
+    gradients = [
+        gradient * for_each(on, gradient) if name.startswith("prior.") else gradient
+        for name, gradient in zip(names, gradients, strict=True)
+    ]
+    norm = sum(torch.linalg.vector_norm(g, dim=[*range(1, g.dim())]).square() for g in gradients).sqrt()
+    still = alive & torch.isfinite(loss) & torch.isfinite(norm)
+    frozen_step = torch.where(alive & ~still, count.long(), frozen_step)
+    return gradients, (norm / clip).clamp(min=1.0).float(), still, frozen_step
 
 
 class Adam:
@@ -60,12 +102,38 @@ class Adam:
                 [],
                 [self.count] * len(params),
                 lr=rate,
-                beta1=0.9,
-                beta2=0.999,
+                beta1=_BETA1,
+                beta2=_BETA2,
                 weight_decay=0.0,
-                eps=1e-8,
+                eps=_EPSILON,
                 amsgrad=False,
                 maximize=False,
                 grad_scale=divisor[seed],
                 found_inf=left_out[seed],
             )
+
+
+def stacked_step(
+    params: dict[str, Tensor],
+    state: dict[str, Tensor],
+    gradients: list[Tensor],
+    rate: Tensor,
+    divisor: Tensor,
+    left_out: Tensor,
+) -> None:
+    """``Adam.step`` on the stacked tensors, which a compiler fuses; ``state`` as ``Adam.state`` has it, both written over.
+
+    Uncompiled it is slower than the fused kernel on a CPU: a step of the pendulum's flat VAE takes 25.6 ms in place of 19.3.
+    """
+    count = state["count"].add_(1).double()
+    first, second = 1 - _BETA1**count, (1 - _BETA2**count).sqrt()
+    for (name, parameter), gradient in zip(params.items(), gradients, strict=True):
+        gradient = gradient / for_each(divisor, gradient)
+        means, squares = state[f"means/{name}"], state[f"squares/{name}"]
+        mean = _BETA1 * means + (1 - _BETA1) * gradient
+        square = _BETA2 * squares + (1 - _BETA2) * gradient.square()
+        size = (rate.double() / first).to(parameter.dtype)
+        stepped = parameter - size * mean / (square.sqrt() / second.to(parameter.dtype) + _EPSILON)
+        kept = for_each(left_out, parameter)
+        for old, new in ((means, mean), (squares, square), (parameter, stepped)):
+            old.copy_(torch.where(kept, old, new))

@@ -4,6 +4,11 @@ A training step goes through ``vmap``, ``jvp``, ``functional_call`` and autograd
 it comes to the same operations. Traced, the operations alone are left, those of the derivatives among them; what nobody reads
 is dropped, such as the primal pass of a decoder of which the Jacobian alone is asked for.
 
+On one core of an Intel Xeon the passes below take a fifth off a step of the default run's flat VAE. Its time
+without identities / zeros / shared results / all three, over that with all (five seeds, medians of nine rounds): pendulum
+1.08 / 1.14 / 1.05 / 1.22, digits (scale-free) 1.12 / 1.08 / 1.12 / 1.23, crowd 1.07 / 1.08 / 1.07 / 1.17. Compiled steps gain by
+them too, because a compiler multiplies with zeros.
+
 A function can be captured if it is one of its tensors alone: shapes, and whatever else it reads, stay those of the first call.
 """
 
@@ -12,7 +17,7 @@ from collections.abc import Callable
 import torch
 from torch import FunctionSchema, Tensor
 from torch._ops import OpOverload
-from torch.fx import Graph, Node, map_arg
+from torch.fx import Graph, GraphModule, Node, map_arg
 from torch.utils._pytree import tree_leaves
 
 aten = torch.ops.aten
@@ -22,7 +27,6 @@ _COPIES = (aten._to_copy.default, aten.clone.default)
 _UNDECLARED_VIEWS = (aten._unsafe_view.default, aten._reshape_alias.default)  # views that their schema does not declare
 _ZERO = (aten.zeros.default, aten.zeros_like.default, aten.new_zeros.default, aten._efficientzerotensor.default)
 _PRODUCTS = (aten.mm.default, aten.bmm.default, aten.mul.Tensor)
-_NARROW = 16  # columns of a matrix that fill no register of a CPU
 _LINEAR = (  # zeros become zeros
     *_SAME,
     *(aten.transpose.int, aten.permute.default, aten.unsqueeze.default, aten.squeeze.dims, aten.t.default),
@@ -32,21 +36,21 @@ _LINEAR = (  # zeros become zeros
 
 def captured(function: Callable, *examples) -> Callable:
     """The same function, of arguments of the same shapes (tensors, and dictionaries and lists of them); no gradient flows."""
+    return torch.no_grad()(traced(function, *examples))
+
+
+def traced(function: Callable, *examples) -> GraphModule:
+    """``captured``'s list of operations, which may be called where no gradients are recorded."""
     from torch.fx.experimental.proxy_tensor import make_fx  # takes a while, and evaluations import the training
 
-    traced = make_fx(function)(*examples)
-    on_cpu = all(leaf.device.type == "cpu" for leaf in tree_leaves(examples))
-    _drop_identities(traced.graph)
-    _drop_zeros(traced.graph)
-    _share_results(traced.graph)
-    if on_cpu:
-        _turn_narrow_products(traced.graph)
-    traced.graph.eliminate_dead_code()
-    if on_cpu:
-        _logistic_tanh(traced.graph)
-    _own_results(traced.graph)
-    traced.recompile()
-    return torch.no_grad()(traced)
+    made = make_fx(function)(*examples)
+    _drop_identities(made.graph)
+    _drop_zeros(made.graph)
+    _share_results(made.graph)
+    made.graph.eliminate_dead_code()
+    _own_results(made.graph)
+    made.recompile()
+    return made
 
 
 def _drop_identities(graph: Graph) -> None:
@@ -166,36 +170,3 @@ def _own_results(graph: Graph) -> None:
             return graph.call_function(aten.clone.default, (node,))
 
     output.args = map_arg(output.args, own)
-
-
-def _turn_narrow_products(graph: Graph) -> None:
-    """(AᵀB)ᵀ = BᵀA where B is narrow, as the gradient of a layer of few features ends: a CPU then reads A row by row."""
-    (output,) = graph.find_nodes(op="output")
-    written = _written(graph)
-    for node in graph.find_nodes(op="call_function", target=aten.transpose.int):
-        product, *dimensions = node.args
-        if dimensions != [1, 2] or product.target != aten.bmm.default or set(node.users) != {output}:
-            continue
-        left, right = product.args
-        if written & {product, left, right}:
-            continue
-        if left.target == aten.transpose.int and left.args[1:] == (1, 2) and node.meta["val"].shape[1] < _NARROW:
-            with graph.inserting_before(node):
-                turned = graph.call_function(aten.transpose.int, (right, 1, 2))
-                value = graph.call_function(aten.bmm.default, (turned, left.args[0]))
-            node.replace_all_uses_with(value)
-
-
-def _logistic_tanh(graph: Graph) -> None:
-    """tanh a = 2 σ(2a) − 1 where a CPU computes it: torch's logistic function takes a fifth of the time of its tanh.
-
-    The error is one of rounding, relative to 1 and not to tanh a: 6e-8 in float32.
-    """
-    for node in graph.find_nodes(op="call_function", target=aten.tanh.default):
-        with graph.inserting_before(node):
-            value = graph.call_function(aten.mul.Tensor, (node.args[0], 2.0))
-            value = graph.call_function(aten.sigmoid_.default, (value,))
-            value = graph.call_function(aten.mul_.Tensor, (value, 2.0))
-            value = graph.call_function(aten.sub_.Tensor, (value, 1.0))
-        node.replace_all_uses_with(value)
-        graph.erase_node(node)

@@ -180,6 +180,7 @@ def train(
     if found:
         print(f"{label}: goes on from step {trainer.step_count} of {steps}", flush=True)
     with _Progress(trainer, label) as progress, snapshots or contextlib.nullcontext():
+        _prepare(trainer, label)
         # a block that was begun is ended, also where every seed has frozen in it: an interruption must leave no trace
         while trainer.step_count < steps and (trainer.block_step > 0 or trainer.alive.any()):
             complete = course.run_block(lambda: snapshots is not None and snapshots.interrupted)
@@ -196,6 +197,13 @@ def train(
     if snapshots:  # so that nothing is lost until the results are written
         snapshots.write(course.snapshot())
     return course.outcome()
+
+
+def _prepare(trainer: Trainer, label: str) -> None:
+    started = time.perf_counter()
+    trainer.prepare()
+    if trainer.compiled:
+        print(f"{label}: compiled the training step in {time.perf_counter() - started:.0f} s", flush=True)
 
 
 class _Progress:

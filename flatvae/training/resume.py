@@ -23,6 +23,7 @@ from torch import Tensor
 
 from flatvae.checkpoint import digest
 from flatvae.datasets import expanded
+from flatvae.training.compiled import lacking
 from flatvae.training.devices import choose_device
 
 EXIT_STATUS = 75  # EX_TEMPFAIL of sysexits.h: asked to end, try again
@@ -131,6 +132,7 @@ def snapshots_at(
         "seeds": list(seeds),
         "data": dataset.fingerprint(),
         "device": str(choose_device(device)),
+        "compiler": lacking(choose_device(device).type),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
     }

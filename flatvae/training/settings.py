@@ -23,6 +23,7 @@ class Settings:
         beta_rate: ν of the multiplier's update. At 0 it stays at its start: the bound is not asked of the training.
         initial_fraction: the initial phase ends after this fraction of the steps, the bound met or not.
         alpha0: α₀ of latent mixup for the penalty; ``None`` penalises at the posterior samples themselves.
+        compile: ``always`` or ``never`` compile the step, or ``auto``: where it pays (see ``flatvae.training.compiled``).
     """
 
     bound: float
@@ -35,6 +36,7 @@ class Settings:
     beta_rate: float = 0.4
     initial_fraction: float = 0.2
     alpha0: float | None = 0.2
+    compile: str = "auto"
 
     def __post_init__(self):
         for name in ("bound", "learning_rate", "clip", "initial_beta"):
@@ -43,6 +45,8 @@ class Settings:
         for name, least in (("steps", 1), ("batch_size", 2), ("beta_rate", 0)):
             if not least <= getattr(self, name) < math.inf:
                 raise InputError(f"training: {name} is {getattr(self, name)}; it must be finite and ≥ {least}")
+        if self.compile not in ("auto", "always", "never"):
+            raise InputError(f"training: compile is {self.compile!r}; it must be auto, always or never")
 
 
 def _accepted(function) -> set[str]:

@@ -1,5 +1,6 @@
 """One training step of all seeds at once: the objective, its gradients, and what a step changes."""
 
+import dataclasses
 import weakref
 from collections.abc import Callable
 from types import ModuleType
@@ -13,10 +14,13 @@ from flatvae.constraint import ReconstructionBound
 from flatvae.errors import ContractError
 from flatvae.model import LatentVariableModel
 from flatvae.products import exact_float32
-from flatvae.training.adam import Adam, for_each, laid_out
+from flatvae.training.adam import Adam, clipped, laid_out, stacked_step
+from flatvae.training.compiled import compiled, compiles
 from flatvae.training.graph import captured
 from flatvae.training.replay import Replayed
 from flatvae.training.settings import split_hyperparameters
+
+_OF_BOUND = ("beta", "average", "weight", "initial")
 
 
 class _Objective(nn.Module):
@@ -111,7 +115,12 @@ class Trainer:
         self.adam = Adam(self.params)
         self.generators = [torch.Generator(device).manual_seed(seed) for seed in self.seeds]
         self.graphs = torch.device(device).type == "cuda" if graphs is None else graphs
+        widths = [width for name in ("hidden", "channels") for width in hyperparameters.get(name, ())]
+        self.compiled = compiles(self.settings, widths, device)
         self.captured: dict[nn.Module, Callable] = {}
+        # compiled: on a GPU the whole step; on a CPU the gradients alone, for Adam's own kernel is as fast
+        self.stacked = torch.device(device).type == "cuda"
+        self.fused: dict[nn.Module, Callable] = {}
         self.replayed: dict[nn.Module, Replayed] = {}
         self._set_state(torch.device(device))
 
@@ -125,7 +134,7 @@ class Trainer:
 
             contract.check_penalty(module, self.model, penalty)
         self.objective = _Objective(self.model, penalty, self.settings.alpha0)
-        self.objective_without_penalty = _Objective(self.model, None, None)
+        self.objective_without_penalty = _Objective(self.model, None, None) if penalty else self.objective
         self.scale_of = _Scale(self.model)
 
     def _set_state(self, device: torch.device) -> None:
@@ -144,9 +153,10 @@ class Trainer:
         tensors = {f"parameter/{name}": parameter for name, parameter in self.params.items()}
         tensors |= {f"adam/{key}": value for key, value in self.adam.state().items()}
         tensors |= {f"generator/{s}": generator.get_state() for s, generator in enumerate(self.generators)}
-        tensors |= {f"bound/{name}": getattr(self.bound, name) for name in ("beta", "average", "weight", "initial")}
+        tensors |= {f"bound/{name}": getattr(self.bound, name) for name in _OF_BOUND}
         tensors |= {name: getattr(self, name) for name in ("alive", "frozen_step", "block_terms")}
-        return tensors | {"count": torch.tensor([self.step_count, self.block_step])}
+        tensors["count"] = torch.tensor([self.step_count, self.block_step])
+        return tensors | {"compiled": torch.tensor(self.compiled)}
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Goes back, or on, to where ``snapshot`` was taken, bit by bit."""
@@ -158,11 +168,14 @@ class Trainer:
         for s, generator in enumerate(self.generators):
             generator.set_state(tensors[f"generator/{s}"])
         device = self.alive.device
-        for name in ("beta", "average", "weight", "initial"):
+        for name in _OF_BOUND:
             setattr(self.bound, name, tensors[f"bound/{name}"].to(device))
         for name in ("alive", "frozen_step", "block_terms"):
             setattr(self, name, tensors[name].to(device))
         self.step_count, self.block_step = tensors["count"].tolist()
+        self.compiled = self.compiled and bool(
+            tensors["compiled"]
+        )  # where the compiler failed once, to the end without
 
     def _draw(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """A batch and its noise for every seed, each from the seed's own generator.
@@ -213,29 +226,18 @@ class Trainer:
             may overwrite them.
         """
         rate = self._learning_rate()
+        self.rate.fill_(rate)
         with exact_float32():
             if self.graphs and objective not in self.replayed:
                 self._record(objective)
-            if self.graphs:
-                self.rate.fill_(rate)
-                result = self.replayed[objective]()
-            else:
-                result = self._step(objective, rate)
+            result = self.replayed[objective]() if self.graphs else self._step(objective, rate)
         self.step_count += 1
         return result
-
-    def plain_step(self, objective: nn.Module) -> None:
-        """One step of all seeds that is neither traced nor recorded, as a trial of a method."""
-        on = ~self.bound.initial
-        x, *noise = self._draw()
-        terms, loss, _, gradients = self._differentiated(objective)(self.params, self.bound.beta, on, x, *noise)
-        self._descend(gradients, loss, on, self._learning_rate())
-        self.bound.update(terms[0], self.alive)
 
     def _record(self, objective: nn.Module) -> None:
         """Makes the step a graph, and leaves the training where it was; where that fails, steps stay plain ones."""
         before = {name: tensor.clone() for name, tensor in self.snapshot().items()}
-        changed = [(self.bound, name) for name in ("beta", "average", "weight", "initial")]
+        changed = [(self.bound, name) for name in _OF_BOUND]
         changed += [(weakref.proxy(self), name) for name in ("alive", "frozen_step")]
         try:
             self.replayed[objective] = Replayed(lambda: self._step(objective, self.rate), changed, self.generators)
@@ -246,37 +248,78 @@ class Trainer:
             print(f"warning: no CUDA graph of the training step could be recorded, it runs without: {error}")
         self.restore(before)
 
+    def prepare(self) -> None:
+        """Compiles the steps that are to come, where they are compiled: not amid a training that may be asked to end."""
+        if self.compiled:
+            before = {name: tensor.clone() for name, tensor in self.snapshot().items()}
+            initial = [self.objective_without_penalty] if bool(self.bound.initial.all()) else []
+            for objective in dict.fromkeys([*initial, self.objective]):
+                self.step(objective)
+            self.restore(before)
+
     def _step(self, objective: nn.Module, rate: float | Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        x, noise, uniform, probe = self._draw()
+        batch = self._draw()
+        if self.compiled and objective not in self.fused:
+            self._compile(objective, batch)
+        if self.compiled and self.stacked:
+            terms, z, changed = self.fused[objective](*self._state(), *batch)
+            self.alive, self.frozen_step = changed["alive"], changed["frozen_step"]
+            for name in _OF_BOUND[:-1]:
+                setattr(self.bound, name, changed[name])
+            return terms, z, batch[-1]
         on = ~self.bound.initial
-        arguments = self.params, self.bound.beta, on, x, noise, uniform, probe
-        if objective not in self.captured:
-            self.captured[objective] = captured(self._differentiated(objective), *arguments)
-        terms, loss, z, gradients = self.captured[objective](*arguments)
-        self._descend(gradients, loss, on, rate)
-        self.bound.update(terms[0], self.alive, rate / self.settings.learning_rate)
-        return terms, z, probe
+        if self.compiled:
+            terms, loss, z, gradients = self.fused[objective](self._values(), self.bound.beta, on, *batch)
+        else:
+            terms, loss, z, gradients = self._gradients_of(objective, batch)(self.params, self.bound.beta, on, *batch)
+        self._descend(terms, loss, gradients, on, rate)
+        return terms, z, batch[-1]
 
-    @torch.no_grad()
-    def _descend(self, gradients: list[Tensor], loss: Tensor, on: Tensor, rate: float | Tensor) -> None:
-        """Clips each seed's gradient, freezes seeds that are not finite, and steps.
-
-        A frozen seed is passed over, so that its parameters stay exactly where they are. In the initial phase the prior is
-        not trained: its gradient is zero. (Adam's step count runs on, so the prior's first updates after the phase are a few
-        times the learning rate, for some tens of steps.)
-        """
-        gradients = [
-            gradient * for_each(on, gradient) if name.startswith("prior.") else gradient
-            for name, gradient in zip(self.params, gradients, strict=True)
-        ]
-        squares = [torch.linalg.vector_norm(g, dim=[*range(1, g.dim())]).square() for g in gradients]
-        norm = sum(squares).sqrt()
-        was_alive = self.alive
-        self.alive = was_alive & torch.isfinite(loss) & torch.isfinite(norm)
-        now = self.adam.count.long()  # steps done, where a graph reads it
-        self.frozen_step = torch.where(was_alive & ~self.alive, now, self.frozen_step)
-        divisor = (norm / self.settings.clip).clamp(min=1.0).float()
+    def _descend(self, terms: Tensor, loss: Tensor, gradients: list[Tensor], on: Tensor, rate: float | Tensor) -> None:
+        """Clips and freezes, and moves parameters and β, seed by seed."""
+        count = self.adam.count
+        step = clipped(self.params, gradients, loss, on, self.settings.clip, self.alive, self.frozen_step, count)
+        gradients, divisor, self.alive, self.frozen_step = step
         self.adam.step(gradients, rate, divisor, (~self.alive).float())
+        self.bound.update(terms[0], self.alive, rate / self.settings.learning_rate)
+
+    def _gradients_of(self, objective: nn.Module, batch: tuple[Tensor, ...]) -> Callable:
+        if objective not in self.captured:
+            arguments = self.params, self.bound.beta, ~self.bound.initial, *batch
+            self.captured[objective] = captured(self._differentiated(objective), *arguments)
+        return self.captured[objective]
+
+    def _values(self) -> dict[str, Tensor]:
+        return {name: value.detach() for name, value in self.params.items()}
+
+    def _state(self) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor], Tensor]:
+        """What a whole step reads besides its batch: parameters, Adam's state, what is small, and the learning rate."""
+        small = {name: getattr(self.bound, name) for name in _OF_BOUND}
+        small |= {"alive": self.alive, "frozen_step": self.frozen_step}
+        return self._values(), self.adam.state(), small, self.rate
+
+    def _compile(self, objective: nn.Module, batch: tuple[Tensor, ...]) -> None:
+        """Compiles the step of all seeds, or its gradients; where that fails, steps stay as they are."""
+        differentiated, clip = self._gradients_of(objective, batch), self.settings.clip
+
+        def whole(
+            params: dict[str, Tensor], adam: dict[str, Tensor], small: dict[str, Tensor], rate: Tensor, *batch: Tensor
+        ):
+            bound = dataclasses.replace(self.bound, **{name: small[name] for name in _OF_BOUND})
+            on = ~bound.initial
+            terms, loss, z, gradients = differentiated(params, bound.beta, on, *batch)
+            step = clipped(params, gradients, loss, on, clip, small["alive"], small["frozen_step"], adam["count"])
+            gradients, divisor, alive, frozen_step = step
+            stacked_step(params, adam, gradients, rate, divisor, ~alive)
+            bound.update(terms[0], alive, rate / self.settings.learning_rate)
+            changed = {name: getattr(bound, name) for name in _OF_BOUND[:-1]}
+            return terms, z, changed | {"alive": alive, "frozen_step": frozen_step}
+
+        arguments = self._values(), self.bound.beta, ~self.bound.initial, *batch
+        function, arguments = (whole, (*self._state(), *batch)) if self.stacked else (differentiated, arguments)
+        made = compiled(self.settings, function, *arguments)
+        self.compiled = made is not None
+        self.fused |= {objective: made} if made else {}
 
     def _learning_rate(self) -> float:
         s = self.settings

@@ -18,7 +18,15 @@ from plain_training import PlainTraining
 from flatvae.datasets import Dataset
 from flatvae.training import Trainer, build_seeded, choose_device, split_hyperparameters
 
-SETTINGS = {"bound": 1.0, "steps": 10**6, "batch_size": 128, "beta_rate": 0.05, "n_prior_samples": 8, "alpha0": 0.2}
+SETTINGS = {
+    "bound": 1.0,
+    "steps": 10**6,
+    "batch_size": 128,
+    "beta_rate": 0.05,
+    "n_prior_samples": 8,
+    "alpha0": 0.2,
+    "compile": "never",
+}
 PENDULUM = {"latent_dim": 2, "hidden": [128, 128], "prior_hidden": [64, 64], **SETTINGS}
 PIXELS = {"latent_dim": 32, "hidden": [256, 256], "prior_hidden": [64, 64], **SETTINGS}
 REPEATS = 9

@@ -12,6 +12,7 @@ with job(snakemake):
     from flatvae import datasets, selection, training
 
     torch.set_num_threads(snakemake.threads)
+    training.keep_cache(Path(snakemake.config["results_dir"], ".cache", "inductor"))
     data, params = snakemake.params.data, snakemake.params
     dataset = datasets.load(data["loader"], data["root"], **data["options"])
     seeds = [selection.FIRST_SEED + s for s in range(params.seeds)]

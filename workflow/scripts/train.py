@@ -10,6 +10,7 @@ with job(snakemake):
     from flatvae import datasets, training
 
     torch.set_num_threads(snakemake.threads)
+    training.keep_cache(Path(snakemake.config["results_dir"], ".cache", "inductor"))
     data, wildcards = snakemake.params.data, snakemake.wildcards
     seconds = training.train_and_save(
         builder=snakemake.params.specification["builder"],
