@@ -4,10 +4,9 @@ A training step goes through ``vmap``, ``jvp``, ``functional_call`` and autograd
 it comes to the same operations. Traced, the operations alone are left, those of the derivatives among them; what nobody reads
 is dropped, such as the primal pass of a decoder of which the Jacobian alone is asked for.
 
-On one core of an Intel Xeon the passes below take a fifth off a step of the default run's flat VAE. Its time
-without identities / zeros / shared results / all three, over that with all (five seeds, medians of nine rounds): pendulum
-1.08 / 1.14 / 1.05 / 1.22, digits (scale-free) 1.12 / 1.08 / 1.12 / 1.23, crowd 1.07 / 1.08 / 1.07 / 1.17. Compiled steps gain by
-them too, because a compiler multiplies with zeros.
+On one core of an Intel Xeon the passes below take a fifth off a step of the default run's flat VAE. Its time without identities /
+zeros / shared results / all three, over that with all (five seeds, medians of nine rounds): pendulum 1.08 / 1.14 / 1.05 / 1.22,
+digits (scale-free) 1.12 / 1.08 / 1.12 / 1.23, crowd 1.07 / 1.08 / 1.07 / 1.17.
 
 A function can be captured if it is one of its tensors alone: shapes, and whatever else it reads, stay those of the first call.
 """
