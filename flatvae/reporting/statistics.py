@@ -81,11 +81,13 @@ def t_interval(values: Iterable[float], logarithmic: bool = False) -> Interval:
         linear       mean ± t_{n−1, 0.975} · s / √n,     s² = Σ (v − mean)² / (n − 1)
         logarithmic  exp of the same of log v: the geometric mean, low and high > 0
 
-    t and not the bootstrap: resampling the few seeds that one can afford understates their spread. The 95 % interval of
-    the plain bootstrap covers the mean 73 % of the time at 3 seeds, 85 % at 5, 90 % at 10; t covers it 95 % of the time
-    for normal values, and exp of t the geometric mean for log-normal ones. What it does not cover: another split of the
-    data, another data set. One value has no interval. Where a value has no place on the scale (see `off_scale`), the
-    result is the median without an interval; equal values have an interval of no width on either scale.
+    t and not the bootstrap: resampling the few seeds that one can afford understates their spread. The 95 % interval of the
+    plain bootstrap covers the mean 73 % of the time at 3 seeds, 85 % at 5, 90 % at 10; t covers it 95 % of the time for
+    normal values, and exp of t the geometric mean for log-normal ones. Of other values, at 5 and 10 seeds: of Student's
+    distribution with 3 degrees of freedom 96 %, of a gamma distribution of shape 2 92 % (in logarithms 94 %), exponential
+    88 to 90 % (in logarithms 93 %). What it does not cover: another split of the data, another data set. One value has no
+    interval. Where a value has no place on the scale (see `off_scale`), the result is the median without an interval; equal
+    values have an interval of no width on either scale.
 
     Raises:
         InputError: no values, NaN, or infinities of both signs.
