@@ -241,10 +241,16 @@ def _decided(values: np.ndarray, test: Mapping, threshold: float) -> Outcome:
     if few:
         notes.append(f"{values.shape[1]} seed{'s' * (values.shape[1] > 1)}, {MIN_PAIRS} are needed")
     if found is None and values.shape[1] > 1:
-        needed = seeds_needed(effects, threshold)
-        told = f"about {needed}" if needed else f"more than {MOST_SEEDS}"
-        notes.append(f"the interval crosses the threshold; {told} seeds would decide")
+        open_for = "the interval crosses the threshold" if effect.low is not None else "the sign test leaves it open"
+        notes.append(f"{open_for}; {_needed(effects, threshold)}")
     return Outcome(effect, UNDECIDED if few or found is None else found, p, notes=tuple(notes))
+
+
+def _needed(effects: np.ndarray, threshold: float) -> str:
+    if np.isnan(effects).any():
+        return "more seeds do not help where both sides are infinite or both 0"
+    needed = seeds_needed(effects, threshold)
+    return f"{f'about {needed}' if needed else f'more than {MOST_SEEDS}'} seeds would decide"
 
 
 def _off_scale(values: np.ndarray, effects: np.ndarray, in_logarithms: bool) -> list[str]:
