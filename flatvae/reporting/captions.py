@@ -2,17 +2,43 @@
 
 # the order of the columns; a metric that is not here comes after these, a task that is not here as metrics.csv has it
 TASK_METRICS = {
-    "reconstruction": ("train_error", "test_error", "bound", "bound_met", "beta", "kl"),
+    "reconstruction": ("train_error", "test_error", "bound", "equal_reconstruction", "settled", "beta", "kl"),
     "flatness": (
         "condition_number_median",
         "condition_number_q90",
+        "metric_deviation",
+        "metric_deviation_rms",
         "mf_std",
+        "log_mf_std",
         "condition_number_median_mixup",
         "condition_number_q90_mixup",
+        "metric_deviation_mixup",
+        "metric_deviation_rms_mixup",
         "mf_std_mixup",
+        "log_mf_std_mixup",
+        "condition_number_median_beyond",
+        "condition_number_q90_beyond",
+        "metric_deviation_beyond",
+        "metric_deviation_rms_beyond",
+        "mf_std_beyond",
+        "log_mf_std_beyond",
+        "active_dimensions",
+        "condition_number_active",
+        "condition_number_active_mixup",
+        "condition_number_active_beyond",
+        "tangent_speed_cv",
         "scale",
     ),
-    "neighbours": ("knn_accuracy", "precision_at_10", "true_neighbour_recall_at_10", "rank_1", "rank_5", "mAP"),
+    "neighbours": (
+        "knn_accuracy",
+        "precision_at_10",
+        "true_neighbour_recall_at_10",
+        "trustworthiness_at_10",
+        "graph_rank_correlation",
+        "rank_1",
+        "rank_5",
+        "mAP",
+    ),
     "distances": (
         "length_ratio_mean",
         "length_ratio_std",
@@ -22,7 +48,7 @@ TASK_METRICS = {
         "graph_joined_edges",
     ),
     "interpolation": ("second_difference", "velocity_cv"),
-    "likelihood": ("nll", "nll_standard_error", "nll_effective_samples"),
+    "likelihood": ("nll", "nll_median", "nll_standard_error", "nll_effective_samples"),
     "tracking": (
         "HOTA",
         "MOTA",
@@ -62,13 +88,16 @@ TASK_METRICS = {
 CAPTIONS = {
     "compute": "What the run cost: wall time of the trainings, all seeds together, and of the evaluations, in seconds; steps a "
     "second, summed over the seeds; the most memory any of these jobs took, in MB; threads, and whether on a GPU.",
-    "reconstruction": "Reconstruction error on training and test data, the bound κ² and the seeds that met it, β, and "
-    "KL in nats.",
-    "flatness": "Condition number of the pull-back metric (median, 90 % quantile) and standard deviation of MF / mean "
-    "MF, at test codes and at mixup points of them (1, 1 and 0 on a flat manifold), and the metric's scale c².",
+    "reconstruction": "Reconstruction error on training and test data, the bound κ², how many seeds ended within 2 % of it "
+    "(equal_reconstruction) and how many had settled, β, and KL in nats.",
+    "flatness": "The pull-back metric at test codes, at mixup points of them and beyond them: condition number (median, 90 % "
+    "quantile; 1 where flat), relative deviation from c² times the identity (median, root mean square; 0 where flat), standard "
+    "deviation of MF / mean MF and of log MF over n (0 where flat); the dimensions in use, and the condition number in these; "
+    "the variation of the speed along the true factor; and the metric's scale c².",
     "neighbours": "Nearest neighbours by each distance: k-NN label accuracy, precision at 10 and recall of the 10 true "
-    "neighbours where a true factor is known; of people in videos rank-1, rank-5 and mAP among pictures of the same video 10 "
-    "or more frames away (geodesic: ranks among the 30 nearest by decoded picture, no mAP). Distance data: Euclidean on raw "
+    "neighbours where a true factor is known; without labels trustworthiness, and rank correlation with distances along the "
+    "data's neighbour graph; of people in videos rank-1, rank-5 and mAP among pictures of the same video 10 or more frames away "
+    "(geodesic: ranks among the 30 nearest by decoded picture, no mAP). Distance data: Euclidean on raw "
     "observations, a control.",
     "tracking": "Tracking people in the test videos, all together, by TrackEval: HOTA to CLR_Pr (recall CLR_Re, precision "
     "CLR_Pr) in percent, then numbers of people mostly, partly and hardly tracked, false positives, misses, identity switches "
@@ -80,8 +109,8 @@ CAPTIONS = {
     "and the edges that had to join it.",
     "interpolation": "Straight latent lines between 100 random pairs of test codes, decoded: mean norm of the second difference, "
     "times (T − 1)² for T points, over the length, and coefficient of variation of the velocity.",
-    "likelihood": "−log p(x) of test data by importance sampling in nats, its Monte-Carlo standard error, and the median "
-    "number of effective samples.",
+    "likelihood": "−log p(x) of test data by importance sampling in nats (mean and median over the data), its Monte-Carlo "
+    "standard error, and the median number of effective samples.",
     "efficiency": "Seconds, in one process on one thread, with the largest gallery: per query of 10 neighbours, over the "
     "Euclidean query, to build, and with the building spread over as many queries as there are test data (graph: Dijkstra on "
     "the graph of the gallery); a training step per seed, and over the first method's; the most memory that a model's "

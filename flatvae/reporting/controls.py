@@ -14,6 +14,7 @@ what it is named for, or the code that computes it is wrong. A control is an ent
       datasets: [pendulum, digits]         # optional; else every data set of the run
 """
 
+import math
 import operator
 from collections.abc import Mapping, Sequence
 from os import PathLike
@@ -22,6 +23,8 @@ from pathlib import Path
 import pandas as pd
 
 from flatvae.errors import InputError
+from flatvae.reporting.scales import logarithmic
+from flatvae.reporting.statistics import t_interval
 
 COLUMNS = ["control", "dataset", "statement", "test", "value", "rival", "rival_value", "holds"]
 # what must be true of a control's mean and its hardest rival's, by what is better and what the control must do
@@ -32,8 +35,8 @@ MUST_BE = {
     ("higher", "lose"): ("<", operator.lt),
 }
 CAPTION = (
-    "Controls: means over the seeds. `rival` is the method that comes nearest to breaking the control, or breaks it. A run in "
-    "which a control does not hold fails."
+    "Controls: means over the seeds, geometric ones of what is positive and skewed. `rival` is the method that comes nearest "
+    "to breaking the control, or breaks it. A run in which a control does not hold fails."
 )
 
 
@@ -42,8 +45,9 @@ def check(
 ) -> pd.DataFrame:
     """Every control on every data set where the run puts it, and a rival, to its task.
 
-    With m the mean of the control's metric over its seeds and r that of the rival who is best (where it must win) or worst
-    (where it must lose) among those it is compared with: it holds where m is at least as good as r, or worse than r.
+    With m the mean of the control's metric over its seeds, on the metric's scale as in the tables, and r that of the rival who
+    is best (where it must win) or worst (where it must lose) among those it is compared with: it holds where m is at least as
+    good as r, or worse than r.
 
     Args:
         metrics: rows of metrics.csv.
@@ -76,13 +80,17 @@ def check(
 def _means(own: pd.DataFrame, name: str, entry: Mapping, dataset: str) -> pd.Series:
     """Mean over seeds of the control's metric, by method."""
     chosen = (own["metric"] == entry["metric"]) & (own["distance"] == entry.get("distance", ""))
-    means = own[chosen].groupby("method")["value"].mean()
+    means = own[chosen].groupby("method")["value"].agg(lambda values: _mean(values, logarithmic(entry["metric"])))
     if entry["method"] not in means:
         raise InputError(
             f"config: controls.{name}: {entry['method']} has no {entry['metric']} in the task {entry['task']} on {dataset}; "
             "correct the metric or its distance, or keep the control to other data sets"
         )
     return means
+
+
+def _mean(values: pd.Series, in_logarithms: bool) -> float:
+    return math.nan if values.isna().any() else t_interval(values, in_logarithms).mean
 
 
 def _hardest_rival(means: pd.Series, entry: Mapping, methods: Sequence[str]) -> str | None:

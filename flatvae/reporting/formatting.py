@@ -1,4 +1,4 @@
-"""Numbers and texts as tables show them: «1.023 ± 0.012», «0.96 [0.84, 1]», and for LaTeX."""
+"""Numbers and texts as tables show them: «1.023 ± 0.012», «69 [26, 180]», and for LaTeX."""
 
 import math
 import re
@@ -37,6 +37,31 @@ def format_share(share: float, low: float, high: float) -> str:
     return share if low == high else f"{share} [{low}, {high}]"
 
 
+def format_interval(mean: float, low: float | None, high: float | None) -> str:
+    """A number with its interval as «1.04 [1.01, 1.07]», for intervals that are not symmetric; alone where it has none.
+
+    Three significant digits of the largest, and more where the interval is narrower than these tell; three of each where the ends
+    are more than a factor 10 apart; one number where it has no width.
+    """
+    if low is None or math.isnan(low) or low == high:
+        return format_cell(mean, math.nan, math.nan)
+    ends = mean, low, high
+    largest = max(map(abs, ends))
+    if not 1e-3 <= largest < 1e5 or 0 < 10 * low < high:
+        mean, low, high = (format_cell(end, math.nan, math.nan) for end in ends)
+    else:
+        decimals = max(2 - math.floor(math.log10(largest)), -math.floor(math.log10(high - low)))
+        mean, low, high = (fixed(end, decimals, trim=True) for end in ends)
+    return f"{mean} [{low}, {high}]"
+
+
+def format_p(p: float) -> str:
+    """A p-value with two significant digits, «< 0.001» below that, «–» where there is none."""
+    if math.isnan(p):
+        return "–"
+    return "< 0.001" if p < 0.001 else fixed(p, 1 - math.floor(math.log10(p)), trim=True)
+
+
 def _decimals(mean: float, half: float) -> int:
     lead = math.floor(math.log10(half))
     digits = 2 if half < 2 * 10.0**lead or half >= abs(mean) else 1
@@ -66,6 +91,7 @@ _LATEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
     "∞": r"$\infty$",
     "†": r"$^{\dagger}$",
     "‡": r"$^{\ddagger}$",
+    "§": r"$^{\S}$",
     "₀": "$_0$",
     "κ": r"$\kappa$",
     "β": r"$\beta$",

@@ -12,48 +12,58 @@ from pathlib import Path
 import pandas as pd
 
 from flatvae.errors import InputError
-from flatvae.reporting.claims import COLUMNS, natural, write
+from flatvae.reporting.claims import COLUMNS, TEXTS, corrected, natural, write
+from flatvae.reporting.verdicts import NOT_RUN
+
+MERGED = [*COLUMNS[:2], "run", *COLUMNS[2:]]
 
 
 def merged(ledgers: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """One ledger of several runs', by the folder of each: of every claim and data set the row of the run with most seeds.
+    """One ledger of several runs', by the folder of each: every row of every run, with the run's name in the column ``run``.
 
-    Of runs with as many, the first; never the one whose verdict is nicer. ``evidence`` gets the run's folder before it.
+    A test that was not run is left out where another run did run it, and stands once where none did. ``evidence`` gets the
+    run's folder before it; bh and holm are adjusted again, over all tests of this ledger.
 
     Raises:
-        InputError: two runs test a claim each in its own way.
+        InputError: two runs test a claim on a data set each in its own way.
     """
-    rows = pd.concat(own.assign(evidence=f"{run}/" + own["evidence"]) for run, own in ledgers.items())
-    for claim, tests in rows.groupby("claim")["test"]:
+    rows = pd.concat([own.assign(run=run, evidence=f"{run}/" + own["evidence"]) for run, own in ledgers.items()])
+    for (claim, dataset), tests in rows.groupby(["claim", "dataset"])["test"]:
         if tests.nunique() > 1:
             raise InputError(
-                f"claim {claim} is tested in more than one way: {'; '.join(tests.unique())}; make ledgers of one config"
+                f"claim {claim} is tested in more than one way on {dataset}: {'; '.join(tests.unique())}; make ledgers of "
+                "one config."
             )
-    chosen = rows.sort_values("n", ascending=False, kind="stable").drop_duplicates(["claim", "dataset"])
-    names = [*sorted(rows["claim"].unique(), key=natural), *rows["dataset"].unique()]
-    order = {name: place for place, name in enumerate(names)}
-    return chosen.sort_values(["claim", "dataset"], key=lambda column: column.map(order), ignore_index=True)
+    order = {name: place for place, name in enumerate(sorted(rows["claim"].unique(), key=natural))}
+    order |= {name: place for place, name in enumerate(rows["dataset"].unique())}
+    rows = rows.sort_values(
+        ["claim", "dataset"], key=lambda column: column.map(order), kind="stable", ignore_index=True
+    )
+    idle = rows["verdict"] == NOT_RUN
+    elsewhere = (~idle).groupby([rows["claim"], rows["dataset"]]).transform("any")
+    again = idle & rows[idle].duplicated(["claim", "dataset"]).reindex(rows.index, fill_value=False)
+    chosen = rows[~(idle & elsewhere) & ~again]
+    return corrected(chosen[MERGED].reset_index(drop=True))
 
 
 def read(path: str | PathLike) -> pd.DataFrame:
-    """A ledger as ``write`` left it.
+    """A ledger as ``claims.write`` left it, of one run or of several.
 
     Raises:
         InputError: there is none, or the file is none.
     """
     if not Path(path).is_file():
-        raise InputError(f"{path} is missing; name folders of results that hold a ledger, claims.csv")
-    texts = dict.fromkeys(["claim", "dataset", "statement", "test", "verdict", "note", "evidence"], str)
-    found = pd.read_csv(path, dtype=texts)
-    if list(found.columns) != COLUMNS:
-        raise InputError(f"{path} is no ledger: its columns are {', '.join(found.columns)}; make it again")
-    return found.fillna(dict.fromkeys(texts, ""))
+        raise InputError(f"{path} is missing; name folders of results that hold a ledger, claims.csv.")
+    found = pd.read_csv(path, dtype=dict.fromkeys([*TEXTS, "run"], str))
+    if list(found.columns) not in (COLUMNS, MERGED):
+        raise InputError(f"{path} is no ledger: its columns are {', '.join(found.columns)}; make it again.")
+    return found.fillna(dict.fromkeys(TEXTS, ""))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """One ledger of several runs: of every claim and data set the row of the run with most seeds."""
+    """One ledger of several runs: every test of each, with the run's name."""
     parser = argparse.ArgumentParser(prog="python -m flatvae.reporting.ledgers", description=main.__doc__)
-    parser.add_argument("results", nargs="+", type=Path, help="their folders; of as many seeds the first counts")
+    parser.add_argument("results", nargs="+", type=Path, help="their folders")
     parser.add_argument("--output", required=True, type=Path, help="what to write, without .csv and .md")
     options = parser.parse_args(arguments)
     below = options.output.resolve().parent

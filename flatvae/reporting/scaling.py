@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from flatvae.errors import InputError
-from flatvae.reporting.tables import CAPTIONS, task_table
+from flatvae.reporting.tables import CAPTIONS, explained, metric_names, task_table
 
 
 def exponent(size: np.ndarray, seconds: np.ndarray) -> float:
@@ -42,8 +42,6 @@ def table(found: pd.DataFrame, device: str) -> pd.DataFrame:
 
 def of_rounds(table: pd.DataFrame, device: str) -> pd.DataFrame:
     """A task table whose repetitions are rounds of a measurement; the caption says so, and names the device."""
-    table.attrs["caption"] = (
-        f"{CAPTIONS[table.attrs['task']]} Mean ± half-width of the 95 % Student t-interval over n rounds. "
-        f"Measured on: {device}."
-    )
+    explanation = explained(metric_names(table), "n rounds")
+    table.attrs["caption"] = f"{CAPTIONS[table.attrs['task']]} {explanation} Measured on: {device}."
     return table

@@ -9,12 +9,14 @@ import pandas as pd
 
 from flatvae.errors import InputError
 from flatvae.reporting.captions import CAPTIONS, HIDDEN, SUPERVISION, TASK_METRICS
-from flatvae.reporting.formatting import escape_latex, format_cell, format_share
+from flatvae.reporting.equality import CHECKS, counts
+from flatvae.reporting.formatting import escape_latex, format_cell, format_interval, format_share
+from flatvae.reporting.scales import logarithmic
 from flatvae.reporting.statistics import summarise
 
 KEYS = ["dataset", "method", "distance"]
 CONTROL = "(raw data)"
-UNMET, FEWER = "†", "‡"
+UNMET, FEWER, EXEMPT = "†", "‡", "§"
 
 
 def task_table(
@@ -22,12 +24,12 @@ def task_table(
 ) -> pd.DataFrame:
     """Numbers of one task: columns dataset, method, distance, n, then for each metric `m` the columns m, m_low, m_high.
 
-    Means and 95 % t-intervals over seeds as in `summarise`; NaN where a metric does not apply. n is the least number of
-    seeds behind any number of the row. Datasets, methods and metrics that no order names come after those that
-    one does; the control (empty method) closes its dataset. A method that was trained on the dataset and has no row in this
-    task has n = 0. Numbers of one video of a dataset (a metric with a /) have rows of their own.
-    `n_seeds` seeds were trained for each method. What the marks of the formatted tables need (bounds met, frozen seeds)
-    goes along in `.attrs`. Raises InputError where metrics have no row of the task.
+    Means and 95 % t-intervals over seeds as in `summarise`, of logarithms where the metric's scale is logarithmic; NaN where a
+    metric does not apply. n is the least number of seeds behind any number of the row. Datasets, methods and metrics that no
+    order names come after those that one does; the control (empty method) closes its dataset. A method that was trained on the
+    dataset and has no row in this task has n = 0. Numbers of one video of a dataset (a metric with a /) have rows of their own.
+    `n_seeds` seeds were trained for each method. What the formatted tables need besides (seeds at equal reconstruction, frozen
+    seeds, cells that no mean describes) goes along in `.attrs`. Raises InputError where metrics have no row of the task.
     """
     metrics = _by_sequence(metrics)
     of_task = metrics[(metrics["task"] == task) & ~metrics["metric"].isin(HIDDEN)]
@@ -42,11 +44,22 @@ def task_table(
         for method in _methods(metrics, of_task, dataset, method_order)
         for key in _keys(cells, dataset, method)
     ]
-    caption = (
-        f"{CAPTIONS.get(task, f'Task {task}.')} Mean ± half-width of the 95 % Student t-interval over n seeds "
-        f"({n_seeds} trained); a number alone is a single value or the same in every seed; –: does not apply."
-    )
-    return annotated(pd.DataFrame(rows), metrics, task, n_seeds, caption)
+    caption = f"{CAPTIONS.get(task, f'Task {task}.')} {explained(names, f'n seeds ({n_seeds} trained)')}"
+    table = annotated(pd.DataFrame(rows), metrics, task, n_seeds, caption)
+    table.attrs["cells"] = _special_cells(summary)
+    return table
+
+
+def explained(names: Sequence[str], repetitions: str) -> str:
+    """What the numbers of these metrics are, over so many repetitions: sentences for a caption."""
+    kinds = {logarithmic(name) for name in names}
+    linear = f"Mean ± half-width of the 95 % Student t-interval over {repetitions}"
+    geometric = "geometric mean [95 % t-interval of the logarithms]"
+    if kinds == {True}:
+        linear = f"{geometric[0].upper()}{geometric[1:]} over {repetitions}"
+    elif kinds == {True, False}:
+        linear += f", or {geometric} of what is positive and skewed"
+    return f"{linear}; a number alone is a single value or the same in every seed; –: does not apply."
 
 
 def annotated(table: pd.DataFrame, metrics: pd.DataFrame, task: str, n_seeds: int, caption: str) -> pd.DataFrame:
@@ -56,10 +69,23 @@ def annotated(table: pd.DataFrame, metrics: pd.DataFrame, task: str, n_seeds: in
         "n_seeds": n_seeds,
         "caption": caption,
         "trained": _trained(metrics),
-        "bound_met": bound_met(metrics),
+        "equal": counts(metrics),
         "frozen": _frozen(metrics),
+        "cells": {},
     }
     return table
+
+
+def _special_cells(summary: pd.DataFrame) -> dict[tuple, str]:
+    """(dataset, method, distance, metric) -> text, where a mean says little: counts of seeds, and medians."""
+    cells = {}
+    for row in summary.itertuples():
+        key = (row.dataset, row.method, row.distance, row.metric)
+        if row.metric in CHECKS:  # a count says more than the mean of a handful of zeros and ones
+            cells[key] = f"{row.mean * row.n:.0f}/{row.n}"
+        elif row.off_scale:
+            cells[key] = f"median {format_cell(row.mean, math.nan, math.nan)} ({row.off_scale})"
+    return cells
 
 
 def _by_sequence(metrics: pd.DataFrame) -> pd.DataFrame:
@@ -107,18 +133,6 @@ def _trained(metrics: pd.DataFrame) -> list[tuple[str, str]]:
     return [key for key, _ in _pairs(rows)]
 
 
-def bound_met(metrics: pd.DataFrame) -> dict[tuple[str, str], tuple[int, int]]:
-    """(dataset, method) -> (seeds that met the bound, seeds that have a say)."""
-    of_bound = metrics[metrics["metric"] == "bound_met"]
-    training = of_bound[of_bound["task"] == "training"]  # always there in a run of the workflow, whatever its tasks
-    frozen = metrics[(metrics["metric"] == "frozen") & (metrics["value"] == 1)]
-    lost = set(zip(frozen["dataset"], frozen["method"], frozen["seed"], strict=True))
-    rows = training if len(training) else of_bound
-    keys = zip(rows["dataset"], rows["method"], rows["seed"], strict=True)
-    rows = rows[pd.Series([key not in lost for key in keys], index=rows.index, dtype=bool)]
-    return {key: (int((group["value"] == 1).sum()), len(group)) for key, group in _pairs(rows)}
-
-
 def _frozen(metrics: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
     """(dataset, method) -> its frozen seeds, each as «seed 3 at step 1200»."""
     training = metrics[metrics["task"] == "training"]
@@ -138,17 +152,19 @@ def metric_names(table: pd.DataFrame) -> list[str]:
 
 def _marks(row: pd.Series, attrs: dict) -> str:
     pair = (row["dataset"], row["method"])
-    met, of = attrs["bound_met"].get(pair, (0, 0))
+    passed, of = attrs["equal"].get(pair, (0, 0))
     # n = 0 is a task that this method does not have, unless every seed was lost
     lost = len(attrs["frozen"].get(pair, ())) == attrs["n_seeds"]
-    fewer = pair in attrs["trained"] and (0 < row["n"] < attrs["n_seeds"] or lost)
-    return UNMET * (met < of) + FEWER * fewer
+    trained = pair in attrs["trained"]
+    fewer = trained and (0 < row["n"] < attrs["n_seeds"] or lost)
+    exempt = trained and not of and not lost and any(dataset == pair[0] for dataset, _ in attrs["equal"])
+    return UNMET * (passed < of) + FEWER * fewer + EXEMPT * exempt
 
 
 def _cells(table: pd.DataFrame) -> list[list[str]]:
     """The formatted table, its heading first; the column distance is there only where one applies."""
-    if "bound_met" not in table.attrs:
-        raise InputError("table: it lacks the notes on seeds and bounds; make it with task_table")
+    if "equal" not in table.attrs:
+        raise InputError("table: it lacks the notes on its seeds; make it with task_table.")
     names, distances = metric_names(table), bool(table["distance"].ne("").any())
     descriptor = table.attrs["task"] == "tracking"
     cells = [["dataset", "method", *["distance"] * distances, *["descriptor"] * descriptor, "n", *names]]
@@ -162,25 +178,31 @@ def _cells(table: pd.DataFrame) -> list[list[str]]:
 
 
 def _number_cell(row: pd.Series, name: str, attrs: dict) -> str:
-    # a count says more than the mean of a handful of zeros and ones
-    pair = (row["dataset"], row["method"])
-    if name == "bound_met" and attrs["task"] == "reconstruction" and pair in attrs["bound_met"]:
-        return "{}/{}".format(*attrs["bound_met"][pair])
-    format_number = format_share if attrs["task"] == "comparison" else format_cell
+    special = attrs["cells"].get((row["dataset"], row["method"], row["distance"], name))
+    if special:
+        return special
+    format_number = format_interval if logarithmic(name) else format_cell
+    if attrs["task"] == "comparison":
+        format_number = format_share
     return format_number(row[name], row[f"{name}_low"], row[f"{name}_high"])
 
 
 def _footnotes(table: pd.DataFrame) -> list[str]:
-    attrs, unmet, fewer = table.attrs, {}, {}
+    attrs, unmet, fewer, exempt = table.attrs, {}, {}, []
     for _, row in table.iterrows():
         pair, marks = (row["dataset"], row["method"]), _marks(row, table.attrs)
         if UNMET in marks:
-            unmet.setdefault("{} of {}".format(*attrs["bound_met"][pair]), []).append(" ".join(pair))
+            unmet.setdefault("{} of {}".format(*attrs["equal"][pair]), []).append(" ".join(pair))
         if FEWER in marks:
             why = "; non-finite: " + ", ".join(attrs["frozen"][pair]) if pair in attrs["frozen"] else ""
             fewer.setdefault(f"{row['n']} of {attrs['n_seeds']} seeds count{why}", []).append(" ".join(pair))
-    return [f"{UNMET} reconstruction bound met in {count} seeds ({_unique(who)})" for count, who in unmet.items()] + [
-        f"{FEWER} {count} ({_unique(who)})" for count, who in fewer.items()
+        if EXEMPT in marks:
+            exempt.append(" ".join(pair))
+    equal = "at equal reconstruction and settled in"
+    return [
+        *(f"{UNMET} {equal} {count} seeds ({_unique(who)})" for count, who in unmet.items()),
+        *(f"{FEWER} {count} ({_unique(who)})" for count, who in fewer.items()),
+        *[f"{EXEMPT} exempt from the reconstruction bound ({_unique(exempt)})"] * bool(exempt),
     ]
 
 
@@ -189,7 +211,7 @@ def _unique(names: list[str]) -> str:
 
 
 def to_markdown(table: pd.DataFrame) -> str:
-    """A task table as Markdown: caption, pipe table, footnotes of the marks † (bound not met) and ‡ (seeds missing)."""
+    """A task table as Markdown: caption, pipe table, footnotes of the marks † (bound missed), ‡ (seeds missing), § (no bound)."""
     cells = [[cell.replace("|", r"\|") for cell in row] for row in _cells(table)]
     n_left = cells[0].index("n")
     columns = [

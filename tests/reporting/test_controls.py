@@ -99,3 +99,10 @@ def test_what_is_broken_is_said_in_a_sentence_and_in_bold(tmp_path):
     empty = controls.check(frame(VALUES), {}, METHODS, ["pendulum"])
     controls.write(empty, tmp_path / "none")
     assert controls.broken(pd.read_csv(tmp_path / "none.csv")) == []
+
+
+def test_skewed_numbers_are_compared_by_geometric_means():
+    """2 and 50 have the mean 26 and the geometric mean 10; 11 is between them."""
+    values = {"vae": [2.0, 50.0], "pca": [11.0, 11.0]}
+    for metric, holds in (("condition_number_median", 0), ("test_error", 1)):
+        assert row(frame(values, metric=metric), metric=metric)["holds"] == holds

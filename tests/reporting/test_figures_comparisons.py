@@ -11,6 +11,7 @@ from matplotlib.colors import to_hex
 
 from flatvae.errors import InputError
 from flatvae.reporting import comparison, figures
+from flatvae.reporting.figures._common import OPEN_LABEL
 from flatvae.reporting.figures.comparisons import LABELS, pareto_front
 from flatvae.reporting.statistics import COLUMNS
 
@@ -28,7 +29,8 @@ def numbers(datasets=("pendulum", "digits"), methods=METHODS, seeds=3):
                 rows += [
                     (dataset, method, "", "reconstruction", "bound", seed, BOUND),
                     (dataset, method, "", "reconstruction", "test_error", seed, error),
-                    (dataset, method, "", "reconstruction", "bound_met", seed, 1.0),
+                    (dataset, method, "", "reconstruction", "equal_reconstruction", seed, 1.0),
+                    (dataset, method, "", "reconstruction", "settled", seed, 1.0),
                     (dataset, method, "", "flatness", "condition_number_median", seed, k),
                     (dataset, method, "", "training", "test_error", seed, 1e9),  # of another task: not drawn
                 ]
@@ -122,7 +124,10 @@ def test_infinite_condition_numbers_stand_at_the_upper_edge_and_on_no_front(tmp_
     top = axes.get_ylim()[1]
     assert (drawn(axes, "vae")[0].get_ydata() == top).tolist() == [False, True, False]
     assert (drawn(axes, "flat_vae")[0].get_ydata() == top).all()
-    assert [drawn(axes, method)[1].get_ydata()[0] == top for method in METHODS] == [True, False, True]
+    assert [drawn(axes, method)[1].get_ydata()[0] == top for method in METHODS] == [False, False, True]
+    assert drawn(axes, "vae")[1].get_ydata()[0] == np.median(drawn(axes, "vae")[0].get_ydata()), (
+        "∞ stands above the others"
+    )
     assert front(axes) == [tuple(drawn(axes, "vhp_vae")[1].get_xydata()[0])]
     assert [tick.get_text() for tick in axes.get_yticklabels()].count("∞") == 1
     assert "∞" not in [tick.get_text() for tick in finite.get_yticklabels()]
@@ -131,13 +136,13 @@ def test_infinite_condition_numbers_stand_at_the_upper_edge_and_on_no_front(tmp_
 
 def test_pareto_opens_the_marker_of_a_method_that_missed_a_bound_on_that_data_set():
     frame = numbers()
-    assert "open: bound not met by all seeds" not in legend(figures.pareto(frame, METHODS, "title"))
-    change(frame, "digits", "vhp_vae", "bound_met", 2, 0.0)
+    assert OPEN_LABEL not in legend(figures.pareto(frame, METHODS, "title"))
+    change(frame, "digits", "vhp_vae", "settled", 2, 0.0)
     figure = figures.pareto(frame, METHODS, "title")
     for axes, missed in zip(panels(figure), ([], ["vhp_vae"]), strict=True):
         opened = [m for m in METHODS if to_hex(drawn(axes, m)[1].get_markerfacecolor()) == "#ffffff"]
         assert opened == missed
-    assert "open: bound not met by all seeds" in legend(figure)
+    assert OPEN_LABEL in legend(figure)
 
 
 def test_pareto_leaves_out_seeds_methods_and_data_sets_without_numbers():
@@ -216,7 +221,7 @@ def test_improvement_draws_every_probability_with_its_interval():
 def test_improvement_without_interval_or_number_and_with_a_missed_bound():
     frame = estimates(metrics=["kl"])
     frame.loc[frame["method"] == "vae", ["low", "high"]] = math.nan
-    frame.loc[frame["method"] == "vae", "bound_met"] = False
+    frame.loc[frame["method"] == "vae", "equal"] = False
     frame = frame[frame["method"] != "vhp_vae"]
     figure = figures.improvement(frame, METHODS, "vhp_vae", "title")
     (axes,) = panels(figure)
@@ -226,10 +231,8 @@ def test_improvement_without_interval_or_number_and_with_a_missed_bound():
     assert found["flat_vae"][0] == 2, "the row of the method without a number stays empty"
     faces = {line.get_label(): to_hex(line.get_markerfacecolor()) for line in axes.lines}
     assert (faces["vae"], faces["flat_vae"]) == ("#ffffff", figures.method_style(2).colour.lower())
-    assert legend(figure)[-1] == "open: bound not met by all seeds"
-    assert "open: bound not met by all seeds" not in legend(
-        figures.improvement(estimates(), METHODS, "vhp_vae", "title")
-    )
+    assert legend(figure)[-1] == OPEN_LABEL
+    assert OPEN_LABEL not in legend(figures.improvement(estimates(), METHODS, "vhp_vae", "title"))
     assert_inside(figure)
 
 

@@ -10,6 +10,8 @@ from matplotlib.colors import to_hex
 
 from flatvae.errors import InputError
 from flatvae.reporting import figures
+from flatvae.reporting.figures._common import OPEN_LABEL
+from flatvae.reporting.scales import logarithmic
 from flatvae.reporting.statistics import t_interval
 
 SEEDS = 4
@@ -42,13 +44,15 @@ def metrics_frame():
                     rows.append((method, task, metric, seed, value(place, eta, metric, seed)))
                 rows += [
                     (method, "reconstruction", "bound", seed, 5.0),
-                    (method, "reconstruction", "bound_met", seed, 1),
+                    (method, "reconstruction", "equal_reconstruction", seed, 1),
+                    (method, "reconstruction", "settled", seed, 1),
                 ]
                 rows.append((method, "training", "kl", seed, 1e9))  # of another task: not drawn
                 rows.append((method, "neighbours", "knn_accuracy", seed, 1e9))  # of another distance, see below
     for seed in range(SEEDS):
         rows += [("vae", task, metric, seed, 3.0 + seed) for metric, task in METRICS.items()]
-        rows += [("vae", "reconstruction", "bound", seed, 5.0), ("vae", "reconstruction", "bound_met", seed, 1)]
+        rows += [("vae", "reconstruction", name, seed, 1) for name in ("equal_reconstruction", "settled")]
+        rows.append(("vae", "reconstruction", "bound", seed, 5.0))
     frame = pd.DataFrame(rows, columns=["method", "task", "metric", "seed", "value"])
     frame["distance"] = frame["metric"].map(DISTANCE).fillna("")
     frame.loc[(frame["metric"] == "knn_accuracy") & (frame["value"] == 1e9), "distance"] = "geodesic"
@@ -90,7 +94,7 @@ def test_sweep_draws_every_seed_the_means_and_their_t_intervals(frame):
         assert len(axes.collections) == 4, "a band and its intervals for each curve"
         for place, curve in enumerate(CURVES):
             seeds = [[value(place, eta, metric, seed) for seed in range(SEEDS)] for eta in ETAS]
-            intervals = [t_interval(values) for values in seeds]
+            intervals = [t_interval(values, axes.get_yscale() == "log") for values in seeds]
             line = mean_lines(axes)[curve]
             assert list(line.get_xdata()) == list(ETAS)
             assert line.get_ydata() == pytest.approx([interval.mean for interval in intervals])
@@ -163,23 +167,24 @@ def test_sweep_opens_the_markers_of_methods_that_missed_the_bound(frame):
     figure = figures.sweep(frame, VALUES, "eta", "title")
     assert not any(opened for axes in panels(figure) for opened in mean_markers(axes).values())
     assert not any("open" in text.get_text() for text in figure.legends[0].get_texts())
-    one = (frame["method"] == "flat_vae_100") & (frame["metric"] == "bound_met") & (frame["seed"] == 2)
+    one = (frame["method"] == "flat_vae_100") & (frame["metric"] == "equal_reconstruction") & (frame["seed"] == 2)
     frame.loc[one, "value"] = 0
     figure = figures.sweep(frame, VALUES, "eta", "title")
     for axes in panels(figure):
         markers = mean_markers(axes)
         assert len(markers) == 2 * len(ETAS)
         assert [key for key, opened in markers.items() if opened] == [("o", 100.0)]
-    assert "open: bound not met by all seeds" in [text.get_text() for text in figure.legends[0].get_texts()]
+    assert OPEN_LABEL in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def test_sweep_draws_a_baseline_as_levels(frame):
     figure = figures.sweep(frame, VALUES, "eta", "title", baseline="vae")
-    for axes in panels(figure):
+    for metric, axes in zip(METRICS, panels(figure), strict=True):
+        interval = t_interval([3.0, 4.0, 5.0, 6.0], logarithmic(metric))
         levels = [line for line in axes.lines if set(line.get_xdata()) <= {0, 1, 1.04} and line not in dashed(axes)]
-        assert sorted(line.get_ydata()[0] for line in levels) == [3.0, 4.0, 4.5, 5.0, 6.0], "four seeds and their mean"
+        drawn = sorted(line.get_ydata()[0] for line in levels)
+        assert drawn == pytest.approx([3.0, 4.0, interval.mean, 5.0, 6.0]), "four seeds and their mean"
         (span,) = axes.patches
-        interval = t_interval([3.0, 4.0, 5.0, 6.0])
         assert (span.get_y(), span.get_y() + span.get_height()) == pytest.approx((interval.low, interval.high))
     assert any(text.get_text().startswith("vae ") for text in figure.legends[0].get_texts())
 

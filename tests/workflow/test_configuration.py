@@ -78,6 +78,13 @@ def test_all_methods_of_a_data_set_have_one_bound_and_one_network(dataset):
         assert len(values) == 1, name
 
 
+CONDITION = {
+    "subject": {"method": "vae", "task": "tracking", "metric": "IDF1"},
+    "compare": "value",
+    "direction": "above",
+    "threshold": 0,
+    "reason": "For a test.",
+}
 MISTAKES = [
     ({"run": {"datasets": ["pendulm"]}}, "config: run.datasets: the dataset 'pendulm' does not exist; there are "),
     ({"run": {"methods": ["vae", "gan"]}}, "config: run.methods: the method 'gan' does not exist; there are "),
@@ -123,7 +130,14 @@ MISTAKES = [
     ({"efficiency": REMOVE}, "config: run.tasks has efficiency, and the config lacks efficiency: {sizes, queries}; add it"),
     ({"efficiency": {"sizes": [10]}}, "config: efficiency.sizes.0 is 10; it must be ≥ 50"),
     ({"claims": {"1a": {"subject": {"method": "flat"}}}}, "config: claims.1a.subject: the method 'flat' does not exist; there are"),
-    ({"claims": {"1a": {"direction": "below"}}}, "config: claims.1a.direction is 'below'; it must be one of ['at_most', 'at_least']"),
+    ({"claims": {"1a": {"direction": "under"}}}, "config: claims.1a.direction is 'under'; it must be one of ['at_most', 'at_least', 'below', 'above']"),
+    ({"claims": {"1a": {"fixed": "November"}}}, "config: claims.1a.fixed is 'November'; it must be of the form"),
+    ({"claims": {"1a": {"reason": REMOVE}}}, "config: claims.1a lacks reason; add it"),
+    ({"claims": {"1a": {"threshold": {"pendulum": "low"}}}}, "config: claims.1a.threshold.pendulum is 'low'; it must be of type number"),
+    ({"claims": {"2c": {"threshold": {"pendulum": -1}}}}, "config: claims.2c.threshold.pendulum is -1; it must be > 0"),
+    ({"claims": {"1a": {"requires": [{"subject": {"method": "vae"}}]}}}, "config: claims.1a.requires.0"),
+    ({"claims": {"8a": {"requires": [CONDITION | {"subject": {"method": "gan", "task": "tracking", "metric": "IDF1"}}]}}}, "config: claims.8a.requires.0.subject: the method 'gan' does not"),
+    ({"claims": {"8a": {"requires": [CONDITION | {"versus": {"method": "vae"}}]}}}, "config: claims.8a.requires.0 has versus, which has no place there; leave it out"),
     ({"claims": {"1a": {"threshold": REMOVE}}}, "config: claims.1a lacks threshold; add it"),
     ({"claims": {"2c": {"threshold": 0}}}, "config: claims.2c.threshold is 0; it must be > 0"),
     ({"claims": {"1a": {"versus": {"method": "vae"}}}}, "config: claims.1a has versus, which has no place there; leave it out"),

@@ -22,7 +22,7 @@ def overlay(tmp_path: Path) -> str:
                 "training": {"bound": 2.0, "steps": 50, "channels": [4], "hidden": [8], "latent_dim": 4, "eta": 1.0},
             }
         },
-        "claims": {"8": {"datasets": ["scene", "mot"]}},
+        "claims": {claim: {"datasets": ["scene", "mot"]} for claim in ("8a", "8b")},
     }
     path = tmp_path / "overlay.yaml"
     path.write_text(yaml.safe_dump(content))

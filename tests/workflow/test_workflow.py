@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from scipy import stats
 
 from flatvae import load
 from flatvae.reporting.statistics import read_metrics
@@ -99,17 +100,18 @@ def test_smoke_run_gives_every_number_table_and_figure(smoke):
 def test_the_ledger_says_what_it_lacks(smoke):
     ledger = pd.read_csv(smoke.folder / "results" / "smoke" / "claims.csv", keep_default_na=False).set_index("claim")
     assert set(ledger.index) == set(configs.default()["claims"])
-    assert set(ledger["verdict"]) == {"inconclusive"}  # two seeds, a hundred steps
-    assert "2 seeds of 5 needed" in ledger.loc["1a", "note"]
-    assert "no rows of method flat_vae_no_mixup" in ledger.loc["4", "note"]
-    assert ledger.loc["8", "note"].tolist() == [f"no rows of data set {name}" for name in ("mot", "crowd")]
+    assert set(ledger["verdict"]) <= {"undecided", "not testable", "not run"}  # two seeds, a hundred steps
+    assert ledger.loc["1a", "verdict"] != "not run"
+    assert "no rows of method flat_vae_no_mixup" in ledger.loc["4a", "note"]
+    videos = ("crowd", "mot", "mot_campus", "mot_sunnyday")
+    assert ledger.loc["8a", "note"].tolist() == [f"no rows of data set {name}" for name in videos]
 
 
 def test_table_numbers_are_the_means_of_metrics_csv(smoke):
     results = smoke.folder / "results" / "smoke"
     metrics = read_metrics(results / "metrics.csv")
     table = pd.read_csv(results / "tables" / "flatness.csv").set_index("method")
-    chosen = metrics[metrics["metric"] == "condition_number_median"].groupby("method")["value"].mean()
+    chosen = metrics[metrics["metric"] == "condition_number_median"].groupby("method")["value"].agg(stats.gmean)
     for method in METHODS:
         assert table.loc[method, "condition_number_median"] == pytest.approx(chosen[method], rel=1e-6)
 

@@ -249,11 +249,14 @@ def _check_descriptors(config: dict) -> None:
 
 
 def _check_claims(config: dict) -> None:
+    known = [*config["methods"], *config.get("descriptors", {})]
     for name, claim in config.get("claims", {}).items():
-        for side in ("subject", "versus"):
-            method = claim.get(side, {}).get("method")
-            if method:
-                _one_of(f"claims.{name}.{side}: the method", method, config["methods"])
+        conditions = {f"requires.{place}.": condition for place, condition in enumerate(claim.get("requires", []))}
+        for place, test in ({"": claim} | conditions).items():
+            for side in ("subject", "versus"):
+                method = test.get(side, {}).get("method")
+                if method:
+                    _one_of(f"claims.{name}.{place}{side}: the method", method, known)
 
 
 def _check_controls(config: dict) -> None:

@@ -110,6 +110,9 @@ def new_figure(width: float, height: float, title: str, layout: str = "constrain
     return figure
 
 
+OPEN_LABEL = "open: a seed missed equal reconstruction"
+
+
 def note(text: str, title: str) -> Figure:
     """A figure that has nothing to draw, and says why."""
     with mpl.rc_context(RC):
@@ -138,12 +141,6 @@ def check_columns(frame: pd.DataFrame, needed: Sequence[str], what: str) -> None
 def of_metric(frame: pd.DataFrame, task: str, metric: str) -> pd.DataFrame:
     """The rows of one metric."""
     return frame[(frame["task"] == task) & (frame["metric"] == metric)]
-
-
-def missed_bound(frame: pd.DataFrame) -> set[str]:
-    """Methods of which a seed did not meet its bound."""
-    met = of_metric(frame, "reconstruction", "bound_met")
-    return set(met.loc[met["value"] == 0, "method"])
 
 
 def seeds_of(arrays: Arrays, name: str) -> list[int]:

@@ -12,20 +12,22 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
+from flatvae.reporting.equality import missed
 from flatvae.reporting.figures._common import (
+    OPEN_LABEL,
     RC,
     Style,
     about,
     check_columns,
     log_ticks,
     method_style,
-    missed_bound,
     new_figure,
     note,
     of_metric,
 )
+from flatvae.reporting.statistics import t_interval
 
-_COLUMNS = ("method", "metric", "probability", "low", "high", "n", "datasets", "bound_met")
+_COLUMNS = ("method", "metric", "probability", "low", "high", "n", "datasets", "equal")
 _WIDTH = 7.2
 _BOUND = {"color": "black", "linewidth": 0.9, "linestyle": "--", "zorder": 1}
 _FRONT = {"color": "0.55", "linewidth": 1.0, "drawstyle": "steps-post", "zorder": 1.5}
@@ -52,7 +54,7 @@ LABELS = {
 
 
 class _Cloud(NamedTuple):
-    """A method on a data set: test error / bound and condition number of its seeds, and whether one missed the bound."""
+    """A method on a data set: test error / bound and condition number of its seeds; whether one missed equal reconstruction."""
 
     x: np.ndarray
     y: np.ndarray
@@ -60,19 +62,20 @@ class _Cloud(NamedTuple):
 
     @property
     def centre(self) -> tuple[float, float]:
-        """Mean of x; geometric mean of y, whose axis is logarithmic: infinite where a seed is."""
-        return float(self.x.mean()), float(np.exp(np.log(self.y).mean()))
+        """Mean of x; geometric mean of y, whose axis is logarithmic, and the median where a seed is infinite."""
+        return float(self.x.mean()), t_interval(self.y, logarithmic=True).mean
 
 
 def pareto(frame: pd.DataFrame, methods: Sequence[str], title: str) -> Figure:
     """Flatness against reconstruction: a panel for each data set, every seed, the methods' means and their Pareto front.
 
-    x is the test error over the bound κ² (log axis). It is the *test* error because the bound holds the training error of
-    every method at 1 (dashed), where only how closely it was met would tell them apart; what lies to the right of 1
-    is lost in generalising. y is the median condition number at test codes (log axis; 1, the lower end, is flat). Small: a seed;
-    large: mean of x and geometric mean of y, open where a seed missed the bound. The grey staircase is the Pareto
-    front: its corners are the methods that no other equals or beats in both means. Infinite condition numbers stand at the
-    upper edge, on a tick of their own, and a method of which a seed is infinite is on no front.
+    x is the test error over the bound κ² (log axis). It is the *test* error because the bound holds the training error of every
+    method at 1 (dashed), where only how closely it was met would tell them apart; what lies to the right of 1 is lost in
+    generalising. y is the median condition number at test codes (log axis; 1, the lower end, is flat). Small: a seed; large:
+    mean of x and geometric mean of y (the median where a seed is infinite), open where a seed missed equal reconstruction or
+    had not settled. The grey staircase is the Pareto front: its corners are the methods that no other equals or beats in both
+    means. Infinite condition numbers stand at the upper edge, on a tick of their own, and a method of which a seed is infinite
+    is on no front.
 
     `frame`: rows of metrics.csv (columns dataset, method, task, metric, seed, value); seeds that lack a number are left out.
     `methods` gives colours and markers by place. Where no method has the numbers, a note. Raises InputError on a missing
@@ -85,8 +88,7 @@ def pareto(frame: pd.DataFrame, methods: Sequence[str], title: str) -> Figure:
         return note("No method has both an error and a condition number.", title)
     drawn = [method for method in methods if any(method in found for found in clouds.values())]
     styles = {method: method_style(methods.index(method)) for method in drawn}
-    missed = any(cloud.missed for found in clouds.values() for cloud in found.values())
-    handles = _pareto_handles(styles, missed)
+    handles = _pareto_handles(styles, any(cloud.missed for found in clouds.values() for cloud in found.values()))
     with mpl.rc_context(RC):
         rows = math.ceil(len(clouds) / 3)
         columns = math.ceil(len(clouds) / rows)
@@ -111,9 +113,9 @@ def _clouds(frame: pd.DataFrame, methods: Sequence[str]) -> dict[str, _Cloud]:
     }
     numbers = pd.concat(columns, axis=1, join="inner")
     numbers["x"] = numbers["test_error"] / numbers["bound"]
-    missed, found = missed_bound(frame), dict(list(numbers.groupby("method")))
+    unequal, found = missed(frame), dict(list(numbers.groupby("method")))
     return {
-        method: _Cloud(*found[method][["x", "condition_number_median"]].to_numpy(float).T, method in missed)
+        method: _Cloud(*found[method][["x", "condition_number_median"]].to_numpy(float).T, method in unequal)
         for method in methods
         if method in found
     }
@@ -124,7 +126,7 @@ def _pareto_panel(axes: Axes, name: str, clouds: dict[str, _Cloud], styles: dict
     _limit(axes, list(clouds.values()))
     axes.axvline(1, **_BOUND)
     top = axes.get_ylim()[1]
-    _front(axes, [cloud.centre for cloud in clouds.values()])
+    _front(axes, [cloud.centre for cloud in clouds.values() if np.isfinite(cloud.y).all()])
     for method, cloud in clouds.items():
         style, (x, y) = styles[method], cloud.centre
         axes.plot(cloud.x, _within(cloud.y, top), marker=style.marker, color=style.colour, clip_on=False, **_SEED)
@@ -186,7 +188,7 @@ def _pareto_handles(styles: dict[str, Style], missed: bool) -> list[Line2D]:
 
 
 def _open_handle() -> Line2D:
-    return Line2D([], [], markersize=5, **_OPEN, label="open: bound not met by all seeds")
+    return Line2D([], [], markersize=5, **_OPEN, label=OPEN_LABEL)
 
 
 def _height(legend_rows: int) -> float:
@@ -198,9 +200,9 @@ def improvement(frame: pd.DataFrame, methods: Sequence[str], baseline: str, titl
     """Forest plot of the probability of improvement over a baseline: a panel for each metric, a row for each method.
 
     `frame`: as `flatvae.reporting.comparison.improvement` gives it (columns method, metric, probability, low, high, n,
-    datasets, bound_met). A marker with its 95 % interval (none where low is NaN), the dashed line at ½; it is open where a
-    seed of the method missed its bound. A panel's heading tells by its arrow which way is better, over how many data
-    sets, and the least number n of seeds. A method without a number has an empty row. `methods` are the rows and give
+    datasets, equal). A marker with its 95 % interval (none where low is NaN), the dashed line at ½; it is open where a seed of
+    the method or the baseline missed equal reconstruction. A panel's heading tells by its arrow which way is better, over how
+    many data sets, and the least number n of seeds. A method without a number has an empty row. `methods` are the rows and give
     colours and markers by place. A frame without rows makes a note. Raises InputError on a missing column.
     """
     check_columns(frame, _COLUMNS, "figure improvement")
@@ -211,7 +213,7 @@ def improvement(frame: pd.DataFrame, methods: Sequence[str], baseline: str, titl
     handles = [
         Line2D([], [], color="0.3", marker="o", markersize=4, label=shown),
         Line2D([], [], **_HALF, label=f"as good as {baseline}"),
-        *[_open_handle()] * bool((~frame["bound_met"].astype(bool)).any()),
+        *[_open_handle()] * bool((~frame["equal"].astype(bool)).any()),
     ]
     with mpl.rc_context(RC):
         rows = math.ceil(len(metrics) / 4)
@@ -242,6 +244,6 @@ def _improvement_panel(axes: Axes, frame: pd.DataFrame, metric: str, methods: Se
         slot = methods.index(row.method)
         style = method_style(slot)
         axes.plot([row.low, row.high], [slot, slot], color=style.colour, linewidth=1.1, solid_capstyle="butt")
-        face = style.colour if row.bound_met else "white"
+        face = style.colour if row.equal else "white"
         look = {"color": face, "markeredgecolor": style.colour, "label": row.method}
         axes.plot(row.probability, slot, style.marker, markersize=4, zorder=3, **look)

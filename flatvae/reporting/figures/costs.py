@@ -22,6 +22,7 @@ from flatvae.reporting.figures._common import (
     new_figure,
     say,
 )
+from flatvae.reporting.statistics import t_interval
 
 _TIMING = r"^(?P<graph>graph_)?(?P<what>query|amortised)_seconds_at_(?P<points>\d+)$"
 _KINDS = {
@@ -39,8 +40,8 @@ def efficiency(frame: pd.DataFrame, title: str) -> Figure:
     `frame`: rows of efficiency.csv of one data set (columns method, distance, metric, seed, value) with the metrics
     query_seconds_at_<N> and amortised_seconds_at_<N> of the distances euclidean and geodesic, for geodesic also
     graph_query_seconds_at_<N> and graph_amortised_seconds_at_<N> (shortest path on the graph, not refined), and
-    step_seconds of each method. A thin line for each seed, a thick one for their mean; a method has a colour and a marker, a
-    distance a line style. A panel without rows says so. Raises InputError on a missing column and on a frame
+    step_seconds of each method. A thin line for each seed, a thick one for their geometric mean; a method has a colour and a
+    marker, a distance a line style. A panel without rows says so. Raises InputError on a missing column and on a frame
     without any of these metrics.
     """
     check_columns(frame, ("method", "distance", "metric", "seed", "value"), "figure efficiency")
@@ -61,6 +62,11 @@ def efficiency(frame: pd.DataFrame, title: str) -> Figure:
         _step_seconds(step, steps, methods)
         _explain(legend, methods, timings["kind"].unique())
     return figure
+
+
+def _geometric_mean(values: pd.Series) -> float:
+    """Times are averaged in logarithms, as everywhere (`flatvae.reporting.scales`)."""
+    return t_interval(values, logarithmic=True).mean
 
 
 def _timings(frame: pd.DataFrame) -> pd.DataFrame:
@@ -91,7 +97,7 @@ def _against_points(axes: Axes, timings: pd.DataFrame, methods: Sequence[str]) -
                 label=label,
                 **look,
             )
-        mean = rows.groupby("points")["value"].mean()
+        mean = rows.groupby("points")["value"].agg(_geometric_mean)
         label = f"{method} {kind} mean"
         axes.plot(mean.index, mean, marker=style.marker, markersize=4, linewidth=1.2, label=label, **look)
     log_axis(axes)
@@ -131,15 +137,15 @@ def _explain(axes: Axes, methods: Sequence[str], kinds: Sequence[str]) -> None:
         for kind, (label, line) in _KINDS.items()
         if kind in kinds
     ]
-    note = "thin line, dot: a seed;\nthick line: mean of the seeds"
+    note = "thin line, dot: a seed;\nthick line: geometric mean of the seeds"
     axes.legend(handles=handles, loc="center", frameon=False, title=note, handlelength=4)
 
 
 def scaling(frame: pd.DataFrame, exponents: pd.DataFrame, title: str) -> Figure:
     """Seconds against latent dimension n, observation dimension D and number of seeds, on log axes, a panel each.
 
-    A thin line for each round, a thick one for their mean; the legend has the mean exponent of the larger sizes. `frame`:
-    columns method, quantity, size, seed (the round), seconds; `exponents`: columns method, quantity, exponent. Raises
+    A thin line for each round, a thick one for their geometric mean; the legend has the mean exponent of the larger sizes.
+    `frame`: columns method, quantity, size, seed (the round), seconds; `exponents`: columns method, quantity, exponent. Raises
     InputError on a missing column.
     """
     check_columns(frame, ("method", "quantity", "size", "seed", "seconds"), "figure scaling")
@@ -159,7 +165,7 @@ def _against_size(axes: Axes, frame: pd.DataFrame, exponent: pd.Series, methods:
         style = method_style(methods.index(method))
         for _, one in rows.sort_values("size").groupby("seed"):
             axes.plot(one["size"], one["seconds"], linewidth=0.4, alpha=0.5, color=style.colour)
-        mean = rows.groupby("size")["seconds"].mean()
+        mean = rows.groupby("size")["seconds"].agg(_geometric_mean)
         look = {"color": style.colour, "linestyle": style.line, "marker": style.marker, "markersize": 3}
         axes.plot(mean.index, mean, linewidth=1.2, label=f"{method}: {exponent[method]:.2f}", **look)
     log_axis(axes)

@@ -13,17 +13,19 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from flatvae.errors import InputError
+from flatvae.reporting.equality import missed
 from flatvae.reporting.figures._common import (
+    OPEN_LABEL,
     RC,
     Style,
     about,
     check_columns,
     log_ticks,
     method_style,
-    missed_bound,
     new_figure,
     of_metric,
 )
+from flatvae.reporting.scales import logarithmic
 from flatvae.reporting.statistics import Interval, t_interval
 
 _BOUND = {"color": "black", "linewidth": 0.9, "linestyle": "--", "zorder": 1.5}
@@ -40,22 +42,21 @@ class _Metric(NamedTuple):
     task: str
     name: str
     label: str
-    log: bool
 
 
 _METRICS = (
-    _Metric("flatness", "condition_number_median", "median $k(G)$, test codes", True),
-    _Metric("flatness", "condition_number_median_mixup", "median $k(G)$, mixup points", True),
-    _Metric("flatness", "mf_std", "std of MF / mean MF", True),
-    _Metric("reconstruction", "test_error", "test error $C$", False),
-    _Metric("reconstruction", "kl", "KL [nats]", False),
-    _Metric("likelihood", "nll", r"$-\log\,p(x)$ [nats]", False),
-    _Metric("neighbours", "knn_accuracy", "k-NN accuracy, Euclidean", False),
+    _Metric("flatness", "condition_number_median", "median $k(G)$, test codes"),
+    _Metric("flatness", "condition_number_median_mixup", "median $k(G)$, mixup points"),
+    _Metric("flatness", "mf_std", "std of MF / mean MF"),
+    _Metric("reconstruction", "test_error", "test error $C$"),
+    _Metric("reconstruction", "kl", "KL [nats]"),
+    _Metric("likelihood", "nll", r"$-\log\,p(x)$ [nats]"),
+    _Metric("neighbours", "knn_accuracy", "k-NN accuracy, Euclidean"),
 )
 
 
 class _Point(NamedTuple):
-    """A method on a curve: its hyperparameter, its seeds, and whether one of these missed the bound."""
+    """A method on a curve: its hyperparameter, its seeds, and whether one of these missed equal reconstruction."""
 
     x: float
     seeds: np.ndarray
@@ -66,10 +67,12 @@ class _Point(NamedTuple):
 def sweep(frame: pd.DataFrame, values: Values, name: str, title: str, baseline: str | None = None) -> Figure:
     """Flatness, error, KL, likelihood and neighbours against a hyperparameter: every seed, mean and 95 % t-interval.
 
+    Of metrics with a logarithmic scale (`flatvae.reporting.scales`), whose axis is logarithmic too, both are in logarithms.
+
     `frame`: rows of metrics.csv of one data set (columns method, distance, task, metric, seed, value). `values`: {curve: {method:
     value of the hyperparameter}}; `name` is the hyperparameter's. `baseline`: a method without the hyperparameter, drawn as
     level lines. A panel for each metric that the frame has of these methods. The error stands against `bound` = κ²
-    (dashed), in its own units (squared error, or nats). The mean of a method of which a seed did not meet its bound has an
+    (dashed), in its own units (squared error, or nats). The mean of a method of which a seed missed equal reconstruction has an
     open marker; what the axis cannot hold (∞, 0 on a log axis) is an arrow at its edge. The axis of the hyperparameter is
     logarithmic where all its values are > 0 and spread over more than a factor 10. Raises InputError on no methods, a
     missing column, a method without rows, and none of the metrics.
@@ -123,29 +126,28 @@ def _hyperparameter(axes: Axes, values: Values, name: str) -> None:
 
 
 def _panel(axes: Axes, frame: pd.DataFrame, metric: _Metric, values: Values, baseline: str | None) -> None:
-    rows, missed = of_metric(frame, metric.task, metric.name), missed_bound(frame)
+    rows, unequal, log = of_metric(frame, metric.task, metric.name), missed(frame), logarithmic(metric.name)
     seeds = {method: of_method.to_numpy(float) for method, of_method in rows.groupby("method")["value"]}
     curves = {
-        label: [_Point(x, seeds[m], t_interval(seeds[m]), m in missed) for m, x in curve.items() if m in seeds]
+        label: [_Point(x, seeds[m], t_interval(seeds[m], log), m in unequal) for m, x in curve.items() if m in seeds]
         for label, curve in values.items()
     }
     bounds = of_metric(frame, "reconstruction", "bound") if metric.name == "test_error" else frame[:0]
-    drawn = [bounds["value"], *(ends for of_method in seeds.values() for ends in _ends(of_method, metric.log))]
+    drawn = [bounds["value"], *(ends for of_method in seeds.values() for ends in _ends(of_method, log))]
     axes.set_ylabel(metric.label)
-    _limit(axes, np.concatenate([np.ravel(each) for each in drawn]).astype(float), metric.log)
+    _limit(axes, np.concatenate([np.ravel(each) for each in drawn]).astype(float), log)
     if len(bounds):
         _bound(axes, bounds, values)
     if baseline in seeds:
-        _level(axes, seeds[baseline])
+        _level(axes, seeds[baseline], log)
     for index, (label, points) in enumerate(curves.items()):
         _curve(axes, sorted(points, key=lambda point: point.x), method_style(index), label)
 
 
 def _ends(seeds: np.ndarray, log: bool) -> list[np.ndarray]:
-    """What the limits of an axis must hold; on a log axis not the interval's lower end, which may be next to 0."""
-    interval = t_interval(seeds)
-    known = [] if interval.low is None else [interval.high] if log else [interval.low, interval.high]
-    return [seeds, np.array(known)]
+    """What the limits of an axis must hold."""
+    interval = t_interval(seeds, log)
+    return [seeds, np.array([] if interval.low is None else [interval.low, interval.high])]
 
 
 def _limit(axes: Axes, drawn: np.ndarray, log: bool) -> None:
@@ -170,9 +172,9 @@ def _bound(axes: Axes, bounds: pd.DataFrame, values: Values) -> None:
         axes.plot([x for x, _ in known], [bound for _, bound in known], marker="_", markersize=8, **_BOUND)
 
 
-def _level(axes: Axes, seeds: np.ndarray) -> None:
+def _level(axes: Axes, seeds: np.ndarray, log: bool) -> None:
     """The baseline, which has no value of the hyperparameter, all along it."""
-    interval = t_interval(seeds)
+    interval = t_interval(seeds, log)
     for value in seeds:
         axes.axhline(value, xmin=1, xmax=1.04, clip_on=False, color=_BASELINE["color"], linewidth=0.8, zorder=1)
     axes.axhline(interval.mean, **_BASELINE)
@@ -212,12 +214,14 @@ def _explain(figure: Figure, frame: pd.DataFrame, values: Values, baseline: str 
     if baseline is not None:
         handles.append(Line2D([], [], **_BASELINE, label=f"{baseline} (ticks: its seeds)"))
     handles.append(Line2D([], [], color="0.3", marker="o", **_SEED, label="a seed"))
-    handles.append(Patch(color="0.3", alpha=0.2, linewidth=0, label="mean, 95 % t-interval"))
+    handles.append(
+        Patch(color="0.3", alpha=0.2, linewidth=0, label="mean, 95 % t-interval (of logarithms on log axes)")
+    )
     if len(of_metric(frame, "reconstruction", "test_error")) and len(of_metric(frame, "reconstruction", "bound")):
         handles.append(Line2D([], [], **_BOUND, label=r"bound $\kappa^2$"))
-    if missed_bound(frame):
+    if missed(frame):
         open_marker = {"marker": "o", "color": "white", "markeredgecolor": "0.3", "markersize": 4.5}
-        handles.append(Line2D([], [], linestyle="", **open_marker, label="open: bound not met by all seeds"))
+        handles.append(Line2D([], [], linestyle="", **open_marker, label=OPEN_LABEL))
     if any(line.get_label() == _BEYOND for panel in figure.axes for line in panel.lines):
         handles.append(Line2D([], [], linestyle="", color="0.3", marker="^", label=_BEYOND, **_EDGE))
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, handlelength=3.5)

@@ -1,0 +1,295 @@
+"""How a verdict is made: two sides of a test, their seeds at equal reconstruction, an interval and a threshold."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from flatvae.errors import InputError
+from flatvae.reporting.equality import count, equal_seeds
+from flatvae.reporting.formatting import format_interval
+from flatvae.reporting.scales import logarithmic
+from flatvae.reporting.statistics import LEVEL, MOST_SEEDS, Interval, off_scale, p_value, seeds_needed, t_interval
+
+SUPPORTED, NOT_SUPPORTED, UNDECIDED = "supported", "not supported", "undecided"
+NOT_TESTABLE, NOT_RUN = "not testable", "not run"
+VERDICTS = SUPPORTED, NOT_SUPPORTED, UNDECIDED, NOT_TESTABLE, NOT_RUN
+
+SIDE = ("method", "task", "metric", "distance")  # the order in which a side is looked for
+MIN_PAIRS = 4  # fewer pairs of seeds decide nothing: t₂ and t₁ rest on the values' normality more than on the values
+ROUNDING = 1e-9  # metrics.csv keeps nine digits: 0.95 − 0.97 is to satisfy «≥ −0.02», which in floats it does not
+
+
+class Outcome(NamedTuple):
+    """What a test came to on one data set.
+
+    Attributes:
+        effect: with its interval over the n seeds that count; low and high are None where there is no interval.
+        verdict: one of VERDICTS.
+        p: two-sided, of «effect = threshold» (`statistics.p_value`); NaN where the test did not run or has one seed.
+        left_out: how many seeds that both sides have do not count, for one side missed equal reconstruction in them.
+        all_seeds: the verdict with these seeds; empty where the test did not run.
+        notes: what made the verdict, in words.
+        seeds: which seeds were lost or left out, and which methods are exempt.
+    """
+
+    effect: Interval
+    verdict: str
+    p: float = math.nan
+    left_out: int = 0
+    all_seeds: str = ""
+    notes: tuple[str, ...] = ()
+    seeds: tuple[str, ...] = ()
+
+
+NOTHING = Interval(math.nan, None, None, 0)
+
+
+def judge(here: pd.DataFrame, test: Mapping, dataset: str) -> Outcome:
+    """The outcome of a test, its conditions aside.
+
+    With a_s the subject's and b_s the versus' value in seed s, over the n pairs of seeds in which both sides are at equal
+    reconstruction and had settled (`equality`; methods without a bound are exempt),
+
+        value       v_s = a_s                 effect = mean v_s        [low, high] = t-interval of the v_s
+        difference  v_s = a_s − b_s           the same
+        ratio       v_s = log a_s − log b_s   effect = exp(mean v_s)   [low, high] = exp of the t-interval of the v_s
+
+    a value is on its metric's scale (`scales`): of a logarithmic one v_s = log a_s, as of a ratio. A side whose one value no
+    training made (raw data, a descriptor without training) is a constant, compared with every seed of the other.
+
+    Verdict: *supported* where all of [low, high] satisfies the threshold, *not supported* where all of it violates it; at_most
+    and at_least include the threshold, below and above do not. *undecided*: the interval crosses the threshold, there are
+    fewer than 4 pairs of seeds, or the verdict over all seeds is another. *not testable*: seeds at equal reconstruction are fewer
+    than 4 because others missed it, or no threshold was fixed for the data set. *not run*: a side has no rows.
+    Where a value has no place on the scale (∞; 0 of a ratio), the effect is the median without interval, and the sign test
+    decides.
+
+    Args:
+        here: rows of metrics.csv and efficiency.csv of this data set.
+        test: subject, versus (none where compare is value), compare, direction, threshold (a number, or one per data set).
+        dataset: its name.
+
+    Raises:
+        InputError: a threshold ≤ 0 of what is averaged in logarithms.
+    """
+    sides = sides_of(test)
+    lacking = [*dict.fromkeys(filter(None, (_lacking(here, dataset, side) for side in sides)))]
+    seeds, values = ([], None) if lacking else _paired([_by_seed(here, side) for side in sides])
+    if not seeds:
+        return Outcome(NOTHING, NOT_RUN, notes=tuple(lacking or ["no seed in common"]), seeds=tuple(_lost(here, sides)))
+    threshold = threshold_of(test, dataset)
+    if threshold is None:
+        return Outcome(NOTHING, NOT_TESTABLE, notes=(f"no threshold is fixed for data set {dataset}",))
+    checked = {method: seeds_of for method, seeds_of in equal_seeds(here).items() if method in methods_of(sides)}
+    kept = np.array([all(own.get(seed, False) for own in checked.values()) for seed in seeds])
+    told = (*_missed(checked, seeds), *_lost(here, sides), *_exempt(sides, checked))
+    every = _decided(values, test, threshold)
+    if kept.all():
+        return every._replace(all_seeds=every.verdict, seeds=told)
+    both = (*told, f"over all {len(seeds)} seeds: {every.verdict}")
+    left_out = {"left_out": int((~kept).sum()), "all_seeds": every.verdict, "seeds": both}
+    chosen = _decided(values[:, kept], test, threshold) if kept.any() else Outcome(NOTHING, UNDECIDED)
+    if kept.sum() < MIN_PAIRS:
+        return chosen._replace(verdict=NOT_TESTABLE, p=math.nan, notes=("bound missed",), **left_out)
+    if chosen.verdict != every.verdict:
+        differ = f"depends on the seeds left out: {chosen.verdict} without them"
+        return chosen._replace(verdict=UNDECIDED, notes=(differ, *chosen.notes), **left_out)
+    return chosen._replace(**left_out)
+
+
+def judge_behind_conditions(here: pd.DataFrame, test: Mapping, dataset: str) -> Outcome:
+    """`judge`, and *not testable* where one of the test's conditions, ``requires``, is not supported.
+
+    The effect stays, for it is what was measured; the p-value goes, for nothing was tested.
+    """
+    outcome = judge(here, test, dataset)
+    if outcome.verdict in (NOT_RUN, NOT_TESTABLE):
+        return outcome
+    failed = []
+    for condition in test.get("requires", ()):
+        met = judge(here, condition, dataset)
+        if met.verdict != SUPPORTED:
+            found = f": {format_interval(*met.effect[:3])}" if met.effect.n else ""
+            why = "; ".join([f"{met.verdict}{found}", *met.notes[:1]])
+            failed.append(f"{' '.join(condition['reason'].split()).rstrip('.')} ({why})")
+    if not failed:
+        return outcome
+    return outcome._replace(verdict=NOT_TESTABLE, p=math.nan, all_seeds="", notes=tuple(failed))
+
+
+# --------------------------------------------------------------------------------------------------------- sides and seeds
+
+
+def sides_of(test: Mapping) -> list[dict]:
+    """The subject, and the versus with what it takes over from the subject."""
+    subject = {"distance": "", **test["subject"]}
+    return [subject] if test["compare"] == "value" else [subject, {**subject, **test["versus"]}]
+
+
+def methods_of(sides: Sequence[Mapping]) -> list[str]:
+    """The sides' methods, each once."""
+    return list(dict.fromkeys(side["method"] for side in sides))
+
+
+def method_name(method: str) -> str:
+    """What people read: raw data have no method."""
+    return method or "raw data"
+
+
+def threshold_of(test: Mapping, dataset: str) -> float | None:
+    """The threshold, or that of the data set where each has its own; None where it has none."""
+    threshold = test["threshold"]
+    return threshold.get(dataset) if isinstance(threshold, Mapping) else threshold
+
+
+def scale_is_logarithmic(test: Mapping) -> bool:
+    """Whether effect and interval of a test are made in logarithms: of ratios, and of values whose metric is."""
+    return test["compare"] == "ratio" or (test["compare"] == "value" and logarithmic(test["subject"]["metric"]))
+
+
+def _lacking(here: pd.DataFrame, dataset: str, side: Mapping) -> str | None:
+    """What is the first to be missing on the way to the numbers of a side."""
+    if here.empty:
+        return f"no rows of data set {dataset}"
+    for last, key in enumerate(SIDE):
+        if _select(here, side, SIDE[: last + 1]).empty:
+            return _no_rows(key, side)
+    return None
+
+
+def _no_rows(key: str, side: Mapping) -> str:
+    name = method_name(side["method"])
+    return f"no rows of method {name}" if key == "method" else f"no rows of {key} {side[key] or '(none)'} for {name}"
+
+
+def _select(here: pd.DataFrame, side: Mapping, keys: Sequence[str]) -> pd.DataFrame:
+    return here[np.logical_and.reduce([here[key] == side[key] for key in keys])]
+
+
+def _by_seed(here: pd.DataFrame, side: Mapping) -> dict[int | None, float]:
+    """Seed -> value of one side; the seed is None where no training made the value."""
+    rows = _select(here, side, SIDE)
+    seeds = [None if pd.isna(seed) else int(seed) for seed in rows["seed"]]
+    trained = here.loc[here["task"] == "training", "method"]
+    if len(seeds) == 1 and len(trained) and side["method"] not in set(trained):
+        seeds = [None]  # raw data and untrained descriptors stand under seed 0, yet no seed made them
+    return dict(zip(seeds, rows["value"], strict=True))
+
+
+def _paired(sides: Sequence[dict]) -> tuple[list[int | None], np.ndarray]:
+    """The seeds that all sides have, and their values, (sides, seeds)."""
+    trained = next((side for side in sides if set(side) != {None}), sides[0])
+    sides = [dict.fromkeys(trained, side[None]) if set(side) == {None} else side for side in sides]
+    seeds = [seed for seed in sides[0] if seed in sides[-1]]
+    return seeds, np.array([[side[seed] for seed in seeds] for side in sides], dtype=float)
+
+
+def _missed(checked: Mapping[str, Mapping[int, bool]], seeds: Sequence) -> list[str]:
+    told = []
+    for method, own in checked.items():
+        passed, of = count({seed: own.get(seed, False) for seed in seeds})
+        if passed < of:
+            told.append(f"{method} not at equal reconstruction or not settled in {of - passed} of {of} seeds")
+    return told
+
+
+def _exempt(sides: Sequence[Mapping], checked: Mapping) -> list[str]:
+    exempt = [method for method in methods_of(sides) if method and method not in checked]
+    return [f"exempt from the bound: {', '.join(exempt)}"] * bool(exempt)
+
+
+def _lost(here: pd.DataFrame, sides: Sequence[Mapping]) -> list[str]:
+    """Seeds that went non-finite: they have no row elsewhere, and a verdict from the others must not hide them."""
+    lost = []
+    for method in methods_of(sides):
+        rows = here[(here["method"] == method) & (here["task"] == "training") & (here["metric"] == "frozen")]
+        if (rows["value"] == 1).any():
+            lost.append(f"{method} went non-finite in {(rows['value'] == 1).sum()} of {len(rows)} seeds")
+    return lost
+
+
+# ------------------------------------------------------------------------------------------------------------ the decision
+
+
+def _decided(values: np.ndarray, test: Mapping, threshold: float) -> Outcome:
+    """Effect, verdict and p-value over these seeds; values: (sides, seeds)."""
+    in_logarithms = scale_is_logarithmic(test)
+    if in_logarithms and (values < 0).any():
+        told = f"no logarithm of values < 0 in {(values < 0).any(axis=0).sum()} of {values.shape[1]} seeds"
+        return Outcome(NOTHING._replace(n=values.shape[1]), NOT_TESTABLE, notes=(told,))
+    if in_logarithms and threshold <= 0:
+        what = test["subject"]["metric"]
+        raise InputError(
+            f"config: claims: a threshold of {what} is {threshold}; it is averaged in logarithms, so it must be > 0."
+        )
+    with np.errstate(divide="ignore", invalid="ignore"):  # log 0 = −∞; ∞ − ∞ is NaN
+        measured = np.log(values) if in_logarithms else values
+        effects = measured[0] - measured[-1] if len(values) == 2 else measured[0]
+    threshold = math.log(threshold) if in_logarithms else threshold
+    largest = 1.0 if in_logarithms else np.abs(values[np.isfinite(values)]).max(initial=0.0)
+    slack, p = ROUNDING * largest, p_value(effects, threshold)
+    effect = _exponentiated(_interval(effects)) if in_logarithms else _interval(effects)
+    if effect.low is None:  # one seed, or values without a place on the scale
+        found = _by_signs(effects, p, test["direction"], threshold, slack)
+    else:
+        found = _agreed(np.array(_interval(effects)[1:3]), test["direction"], threshold, slack)
+    notes = [f"{told}: median and sign test" for told in _off_scale(values, effects, in_logarithms)]
+    few = values.shape[1] < MIN_PAIRS
+    if few:
+        notes.append(f"{values.shape[1]} seed{'s' * (values.shape[1] > 1)}, {MIN_PAIRS} are needed")
+    if found is None and values.shape[1] > 1:
+        open_for = "the interval crosses the threshold" if effect.low is not None else "the sign test leaves it open"
+        notes.append(f"{open_for}; {_needed(effects, threshold)}")
+    return Outcome(effect, UNDECIDED if few or found is None else found, p, notes=tuple(notes))
+
+
+def _needed(effects: np.ndarray, threshold: float) -> str:
+    if np.isnan(effects).any():
+        return "more seeds do not help where both sides are infinite or both 0"
+    needed = seeds_needed(effects, threshold)
+    return f"{f'about {needed}' if needed else f'more than {MOST_SEEDS}'} seeds would decide"
+
+
+def _off_scale(values: np.ndarray, effects: np.ndarray, in_logarithms: bool) -> list[str]:
+    """For each side, which of its values have no place on the scale; both together where they make ∞ − ∞."""
+    if np.isfinite(effects).all():
+        return []
+    return [*dict.fromkeys(filter(None, (off_scale(side, in_logarithms) for side in values)))]
+
+
+def _interval(effects: np.ndarray) -> Interval:
+    """The t-interval; no mean where a seed is ∞ − ∞, and the median where some are ∞ and some −∞."""
+    if np.isnan(effects).any():
+        return Interval(math.nan, None, None, len(effects))
+    if {math.inf, -math.inf} <= set(effects):
+        middle = np.sort(effects)[[(len(effects) - 1) // 2, len(effects) // 2]]
+        return Interval(float(middle.mean()) if np.isfinite(middle).all() else math.nan, None, None, len(effects))
+    return t_interval(effects)
+
+
+def _exponentiated(effect: Interval) -> Interval:
+    with np.errstate(over="ignore"):  # an interval from two seeds may reach beyond the largest float
+        return Interval(*(None if end is None else float(np.exp(end)) for end in effect[:3]), effect.n)
+
+
+def _satisfied(numbers: np.ndarray, direction: str, threshold: float, slack: float) -> np.ndarray:
+    beyond = numbers - threshold if direction in ("at_most", "below") else threshold - numbers
+    return beyond <= slack if direction in ("at_most", "at_least") else beyond < -slack
+
+
+def _agreed(ends: np.ndarray, direction: str, threshold: float, slack: float) -> str | None:
+    """The verdict on which both ends of an interval agree; None where they do not."""
+    satisfied = _satisfied(ends, direction, threshold, slack)
+    if satisfied.all():
+        return SUPPORTED
+    return None if satisfied.any() else NOT_SUPPORTED
+
+
+def _by_signs(effects: np.ndarray, p: float, direction: str, threshold: float, slack: float) -> str | None:
+    """The verdict of the seeds' majority, where the sign test finds it: of 5 seeds it never does, of 6 where all agree."""
+    if not p < LEVEL:
+        return None
+    return SUPPORTED if _satisfied(effects, direction, threshold, slack).mean() > 0.5 else NOT_SUPPORTED
