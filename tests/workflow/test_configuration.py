@@ -31,6 +31,7 @@ def merge(base: dict, change: dict) -> dict:
     return merged
 
 
+SEARCH = {"seeds": 1, "widenings": 0}
 REMOVE = object()
 DEFAULT = default()
 
@@ -121,8 +122,8 @@ MISTAKES = [
     ({"datasets": {"my data": {"loader": "digits", "training": {}}}}, "config: datasets has the name 'my data'; a name has letters"),
     ({"datasets": {"search": {"loader": "digits", "training": {}}}}, "config: datasets has the name 'search'; a name has letters"),
     ({"training": {"activation": "relu"}}, "config: training.activation is 'relu'; it must be one of"),
-    ({"search": {"candidates": {"vae": {"clip": [1.0, 2.0]}}}}, "config: search.candidates has more for one method"),
-    ({"search": {"candidates": {"vae": {"clap": [1.0]}}}}, "config: search.candidates.vae: the hyperparameter 'clap' does not exist"),
+    ({"search": SEARCH | {"candidates": {"vae": {"clip": [1.0, 2.0]}, "vhp_vae": {"clip": [1.0]}}}}, "config: search.candidates has more for one method"),
+    ({"search": SEARCH | {"candidates": {"vae": {"clap": [1.0]}}}}, "config: search.candidates.vae: the hyperparameter 'clap' does not exist"),
     ({"datasets": {"digits": {"search": {"vea": {"clip": [1.0]}}}}}, "config: datasets.digits.search: the method 'vea' does not exist"),
     ({"distances": {"geodesics": {}}}, "config: distances.geodesics is to be made by baselines.geodesics, which has no function distance"),
     ({"distances": {"geodesic": {"builder": "baselines.vae"}}}, "config: distances.geodesic is to be made by baselines.vae, which has no"),
