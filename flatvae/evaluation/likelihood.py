@@ -14,10 +14,11 @@ weights, which the standard error and the effective samples see, and ``nll`` con
 a datum's bias is v/2, v the variance below; the standard error does not contain it, and over many data may be smaller than it.
 
 Metrics: ``nll`` = mean of −log p̂(x) over the data; ``nll_median``, the median, which a few outlying data do not carry; where
-labels have names, as those of human motion have, ``nll_<name>``, the mean over each class. ``nll_standard_error`` =
-√(Σ_i v_i) / N, by the delta method with v = Var(w) / (S w̄²) for each datum. It is the Monte-Carlo error of the estimate on these
-data, not the spread between data. ``nll_effective_samples`` = median over data of (Σ w)² / Σ w², from 1 to S: near 1, neither
-``nll`` nor its error can be trusted.
+labels have names, as those of human motion have, ``nll_<name>``, the mean over each class.
+
+``nll_standard_error`` = √(Σ_i v_i) / N, by the delta method with v = Var(w) / (S w̄²) for each datum. It is the Monte-Carlo error
+of the estimate on these data, not the spread between data. ``nll_effective_samples`` = median over data of (Σ w)² / Σ w², from
+1 to S: near 1, neither ``nll`` nor its error can be trusted.
 """
 
 from typing import NamedTuple

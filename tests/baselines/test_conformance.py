@@ -23,7 +23,7 @@ from flatvae.training import Trainer, split_hyperparameters
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = [3, 8]
-STEPS = 100  # 50 in the initial phase, 50 after it, with the penalty
+STEPS = 100  # the first in the initial phase, the others after it, with the penalty
 COMMON = {"bound": 0.5, "steps": STEPS, "batch_size": 16, "initial_fraction": 0.0, "initial_beta": 0.05}
 NETWORK = {"hidden": [12, 10], "prior_hidden": [8], "n_prior_samples": 3}
 
@@ -117,8 +117,8 @@ def errors(case: Case, model) -> float:
 def test_losses_and_parameters_stay_finite_and_the_error_falls(case):
     history = pd.read_csv(case.folder / "history.csv")
     assert history.notna().all(axis=None)
-    assert history["seed"].tolist() == SEEDS * (1 if case.fitted else 2)
-    assert history["initial"].tolist() == [0, 0] if case.fitted else [1, 1, 0, 0]
+    assert history["seed"].tolist() == SEEDS * (1 if case.fitted else STEPS)  # a row for every step
+    assert history["initial"].tolist() == ([0, 0] if case.fitted else [1, 1] + [0, 0] * (STEPS - 1))
     rows = pd.read_csv(case.folder / "training.csv")
     assert rows[rows["metric"] == "frozen"]["value"].tolist() == [0, 0]
     assert all(value.isfinite().all() for value in load_file(case.folder / "model.safetensors").values())
