@@ -30,7 +30,7 @@ from torch import Tensor
 from flatvae.evaluation import Result, by_name, generator, spread
 from flatvae.networks import gaussian_log_density, gaussian_sample
 
-_DATA = 500  # N, evenly spread over the test part
+_DATA = 250  # N, evenly spread over the test part
 _SAMPLES = 256  # S
 _PRIOR_SAMPLES = 64  # K; the training has 8 by default
 # rows that pass a network together: on a CPU they stay in its cache; elsewhere all do
@@ -110,7 +110,7 @@ def log_marginal(
 
 
 def evaluate(model, dataset) -> Result:
-    """−log p(x) of 500 test data, evenly spread over the part (all, where there are fewer); S = 256, K = 64.
+    """−log p(x) of 250 test data, evenly spread over the part (all, where there are fewer); S = 256, K = 64.
 
     Arrays: nll, effective_samples (N,).
     """
