@@ -9,7 +9,7 @@ CORES ?= all
 export OMP_NUM_THREADS ?= 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup baseline results paper mnist motion mot smoke test kernels lint performance
+.PHONY: setup baseline results paper mnist motion mot smoke test kernels lint docs performance
 
 setup: $(VENV)/.complete
 
@@ -17,7 +17,7 @@ setup: $(VENV)/.complete
 $(VENV)/.complete: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "flatvae needs Python 3.11 or newer; say make PYTHON=…")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[workflow,tracking,test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[workflow,tracking,test,docs]'
 	touch $@
 
 results: setup
@@ -53,6 +53,10 @@ PYTEST_SIDE_BY_SIDE = --numprocesses $(WORKERS) --no-loadscope-reorder
 
 test: lint
 	pytest $(PYTEST_SIDE_BY_SIDE) --durations 10
+
+# the documentation site, offline, into build/docs; a warning is an error
+docs: setup
+	sphinx-build -W --keep-going -q docs build/docs
 
 # the unit tests under other kernels for matrix products than this processor's own, see tests/kernels.py
 kernels: setup

@@ -4,7 +4,7 @@
 
 What it is least for, and whether scaling the latent space changes that. Default: η = 1.
 
-This file runs as it is: decoder weight decay, η ‖θ‖², stands where your penalty goes. README, «Adding a baseline», has the
+This file runs as it is: decoder weight decay, η ‖θ‖², stands where your penalty goes. docs/adding_a_baseline.md has the
 contract; `pytest tests/baselines -k NAME` tries the file.
 """
 

@@ -1,8 +1,5 @@
 """FlatVAE in the manner of scikit-learn: its own checks, and what the class promises, on a curved surface."""
 
-import re
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -111,18 +108,6 @@ def test_models_of_a_run(tmp_path):
     np.testing.assert_allclose(space.inverse_transform(np.ones((2, 3))), decoded, rtol=1e-12, atol=1e-12)
     assert space.get_params()["latent_dim"] == 3
     assert space.unexplained == 2.0 / 256
-
-
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_the_readme_s_example_runs(tmp_path, monkeypatch):
-    readme = (Path(__file__).parents[1] / "README.md").read_text()
-    (example,) = [block for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "FlatVAE" in block]
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(FlatVAE.__init__.__kwdefaults__, "steps", 30)
-    names: dict = {}
-    exec(example, names)
-    assert (tmp_path / "flatness.png").stat().st_size > 5000
-    assert names["neighbours"].kneighbors(return_distance=False).shape == (1797, 10)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """The project's own files agree with one another."""
 
 import ast
-import re
 import subprocess
 import sys
 import tomllib
@@ -54,7 +53,7 @@ def test_environment_and_pyproject_ask_for_the_same():
 def test_constraints_pin_every_requirement_within_its_range():
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pins = {r.name.lower(): r for r in map(Requirement, (line for line in lines if line and not line.startswith("#")))}
-    for name, wanted in requirements("workflow", "tracking", "test").items():
+    for name, wanted in requirements("workflow", "tracking", "test", "docs").items():
         (specifier,) = pins[name.lower()].specifier
         assert specifier.operator == "=="
         assert specifier.version in wanted.specifier, name
@@ -116,14 +115,3 @@ def test_citation_names_the_paper():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())["preferred-citation"]
     assert citation["title"] == "Learning Flat Latent Manifolds with VAEs"
     assert [a["family-names"] for a in citation["authors"]] == ["Chen", "Klushyn", "Ferroni", "Bayer", "van der Smagt"]
-
-
-def test_the_readme_names_only_configs_and_make_targets_that_exist():
-    readme = (ROOT / "README.md").read_text()
-    targets = set(re.findall(r"(?:^|`|data )make (\w+)", readme, re.MULTILINE))
-    makefile = (ROOT / "Makefile").read_text()
-    assert {"results", "test", "paper", "mnist", "smoke"} <= targets
-    for target in targets:
-        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
-    for config in set(re.findall(r"config/(\w+)\.yaml", readme)) - {"mine"}:  # the reader's own
-        assert (ROOT / "config" / f"{config}.yaml").is_file(), config

@@ -190,7 +190,7 @@ def slurm() -> Iterator[Slurm]:
 
 @pytest.fixture(scope="session")
 def profile(project) -> str:
-    """The Slurm profile, filled in for this cluster, which has no accounts, as the README says, and less patient."""
+    """The Slurm profile, filled in for this cluster, which has no accounts, as docs/running.md says, and less patient."""
     text = (project.folder / "profiles" / "slurm" / "profile.yaml").read_text()
     assert text.count("FILL_IN") == 3  # two lines, and a comment that speaks of them
     text = re.sub(r"\n *slurm_account: FILL_IN.*", "", text)

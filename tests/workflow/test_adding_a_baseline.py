@@ -1,4 +1,4 @@
-"""A new baseline in one file and one entry of the config, as the README has it; and what a broken one is told."""
+"""A new baseline in one file and one entry of the config, as docs/adding_a_baseline.md has it; and what a broken one is told."""
 
 import re
 import shutil
@@ -16,8 +16,8 @@ import yaml
 from flatvae.reporting.statistics import read_metrics
 
 ROOT = Path(__file__).resolve().parents[2]
-SECTION = (ROOT / "README.md").read_text().split("## Adding a baseline")[1].split("\n## ")[0]
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", SECTION, re.DOTALL)
+PAGE = (ROOT / "docs" / "adding_a_baseline.md").read_text()
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", PAGE, re.DOTALL)
 WEIGHT_DECAY, MODULE, RULE, SCRIPT = (text for language, text in BLOCKS if language == "python")
 FILES = {
     "weight_decay.py": WEIGHT_DECAY,

@@ -232,7 +232,7 @@ def copied(elsewhere, tmp_path):
 
 
 def test_copied_results_are_kept_with_touch(elsewhere, project, tmp_path):
-    """As the README says: --touch computes nothing, and afterwards nothing is to be done."""
+    """As docs/running.md says: --touch computes nothing, and afterwards nothing is to be done."""
     folder = copied(elsewhere, tmp_path)
     target = ("--", f"{ODD}/tables/flatness.csv")
     before = {path: path.read_bytes() for path in (folder / ODD).rglob("*") if path.is_file()}

@@ -1,0 +1,94 @@
+"""Writes the pages of the committed results, one for each run in results/reference, into docs/generated.
+
+Nothing is copied: the pages include tables and ledgers where they are and link the figures, so that a run that is renewed
+shows in the next build.
+"""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+REFERENCE = ROOT / "results" / "reference"
+GENERATED = ROOT / "docs" / "generated"
+CAPTIONS = ROOT / "workflow" / "report" / "figures"
+UP = "../../results/reference"  # from docs/generated
+
+
+def setup(app) -> dict:
+    """Registers the writing of the pages, before Sphinx looks for them."""
+    app.connect("config-inited", lambda app, config: write())
+    return {"parallel_read_safe": True}
+
+
+def write() -> None:
+    """Writes the pages that differ from what is there, and deletes those of runs that are gone."""
+    GENERATED.mkdir(exist_ok=True)
+    pages = {f"{'_'.join(run.relative_to(REFERENCE).parts)}.md": page(run) for run in runs()}
+    if list((REFERENCE / "search").glob("*.csv")):
+        pages["search.md"] = search_page()
+    for old in GENERATED.glob("*.md"):
+        if old.name not in pages:
+            old.unlink()
+    for name, text in pages.items():
+        path = GENERATED / name
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+
+
+def runs() -> list[Path]:
+    """Folders of the reference results that hold tables or figures, the default run first."""
+    found = {path.parent.parent for pattern in ("tables/*.md", "figures/*.png") for path in REFERENCE.rglob(pattern)}
+    return sorted(found, key=lambda run: (run.name != "default", str(run)))
+
+
+def page(run: Path) -> str:
+    """The page of one run: figures by data set, ledger, controls, tables."""
+    name = run.relative_to(REFERENCE).as_posix()
+    parts = [f"# Run: {name}"]
+    if (run / "SOURCE.md").is_file():
+        parts.append(_included(run / "SOURCE.md"))
+    tables = sorted((run / "tables").glob("*.md"))
+    parts += [f"## Table: {path.stem}\n\n{_included(path)}" for path in tables]
+    for stem in ("claims", "controls"):
+        if (run / f"{stem}.md").is_file():
+            parts.append(f"## {stem.capitalize()}\n\n{_included(run / f'{stem}.md')}")
+    figures = sorted((run / "figures").glob("*.png"))
+    if figures:
+        parts.append("## Figures")
+        parts += [_figure(path) for path in figures]
+    return "\n\n".join(parts) + "\n"
+
+
+def search_page() -> str:
+    """The candidates of the hyperparameter searches, a table for each data set."""
+    parts = ["# Hyperparameter searches"]
+    for path in sorted((REFERENCE / "search").glob("*.csv")):
+        parts.append(
+            f"## Search: {path.stem}\n\n```{{csv-table}}\n:file: {UP}/search/{path.name}\n:header-rows: 1\n```"
+        )
+    return "\n\n".join(parts) + "\n"
+
+
+def _included(path: Path) -> str:
+    return f"```{{include}} {UP}/{path.relative_to(REFERENCE).as_posix()}\n```"
+
+
+def _figure(path: Path) -> str:
+    title = path.stem.replace("_", " ")
+    caption = _caption(path.stem)
+    image = f"### {title}\n\n![{title}]({UP}/{path.relative_to(REFERENCE).as_posix()})"
+    return f"{image}\n\n{caption}" if caption else image
+
+
+def _caption(stem: str) -> str:
+    """The caption of the figure's kind in the workflow's report, without the first line, a template;
+    empty where it is unknown or a template throughout."""
+    kinds = [path for path in CAPTIONS.glob("*.rst") if re.search(rf"(^|_){path.stem}(_|$)", stem)]
+    if not kinds:
+        return ""
+    longest = max(kinds, key=lambda path: len(path.stem))
+    first, *lines = longest.read_text(encoding="utf-8").splitlines()
+    if not first.rstrip().endswith(":") or "{{" in "".join(lines):
+        return ""
+    text = " ".join(line.strip() for line in lines).strip()
+    return text[:1].upper() + text[1:]
