@@ -3,7 +3,8 @@
 Metrics: ``train_error`` and ``test_error``, the mean of C(x, z) with one posterior sample z ~ q(z|x) a datum, the former over
 training observations; ``bound`` = κ²; ``beta`` at the end, where the bound was at work; ``kl`` = mean over the test set of
 log q(z|x) − log p(z), nats (an upper bound of the KL for the hierarchical prior). Where labels have names, as those of human
-motion have, ``test_error_<name>``: the test error of each class.
+motion have, ``test_error_<name>``: the test error of each class. Where recordings are held out whole, the same error of these:
+``test_error_recordings``, and ``test_error_recordings_<name>``.
 
 Methods compare only at equal reconstruction. Two metrics, 0 or 1, say whether a seed may be compared; both must be 1:
 
@@ -75,6 +76,10 @@ def evaluate(model, dataset) -> Result:
         "kl": kl.mean().item(),
         **by_name("test_error", test_error, dataset.test_labels, dataset),
     }
+    if dataset.test_recordings is not None:
+        error = _terms(model, dataset.test_recordings, observe=False)[0]
+        values["test_error_recordings"] = error.mean().item()
+        values |= by_name("test_error_recordings", error, dataset.test_recordings_labels, dataset)
     shown = dataset.test[spread(len(dataset.test), _SHOWN)]
     reconstructed = model.decode(encode(model, shown)).numpy(force=True)
     metrics = [("", name, value) for name, value in values.items()]

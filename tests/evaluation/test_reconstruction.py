@@ -143,6 +143,21 @@ def test_errors_are_told_class_by_class_where_classes_have_names():
     assert not any("_a" in name for name in metrics(model(), dataclasses.replace(dataset, label_names=None)))
 
 
+def test_recordings_held_out_have_errors_of_their_own():
+    """They are those that the same data have as the test part, of all and class by class."""
+    labels = torch.arange(300) % 2
+    plain = dataclasses.replace(data(300), test_labels=labels, label_names=("a", "b"))
+    swapped = dataclasses.replace(plain, test=plain.validation)
+    both = dataclasses.replace(plain, test_recordings=plain.validation, test_recordings_labels=labels)
+    values, expected = metrics(model(), both), metrics(model(), swapped)
+    for name in ("", "_a", "_b"):
+        assert values[f"test_error_recordings{name}"] == expected[f"test_error{name}"]
+        assert values[f"test_error{name}"] != expected[f"test_error{name}"]
+    assert not any("recordings" in name for name in metrics(model(), plain))
+    unlabelled = dataclasses.replace(both, test_recordings_labels=None)
+    assert [name for name in metrics(model(), unlabelled) if "recordings" in name] == ["test_error_recordings"]
+
+
 def test_is_deterministic_and_leaves_the_random_state():
     models = model(), model()
     before = torch.get_rng_state()
