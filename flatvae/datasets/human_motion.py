@@ -116,6 +116,10 @@ def load(
 
     No frame of one part then lies within ``gap`` frames of a frame of another part, half a second as the default is.
 
+    A movement that comes only once is still new where it falls into a test block. With the defaults and ``stride=2`` the mean
+    squared distance from a test observation to the nearest training observation is 0.6 for walking, 2.5 for jogging, 4.5 for
+    balancing, 1.9 for punching and 4.9 for kicking; errors of motions are to be read against these.
+
     A second, harder test part are recordings that are held out whole, ``test_recordings`` with ``test_recordings_labels``.
 
     Args:

@@ -177,6 +177,14 @@ def test_neighbouring_frames_are_alike_and_blocks_are_not(original):
 
 
 @needs_cmu
+def test_distances_to_the_training_part_are_those_of_the_docstring():
+    data = datasets.load("human_motion", ROOT, stride=2)
+    nearest = torch.cdist(data.test, data.train).min(1).values.square()
+    found = [nearest[data.test_labels == label].mean().item() for label in range(5)]
+    assert found == pytest.approx([0.6, 2.5, 4.5, 1.9, 4.9], abs=0.06)
+
+
+@needs_cmu
 def test_stick_figures_of_observations_are_those_of_the_recording(original):
     """With the root at rest and the fingers straight, all other joints are where the recording's own channels put them."""
     data, table, scaling = original
