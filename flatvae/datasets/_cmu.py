@@ -25,7 +25,7 @@ FOLDER = "cmu_mocap"
 SITE = "http://mocap.cs.cmu.edu/subjects/"
 # Trials of each motion: the first and last frame that are used, and the sha256 of their channels as little-endian float64.
 # Values are hashed, not bytes: copies of these files differ in their line ends. Frames are given because some copies are cut.
-# The last trial of a motion with three or more is held out whole; of kicking it is the shortest, so that most is left to train on.
+# The last trial of a motion with three or more is held out whole; of kicking it is the shortest, to leave most to train on.
 # Subjects 35 and 49 are those of Chen et al.; 02 and 135 stand in for their 143 (punching) and 74 (kicking).
 TRIALS = {
     "walking": {

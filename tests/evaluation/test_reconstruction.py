@@ -121,6 +121,15 @@ def test_a_method_without_a_bound_is_asked_for_nothing():
     assert "train_error" in values
 
 
+@pytest.mark.parametrize("rows", [500, 1000, 4000])
+@pytest.mark.parametrize("sigma", [0.1, 0.3, 0.5])
+def test_train_error_is_known_to_a_fraction_of_the_tolerance(rows, sigma):
+    """With one z a datum the standard error of these means would be 0.3 to 2.9 %; now it is at most 0.65 %."""
+    expected = OFFSET.square().sum().item() + 3 * (sigma / 2) ** 2
+    values = metrics(model(bound=expected, sigma=sigma), data(rows))
+    assert values["train_error"] == pytest.approx(expected, abs=3 * 0.0065 * expected)
+
+
 def test_a_checkpoint_that_does_not_tell_whether_it_settled_is_refused():
     old = model()
     for seed in old.config["seeds"]:
