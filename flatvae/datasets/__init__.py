@@ -27,6 +27,7 @@ MAX_SEED = 2**32 - 1  # numpy and scikit-learn take no larger seed
 PARTS = ("train", "validation", "test")
 UNLABELLED = -1  # as scikit-learn marks it
 _TENSORS = (*PARTS, *(f"{part}_labels" for part in PARTS), "factors")
+_RECORDINGS = ("test_recordings", "test_recordings_labels")
 
 __all__ = [
     "LIKELIHOODS",
@@ -57,6 +58,8 @@ class Dataset:
         factor_period: period of the factor in its own units (2π for an angle in radians), None if it has none.
         render: noise-free observations at values of the periodic factor, (M,) -> (M, D), in their precision; or None.
         label_names: what the classes 0, 1, … are called, where metrics are to be told class by class; or None.
+        test_recordings: float32, (M, D), a second, harder test part: recordings of which no other part has a frame; or None.
+        test_recordings_labels: int64, (M,), their classes, as those of the other parts; or None.
         boxes: of pictures cut out of videos, where each row is from: a table of the rows of train, validation and test, one
             after another, with the columns of mot.boxes(); or None.
         videos: the videos of the parts "train" and "test", as mot.sequences() gives them; or None.
@@ -76,6 +79,8 @@ class Dataset:
     factor_period: float | None = None
     render: Callable[[torch.Tensor], torch.Tensor] | None = None
     label_names: tuple[str, ...] | None = None
+    test_recordings: torch.Tensor | None = None
+    test_recordings_labels: torch.Tensor | None = None
     boxes: pd.DataFrame | None = None
     videos: dict[str, list] | None = None
     crops: Callable[..., torch.Tensor] | None = None
@@ -87,7 +92,8 @@ class Dataset:
 
     def description(self) -> dict:
         """What a model must know of its data, as a dict that JSON can hold: name, likelihood, shape, sizes."""
-        sizes = {part: len(getattr(self, part)) for part in PARTS}
+        parts = (*PARTS, *["test_recordings"] * (self.test_recordings is not None))
+        sizes = {part: len(getattr(self, part)) for part in parts}
         return {"name": self.name, "likelihood": self.likelihood, "shape": list(self.shape), "sizes": sizes}
 
     @classmethod
@@ -107,7 +113,8 @@ class Dataset:
         """sha256, in hexadecimal, over name, likelihood, shape, label names and every tensor: equal exactly where these are."""
         known = [self.name, self.likelihood, list(self.shape), self.factor_period, self.label_names]
         digest = hashlib.sha256(json.dumps(known).encode())
-        for field in _TENSORS:
+        there = (field for field in _RECORDINGS if getattr(self, field) is not None)
+        for field in (*_TENSORS, *there):
             tensor = getattr(self, field)
             # Kind and size go in too, or values moved from one part to the next would leave the hash as it was.
             kind = None if tensor is None else (str(tensor.dtype), *tensor.shape)
@@ -208,7 +215,9 @@ def _check_dataset(dataset: Dataset) -> None:
     """Raise InputError where a loaded data set breaks the contract of Dataset."""
     if dataset.likelihood not in LIKELIHOODS:
         raise _broken(dataset, f"likelihood is {dataset.likelihood!r}", f"must be {' or '.join(LIKELIHOODS)}")
-    for part in PARTS:
+    if dataset.test_recordings is None and dataset.test_recordings_labels is not None:
+        raise _broken(dataset, "test_recordings_labels is given without test_recordings", "must have both, or neither")
+    for part in (*PARTS, *["test_recordings"] * (dataset.test_recordings is not None)):
         _check_part(dataset, part)
         _check_labels(dataset, part)
     _check_factors(dataset)
@@ -252,7 +261,7 @@ def _check_label_names(dataset: Dataset) -> None:
     names = dataset.label_names
     if names is None:
         return
-    labels = [getattr(dataset, f"{part}_labels") for part in PARTS]
+    labels = [getattr(dataset, f"{part}_labels") for part in (*PARTS, "test_recordings")]
     highest = max((int(of_part.max()) for of_part in labels if of_part is not None), default=-1)
     if len(set(names)) < len(names) or highest >= len(names):
         found = f"label_names holds {len(set(names))} different names and the highest label is {highest}"

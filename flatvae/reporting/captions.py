@@ -2,7 +2,16 @@
 
 # the order of the columns; a metric that is not here comes after these, a task that is not here as metrics.csv has it
 TASK_METRICS = {
-    "reconstruction": ("train_error", "test_error", "bound", "equal_reconstruction", "settled", "beta", "kl"),
+    "reconstruction": (
+        "train_error",
+        "test_error",
+        "bound",
+        "equal_reconstruction",
+        "settled",
+        "beta",
+        "kl",
+        "test_error_recordings",
+    ),
     "flatness": (
         "condition_number_median",
         "condition_number_q90",
@@ -89,7 +98,8 @@ CAPTIONS = {
     "compute": "What the run cost: wall time of the trainings, all seeds together, and of the evaluations, in seconds; steps a "
     "second, summed over the seeds; the most memory any of these jobs took, in MB; threads, and whether on a GPU.",
     "reconstruction": "Reconstruction error on training and test data, the bound κ², how many seeds ended within 2 % of it "
-    "(equal_reconstruction) and how many had settled, β, and KL in nats.",
+    "(equal_reconstruction) and how many had settled, β, and KL in nats; then the test error on recordings held out whole "
+    "(test_error_recordings) and the test errors of each class, where classes have names.",
     "flatness": "The pull-back metric at test codes, at mixup points of them and beyond them: condition number (median, 90 % "
     "quantile; 1 where flat), relative deviation from c² times the identity (median, root mean square; 0 where flat), standard "
     "deviation of MF / mean MF and of log MF over n (0 where flat); the dimensions in use, and the condition number in these; "

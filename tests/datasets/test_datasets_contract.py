@@ -184,6 +184,22 @@ def test_an_integer_will_do_for_a_float():
         ({"factors": torch.zeros(2)}, "factors"),
         ({"factors": torch.full((3,), math.nan)}, "factors"),
         ({"factors": torch.zeros(3), "render": torch.sin}, "render is given without factor_period"),
+        ({"test_recordings": torch.zeros(3, 5)}, "test_recordings has 5 columns"),
+        ({"test_recordings": torch.zeros(0, 4)}, "test_recordings is empty"),
+        ({"test_recordings": torch.full((1, 4), math.nan)}, "test_recordings holds 4 values"),
+        ({"test_recordings_labels": torch.zeros(2, dtype=torch.int64)}, "given without test_recordings"),
+        (
+            {"test_recordings": torch.zeros(3, 4), "test_recordings_labels": torch.zeros(2, dtype=torch.int64)},
+            "test_recordings_labels is torch.int64 of shape (2,)",
+        ),
+        (
+            {
+                "test_recordings": torch.zeros(1, 4),
+                "test_recordings_labels": torch.tensor([1]),
+                "label_names": ("a",),
+            },
+            "highest label is 1",
+        ),
         ({"label_names": ("a",), "test_labels": torch.tensor([0, 1, -1])}, "highest label is 1"),
         ({"label_names": ("a", "a"), "train_labels": torch.tensor([0, 1, -1])}, "1 different names"),
     ],
@@ -191,6 +207,15 @@ def test_an_integer_will_do_for_a_float():
 def test_data_that_break_the_contract_are_refused(monkeypatch, changes, culprit):
     monkeypatch.setattr("flatvae.datasets.pendulum.load", lambda root: example(**changes))
     assert culprit in refused(datasets.load, "pendulum")
+
+
+def test_recordings_held_out_are_described_and_in_the_fingerprint():
+    plain, held_out = example(), example(test_recordings=torch.ones(2, 4))
+    labelled = example(test_recordings=torch.ones(2, 4), test_recordings_labels=torch.tensor([0, 1]))
+    moved = example(test_recordings=torch.zeros(2, 4))
+    assert "test_recordings" not in plain.description()["sizes"]
+    assert held_out.description()["sizes"]["test_recordings"] == 2
+    assert len({data.fingerprint() for data in (plain, held_out, labelled, moved)}) == 4
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32])

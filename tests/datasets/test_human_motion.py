@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -27,7 +28,7 @@ needs_cmu = pytest.mark.skipif(
     reason="the CMU files are not there: set FLATVAE_DATA to a folder that holds cmu_mocap/",
 )
 MOTIONS = ["walking", "jogging", "balancing", "punching", "kicking"]
-FOUR = {"walking": None, "jogging": None, "balancing": None, "kicking": None}  # those with three trials or more
+ALL_PARTS = (*PARTS, "test_recordings")
 
 # A body small enough to be written here: a root, a leg of two bones, and a finger, which is not observed.
 SKELETON = """:units
@@ -136,9 +137,9 @@ def test_sizes_and_labels(original):
         "name": "human_motion",
         "likelihood": "gaussian",
         "shape": [50],
-        "sizes": {"train": 13_797, "validation": 2_028, "test": 4_146},
+        "sizes": {"train": 9_854, "validation": 1_626, "test": 2_445, "test_recordings": 415 + 165 + 898 + 1316},
     }
-    for part in PARTS:
+    for part in ALL_PARTS:
         table = original[1][original[1]["part"] == part]
         assert [MOTIONS[label] for label in getattr(data, f"{part}_labels")] == table["motion"].tolist()
 
@@ -157,7 +158,7 @@ def test_training_part_has_mean_zero_and_variance_one(original):
 def test_the_inverse_of_the_scaling_gives_the_angles_of_the_files(original):
     data, table, scaling = original
     assert len(scaling.angles) == 50
-    for part in PARTS:
+    for part in ALL_PARTS:
         wanted = angles_of(ROOT, table[table["part"] == part], scaling.angles)
         assert np.abs(scaling.degrees(getattr(data, part)) - wanted).max() < 1e-4
         assert np.abs(scaling.observations(wanted) - getattr(data, part).numpy()).max() < 1e-6
@@ -167,12 +168,20 @@ def test_the_inverse_of_the_scaling_gives_the_angles_of_the_files(original):
 def test_neighbouring_frames_are_alike_and_blocks_are_not(original):
     """Why the split is by blocks: the frame beside a frame tells it, the nearest training frame of its trial does not."""
     data, table, _ = original
-    one = (table["part"] == "test").to_numpy() & (table["trial"] == "35/35_01.amc").to_numpy()
-    test = data.test[torch.from_numpy(one[table["part"] == "test"])]
-    train = data.train[torch.from_numpy((table["trial"] == "35/35_01.amc").to_numpy()[table["part"] == "train"])]
-    beside = (test[1:] - test[:-1]).norm(dim=1).median()
+    trial = {part: (table["trial"][table["part"] == part] == "135/135_07.amc").to_numpy(copy=True) for part in PARTS}
+    frame = table["frame"][(table["part"] == "test") & (table["trial"] == "135/135_07.amc")].diff()[1:].to_numpy()
+    test, train = (getattr(data, part)[torch.from_numpy(trial[part])] for part in ("test", "train"))
+    beside = (test[1:] - test[:-1]).norm(dim=1)[torch.from_numpy(frame == 1)].median()
     nearest = torch.cdist(test, train).min(1).values.median()
     assert nearest > 3 * beside
+
+
+@needs_cmu
+def test_distances_to_the_training_part_are_those_of_the_docstring():
+    data = datasets.load("human_motion", ROOT, stride=2)
+    nearest = torch.cdist(data.test, data.train).min(1).values.square()
+    found = [nearest[data.test_labels == label].mean().item() for label in range(5)]
+    assert found == pytest.approx([0.6, 2.5, 4.5, 1.9, 4.9], abs=0.06)
 
 
 @needs_cmu
@@ -192,66 +201,76 @@ def test_stick_figures_of_observations_are_those_of_the_recording(original):
     assert np.abs(found - wanted).max() > 0.1  # a thumb, which is not observed
 
 
-@needs_cmu
-@pytest.mark.parametrize("balance", [False, True])
-def test_split_by_trial_holds_whole_trials_out(balance):
-    options = {"trials": FOUR, "split": "trial", "balance": balance}
-    table = human_motion.frames(ROOT, **options)
-    files = [set(table["trial"][table["part"] == part]) for part in PARTS]
-    assert [len(of_part) for of_part in files] == [14 + 2 + 1 + 1, 2 + 1 + 1 + 1, 4 + 1 + 1 + 1]
-    assert len(set.union(*files)) == 30
-    for part in PARTS:
-        assert set(table["motion"][table["part"] == part]) == set(FOUR)
-    assert files[2] >= {"135/135_11.amc", "49/49_20.amc", *(f"35/35_{n}.amc" for n in (31, 32, 33, 34))}
-    sizes = datasets.load("human_motion", ROOT, **options).description()["sizes"]
-    assert sum(sizes.values()) == len(table)
-
-
-def test_the_trials_of_punching_are_too_few_to_hold_one_out(tmp_path):
-    sentence = refused(datasets.load, "human_motion", tmp_path, split="trial")
-    assert "split by trial takes three trials of each motion and 'punching' has 2" in sentence
-    assert "leave the motion out" in sentence
-
-
 # What holds of every split
 
 
-@pytest.mark.parametrize("gap", [0, 1, 12])
-@pytest.mark.parametrize("root", ["made", pytest.param("real", marks=needs_cmu)])
-def test_no_two_parts_touch(request, root, gap):
-    """Parts are disjoint, further apart than the gap, in the order of time, and all there is with the gaps between them."""
-    real = root == "real"
-    table = human_motion.frames(ROOT, gap=gap) if real else frames(request.getfixturevalue("made"), gap=gap)
-    lengths = {row["file"]: int(row["frames"]) for row in INDEX} if real else LENGTHS
-    assert set(table["part"]) == set(PARTS)
-    for trial, rows in table.groupby("trial"):
-        train, validation, test = (rows["frame"][rows["part"] == part].to_numpy() for part in PARTS)
-        assert validation.min() - train.max() == gap + 1
-        assert test.min() - validation.max() == gap + 1
-        assert len(rows) == lengths[trial] - 2 * gap
-        for block in (train, validation, test):
-            assert (np.diff(block) == 1).all()
-        assert len(test) == pytest.approx(lengths[trial] / 5, abs=0.5)
-        assert len(validation) == pytest.approx((lengths[trial] - len(test) - gap) / 8, abs=0.5)
-        assert test.max() - train.min() + 1 == lengths[trial]
+@needs_cmu
+def test_the_last_trial_of_every_motion_with_three_or_more_is_held_out(original):
+    table = original[1]
+    held_out = table[table["part"] == "test_recordings"]
+    wanted = {"35/35_34.amc", "35/35_run_c_from_expmap.amc", "49/49_20.amc", "135/135_04.amc"}
+    assert set(held_out["trial"]) == wanted
+    assert not wanted & set(table["trial"][table["part"] != "test_recordings"])
+    assert "punching" not in set(held_out["motion"])
+
+
+@needs_cmu
+def test_a_recording_of_another_subject_can_be_held_out():
+    options = {"trials": {"walking": ["35/35_01.amc"]}, "held_out": {"walking": ["02/02_01.amc"]}}
+    data, table = datasets.load("human_motion", ROOT, **options), human_motion.frames(ROOT, **options)
+    held_out = table[table["part"] == "test_recordings"]
+    assert set(held_out["trial"]) == {"02/02_01.amc"}
+    wanted = angles_of(ROOT, held_out, human_motion.scaling(ROOT, **options).angles)
+    found = human_motion.scaling(ROOT, **options).degrees(data.test_recordings)
+    assert np.abs(found - wanted).max() < 1e-4
+    without = datasets.load("human_motion", ROOT, **options | {"held_out": {}})
+    assert without.test_recordings is None
+    assert torch.equal(without.train, data.train)
+
+
+def test_recordings_to_hold_out_may_be_named_in_trials_too(made):
+    both, apart = (
+        load(made, trials={"one": files}, held_out={"one": ["77/77_02.amc"]})
+        for files in (TRIALS["one"], ["77/77_01.amc", "77/77_03.amc"])
+    )
+    assert both.fingerprint() == apart.fingerprint()
+    assert len(both.test_recordings) == LENGTHS["77/77_02.amc"]
+
+
+@needs_cmu
+@pytest.mark.parametrize("stride", [1, 2])
+def test_frames_of_two_parts_are_more_than_half_a_second_apart(stride):
+    """And every motion has about the asked share of each part."""
+    table = human_motion.frames(ROOT, stride=stride)
+    assert not table.duplicated(["trial", "frame"]).any()
+    cut = table[table["part"] != "test_recordings"]
+    for _, rows in cut.groupby("trial"):
+        frame, part = rows["frame"].to_numpy(), rows["part"].to_numpy()
+        other = part[:, None] != part
+        assert np.abs(frame[:, None] - frame)[other].min(initial=1000) > 60
+    counts = cut.groupby("motion")["part"].value_counts().unstack()
+    assert (counts > 0).all(axis=None)
+    shares = counts.div(counts.sum(axis=1), axis=0)
+    assert np.abs(shares - pd.Series({"train": 360, "validation": 60, "test": 90}) / 510).max(axis=None) < 0.03
 
 
 def test_rows_are_the_frames_that_the_table_names(made):
-    for options in ({}, {"stride": 3}, {"balance": True}, {"split": "trial"}, {"gap": 0}):
+    for options in ({}, {"stride": 3}, {"balance": True}, {"held_out": {}}, {"gap": 0}):
         data, table = load(made, **options), frames(made, **options)
         scaling = human_motion.scaling(made, trials=TRIALS, **options)
         assert scaling.angles == ("lfemur.rx", "lfemur.ry", "lfemur.rz", "ltibia.rx")
         assert data.shape == (4,)
-        assert table["part"].tolist() == [part for part in PARTS for _ in range(len(getattr(data, part)))]
-        both = torch.cat([data.train, data.validation, data.test])
+        parts = [part for part in ALL_PARTS if getattr(data, part) is not None]
+        assert table["part"].tolist() == [part for part in parts for _ in range(len(getattr(data, part)))]
+        both = torch.cat([getattr(data, part) for part in parts])
         assert np.abs(scaling.degrees(both) - angles_of(made, table, scaling.angles)).max() < 1e-4
-        labels = torch.cat([data.train_labels, data.validation_labels, data.test_labels])
+        labels = torch.cat([getattr(data, f"{part}_labels") for part in parts])
         assert [list(TRIALS)[label] for label in labels] == table["motion"].tolist()
         assert all(trial in TRIALS[name] for name, trial in zip(table["motion"], table["trial"], strict=True))
 
 
 def test_balance_equalises_the_training_part_alone(made):
-    plain, balanced = frames(made), frames(made, balance=True)
+    plain, balanced = frames(made, held_out={}), frames(made, held_out={}, balance=True)
     rest = [table[table["part"] != "train"].reset_index(drop=True) for table in (plain, balanced)]
     assert rest[0].equals(rest[1])
     train = balanced[balanced["part"] == "train"]
@@ -274,13 +293,21 @@ def test_stride_thins_every_trial(made):
     kept = set(map(tuple, thin.to_numpy()))
     assert kept < set(map(tuple, whole.to_numpy()))
     for trial, rows in whole.groupby("trial"):
-        first = rows["frame"].min()
+        first = 1 + 10 * list(LENGTHS).index(trial)
         wanted = {(r.part, r.motion, trial, r.frame) for r in rows.itertuples() if (r.frame - first) % 5 == 0}
         assert {row for row in kept if row[2] == trial} == wanted
 
 
 def test_same_options_give_the_same_data_and_others_do_not(made):
-    options = [{}, {"gap": 3}, {"stride": 2}, {"balance": True}, {"split": "trial"}, {"trials": {"one": TRIALS["one"]}}]
+    options = [
+        {},
+        {"gap": 3},
+        {"test_block": 200},
+        {"stride": 2},
+        {"balance": True},
+        {"held_out": {}},
+        {"trials": {"one": TRIALS["one"]}},
+    ]
     prints = [load(made, **choice).fingerprint() for choice in options]
     assert [load(made, **choice).fingerprint() for choice in options] == prints
     assert len(set(prints)) == len(options)
@@ -288,7 +315,8 @@ def test_same_options_give_the_same_data_and_others_do_not(made):
 
 def test_options_pass_through_yaml_and_json(made):
     text = yaml.safe_dump(
-        {"trials": TRIALS, "split": "time", "gap": 12, "stride": 1, "balance": False}, sort_keys=False
+        {"trials": TRIALS, "held_out": None, "train_block": 360, "gap": 60, "stride": 1, "balance": False},
+        sort_keys=False,
     )
     for options in (yaml.safe_load(text), json.loads(json.dumps(yaml.safe_load(text)))):
         assert load(made, **options).fingerprint() == load(made).fingerprint()
@@ -328,11 +356,26 @@ def test_poses_of_the_made_up_body(made):
         ({"trials": {True: ["77/77_01.amc"]}}, "has the motion True"),  # YAML's on, yes, true
         ({"trials": {"one": TRIALS["one"], "two": TRIALS["one"][:1]}}, "names 77/77_01.amc twice"),
         ({"trials": ["77/77_01.amc"]}, "it must be dict or None"),
-        ({"trials": {"one": TRIALS["one"][:2]}, "split": "trial"}, "three trials of each motion and 'one' has 2"),
-        ({"split": "frame"}, "must be 'time' or 'trial'"),
+        (
+            {"held_out": {"three": ["77/77_01.amc"]}},
+            "option held_out has the motion 'three'; it must be one of trials: one, two",
+        ),
+        (
+            {"held_out": {"one": TRIALS["one"]}},
+            "option held_out leaves no trial of 'one' to train on; it must name fewer",
+        ),
+        ({"held_out": {"one": []}}, "option held_out has [] for 'one'"),
+        ({"held_out": {"one": TRIALS["two"][:1]}}, "option held_out names 77/77_04.amc twice"),
+        ({"held_out": ["77/77_01.amc"]}, "it must be dict or None"),
+        ({"train_block": 0}, "option train_block is 0"),
+        ({"validation_block": 0}, "option validation_block is 0"),
+        ({"test_block": 1.5}, "option test_block is 1.5 (float)"),
         ({"gap": -1}, "option gap is -1"),
         ({"gap": 1.5}, "option gap is 1.5 (float)"),
-        ({"gap": 25}, "77/77_04.amc has 63 frame(s), too few for three parts with 25 left out"),
+        (
+            {"gap": 94},
+            "the recordings of 'two' have 189 frame(s), too few for three parts with 94 left out between them",
+        ),
         ({"gap": 10**30}, "too few for three parts"),
         ({"stride": 0}, "option stride is 0"),
         ({"stride": 121}, "option stride is 121; it must be between 1 and 120"),
@@ -348,7 +391,7 @@ def test_bad_options_are_refused(made, options, why):
 
 def test_frames_and_scaling_refuse_as_load_does(made):
     for call in (human_motion.frames, human_motion.scaling):
-        assert "option split is 'frame'" in refused(call, made, split="frame")
+        assert "option gap is -1" in refused(call, made, gap=-1)
         assert "option trials is 3" in refused(call, made, trials=3)
 
 
@@ -426,7 +469,7 @@ def test_altered_recordings_are_refused_unless_they_have_a_name_of_their_own(tmp
     assert f"{altered}: its frames 1 to 358 are not those of the recording; delete it" in sentence
     altered.rename(folder / "35_01_mine.amc")
     data = datasets.load("human_motion", tmp_path, trials={"walking": ["35/35_01_mine.amc"]})
-    assert sum(data.description()["sizes"].values()) == 358 - 24
+    assert sum(data.description()["sizes"].values()) == 358 - 2 * 60
 
 
 @needs_cmu

@@ -121,6 +121,15 @@ def test_a_method_without_a_bound_is_asked_for_nothing():
     assert "train_error" in values
 
 
+@pytest.mark.parametrize("rows", [500, 1000, 4000])
+@pytest.mark.parametrize("sigma", [0.1, 0.3, 0.5])
+def test_train_error_is_known_to_a_fraction_of_the_tolerance(rows, sigma):
+    """With one z a datum the standard error of these means would be 0.3 to 2.9 %; now it is at most 0.65 %."""
+    expected = OFFSET.square().sum().item() + 3 * (sigma / 2) ** 2
+    values = metrics(model(bound=expected, sigma=sigma), data(rows))
+    assert values["train_error"] == pytest.approx(expected, abs=3 * 0.0065 * expected)
+
+
 def test_a_checkpoint_that_does_not_tell_whether_it_settled_is_refused():
     old = model()
     for seed in old.config["seeds"]:
@@ -141,6 +150,21 @@ def test_errors_are_told_class_by_class_where_classes_have_names():
     first = dataclasses.replace(dataset, test_labels=torch.where(labels == 0, 0, -1))
     assert metrics(model(), first)["test_error_a"] == named[0]
     assert not any("_a" in name for name in metrics(model(), dataclasses.replace(dataset, label_names=None)))
+
+
+def test_recordings_held_out_have_errors_of_their_own():
+    """They are those that the same data have as the test part, of all and class by class."""
+    labels = torch.arange(300) % 2
+    plain = dataclasses.replace(data(300), test_labels=labels, label_names=("a", "b"))
+    swapped = dataclasses.replace(plain, test=plain.validation)
+    both = dataclasses.replace(plain, test_recordings=plain.validation, test_recordings_labels=labels)
+    values, expected = metrics(model(), both), metrics(model(), swapped)
+    for name in ("", "_a", "_b"):
+        assert values[f"test_error_recordings{name}"] == expected[f"test_error{name}"]
+        assert values[f"test_error{name}"] != expected[f"test_error{name}"]
+    assert not any("recordings" in name for name in metrics(model(), plain))
+    unlabelled = dataclasses.replace(both, test_recordings_labels=None)
+    assert [name for name in metrics(model(), unlabelled) if "recordings" in name] == ["test_error_recordings"]
 
 
 def test_is_deterministic_and_leaves_the_random_state():

@@ -9,6 +9,7 @@ import pytest
 from inside import assert_inside
 from matplotlib.colors import to_hex, to_rgb
 
+from flatvae.datasets._interleaved import interleaved
 from flatvae.errors import InputError
 from flatvae.reporting import figures
 from flatvae.reporting.figures import motion
@@ -108,6 +109,19 @@ def test_trajectories_at_every_frame_and_of_single_frames(spaces, rows):
     backwards = rows.assign(frame=range(11, 0, -1), trial="a")
     assert len(motion._pieces(backwards)) == 11
     assert len(figures.trajectories(spaces, apart, "title").axes[0].lines) == 22
+
+
+@pytest.mark.parametrize("stride", [1, 2, 5])
+def test_trajectories_break_where_blocks_end(stride):
+    """Test frames of a recording that is cut into blocks, of two recordings: each block is one piece."""
+    parts = interleaved(4000, {"train": 360, "validation": 60, "test": 90}, 60)
+    kept = np.arange(4000)[::stride]
+    kept = kept[parts[kept] == "test"]
+    rows = pd.DataFrame({"motion": "walking", "trial": np.where(kept < 2100, "a", "b"), "frame": kept})
+    block = np.cumsum(parts != "test")[kept]  # counts the other frames before: one number for each block
+    pieces = motion._pieces(rows)
+    assert [set(block[piece]) for piece in pieces] == [{number} for number in np.unique(block)]
+    assert sum(map(len, pieces)) == len(rows)
 
 
 def test_trajectories_say_what_is_missing(spaces, rows, tmp_path):

@@ -56,7 +56,8 @@ def test_markdown_of_reconstruction(metrics):
     """β is averaged in logarithms: of 1, 2 and 4 · 10⁻⁴ the mean is 2 · 10⁻⁴, and t₂ s/√3 = 4.303 · log 2/√3 = log 5.6."""
     caption = (
         "Reconstruction error on training and test data, the bound κ², how many seeds ended within 2 % of it "
-        "(equal_reconstruction) and how many had settled, β, and KL in nats. "
+        "(equal_reconstruction) and how many had settled, β, and KL in nats; then the test error on recordings held out whole "
+        "(test_error_recordings) and the test errors of each class, where classes have names. "
     )
     expected = """
 
@@ -70,6 +71,13 @@ def test_markdown_of_reconstruction(metrics):
 ‡ 2 of 3 seeds count; non-finite: seed 1 at step 1200 (pendulum flat_vae)
 """
     assert tables.to_markdown(table(metrics, "reconstruction")) == caption + BOTH + expected
+
+
+def test_errors_of_recordings_and_classes_come_after_the_main_columns():
+    names = ["test_error_walking", "test_error_recordings_walking", "kl", "test_error_recordings", "test_error"]
+    found = table(frame(*(rows("vae", "reconstruction", name, [1, 2, 3]) for name in names)), "reconstruction")
+    wanted = ["test_error", "kl", "test_error_recordings", "test_error_walking", "test_error_recordings_walking"]
+    assert tables.metric_names(found) == wanted
 
 
 def test_markdown_of_neighbours_has_the_control_and_unknown_metrics_last(metrics):

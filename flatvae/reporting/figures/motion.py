@@ -36,8 +36,9 @@ def trajectories(methods: Mapping[str, Arrays], rows: pd.DataFrame, title: str) 
     """Trials as lines through their codes in the order of time, coloured by motion; n = 2 only.
 
     Over the map of `latent_map`; methods in columns, seeds in rows. A line ends where the next row is of another trial or
-    not the next frame, and a marker stands at each start. `methods`: {method: arrays} with codes (S, N, 2); map_x, map_y
-    (S, G) and map_log_mf (S, G, G) indexed [seed, y, x]. `rows`: the columns motion, trial and frame of the N codes.
+    not the next frame, so every block of a trial has a line of its own, and a marker stands at each start.
+    `methods`: {method: arrays} with codes (S, N, 2); map_x, map_y (S, G) and map_log_mf (S, G, G) indexed [seed, y, x].
+    `rows`: the columns motion, trial and frame of the N codes.
     Raises InputError on no methods, a missing array or column, codes that are not two-dimensional, and another N.
     """
     check(methods, ("codes", "map_x", "map_y", "map_log_mf"), "figure trajectories")
