@@ -32,7 +32,6 @@ for dataset in [dataset for dataset in RUN.datasets if RUN.figures(dataset)]:
             runtime=20,
         params:
             figures=RUN.figures(dataset),
-            folder=OUT,
             methods=RUN.methods,
             data=data_params,
             bound=lambda wildcards: specification(config, wildcards.dataset, RUN.methods[0])[

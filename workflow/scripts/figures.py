@@ -8,8 +8,8 @@ with job(snakemake):
     from flatvae.reporting import figure_registry, figures
     from flatvae.reporting.results import DatasetResults
 
-    params = snakemake.params
-    results = DatasetResults(params.folder, snakemake.wildcards.dataset, params.methods, params.data, params.bound)
+    params, folder = snakemake.params, Path(snakemake.input.data).parents[1]
+    results = DatasetResults(folder, snakemake.wildcards.dataset, params.methods, params.data, params.bound)
     for name, png in zip(params.figures, snakemake.output.png, strict=True):
         figures.save(figure_registry.draw(name, results), Path(png).with_suffix(""))
         print(name)
