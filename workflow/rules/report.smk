@@ -7,7 +7,7 @@ for dataset in [dataset for dataset in RUN.datasets if RUN.figures(dataset)]:
             f"figures_{dataset}"
         input:
             RUN.figure_inputs(dataset),
-            f"{OUT}/{dataset}/data.json",
+            data=f"{OUT}/{dataset}/data.json",
         output:
             pdf=[f"{OUT}/figures/{{dataset}}_{name}.pdf" for name in RUN.figures(dataset)],
             png=[
