@@ -138,12 +138,12 @@ def test_linear_gaussian_model_has_its_exact_marginal(mixing, n_prior_samples):
 @pytest.mark.parametrize("mixing", [None, SHEARED], ids=["normal", "hierarchical"])
 def test_evaluate_takes_the_variance_from_the_bound(mixing):
     """In float32, as trained models are."""
-    x = observations(300, mixing).float()
+    x = observations(task._DATA, mixing).float()
     values = metrics(linear_model(mixing).float(), x)
     error = values["nll_standard_error"]
     assert 0 < error < 5e-3
     exact = -marginal(mixing).log_prob(x.double()).mean().item()
-    bias = 300 * error**2 / 2  # to first order; not small beside the error, which is that of a mean over 300 data
+    bias = len(x) * error**2 / 2  # to first order; not small beside the error, which is that of a mean over all data
     assert values["nll"] == pytest.approx(exact + bias, abs=4 * error)
 
 
