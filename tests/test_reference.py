@@ -47,7 +47,7 @@ def test_the_ledger_is_that_of_the_numbers(run):
 
 
 def test_the_ledger_of_all_runs_is_made_of_theirs():
-    """Of the runs that it names (python -m flatvae.reporting.ledgers), or of the default run where it names none."""
+    """The merged ledger is that of the runs it names, or of the default run where it names none."""
     together = ledgers.read(REFERENCE / "claims.csv")
     if "run" in together:
         again = ledgers.merged({run: ledgers.read(REFERENCE / run / "claims.csv") for run in together["run"].unique()})

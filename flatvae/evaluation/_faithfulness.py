@@ -97,7 +97,7 @@ def faithfulness(dataset, codes: Tensor) -> dict[str, float]:
 
 
 def own_faithfulness(dataset) -> dict[str, float]:
-    """Of the observations themselves, the control: the rank correlation of their Euclidean distance, and the pairs left out."""
+    """The control, raw observations: rank correlation of their Euclidean distance, and the number of pairs left out."""
     own = _own(dataset)
     correlation = _rank_correlation(dataset.test[own.rows].double().numpy(), own)
     return {"graph_rank_correlation": correlation, "graph_rank_pairs_left_out": float(own.left_out)}

@@ -48,7 +48,7 @@ class DatasetResults:
 
     @functools.cached_property
     def shape(self) -> tuple[int, ...]:
-        """Of one observation."""
+        """Shape of one observation."""
         return tuple(json.loads((self.folder / "data.json").read_text(encoding="utf-8"))["shape"])
 
     @property

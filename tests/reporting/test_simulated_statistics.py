@@ -39,7 +39,7 @@ def test_the_simulation_has_the_intervals_of_the_tables():
 
 @pytest.mark.parametrize("n", [MIN_PAIRS, 5, 10])
 def test_logarithmic_intervals_of_log_normal_seeds(n):
-    """Of their geometric mean; the plain t-interval holds the plain mean of such seeds less than 82 % of the time."""
+    """The log interval holds the geometric mean; the plain one holds the plain mean of such seeds less than 82 % of the time."""
     draws = np.random.default_rng(n).lognormal(1.0, 1.2, (N, n))
     assert 0.92 <= coverage(np.log(draws), 1.0) <= 0.98
     assert coverage(draws, np.exp(1.0 + 1.2**2 / 2)) < 0.82

@@ -107,7 +107,7 @@ def evaluation_tasks(wildcards):
 
 
 def figure_code(wildcards):
-    """Of a data set's figures, which show what its loader knows of it."""
+    """Fingerprint of the code behind a data set's figures, its loader included."""
     entries = ["flatvae.reporting.figures", "flatvae.reporting.figure_registry", "flatvae.reporting.results"]
     return fingerprint(*entries, f"flatvae.datasets.{loader(config, wildcards.dataset)}")
 
