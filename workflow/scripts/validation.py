@@ -190,7 +190,7 @@ def _check_distances(config: dict) -> None:
         for name in own:
             _one_of(f"datasets.{dataset}.distances: the distance", name, config.get("distances", {}))
         for name, entry in distances(config, dataset).items():
-            known = _distance_options(name, entry["builder"])
+            known = _options(f"distances.{name}", entry["builder"], "distance", "(model, dataset, *, …)")
             place = f"datasets.{dataset}.distances" if name in own else "distances"
             for option in entry["options"]:
                 _one_of(f"{place}.{name}: the option", option, known)
@@ -210,13 +210,13 @@ def _check_distance_tasks(config: dict) -> None:
             )
 
 
-def _distance_options(name: str, module: str) -> set[str]:
-    """Options that a distance's module takes."""
-    known = keywords(module, "distance") if source(module) else None
+def _options(entry: str, module: str, function: str, signature: str) -> set[str]:
+    """Options that the function takes by which a module makes a distance or a descriptor."""
+    known = keywords(module, function) if source(module) else None
     if known is None:
         raise ValueError(
-            f"config: distances.{name} is to be made by {module}, which has no function "
-            f"distance(model, dataset, *, …); write it in {module.replace('.', '/')}.py or name a module that has it"
+            f"config: {entry} is to be made by {module}, which has no function {function}{signature}; "
+            f"write it in {module.replace('.', '/')}.py or name a module that has it"
         )
     check_signatures(module)
     return known
@@ -235,13 +235,7 @@ def _check_packages(config: dict) -> None:
 def _check_descriptors(config: dict) -> None:
     for name, own in config.get("descriptors", {}).items():
         module = own.get("builder", f"baselines.{name}")
-        known = keywords(module, "descriptor") if source(module) else None
-        if known is None:
-            raise ValueError(
-                f"config: descriptors.{name} is to be made by {module}, which has no function descriptor(dataset, *, …); "
-                f"write it in {module.replace('.', '/')}.py or name a module that has it"
-            )
-        check_signatures(module)
+        known = _options(f"descriptors.{name}", module, "descriptor", "(dataset, *, …)")
         for option in set(own) - {"builder"}:
             _one_of(f"descriptors.{name}: the option", option, known - {"seed"})
         if name == "sort":
