@@ -10,7 +10,6 @@ import json
 import os
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -18,6 +17,7 @@ from torch import Tensor
 from flatvae.datasets import Dataset, expanded
 from flatvae.errors import InputError
 from flatvae.model import LatentVariableModel
+from flatvae.seeding import seeded
 
 VERSION = 2  # since 2 the header holds a hash of the file's content
 _KEY = "flatvae"
@@ -135,7 +135,7 @@ def _build(path: Path, content: dict) -> LatentVariableModel:
     module_name, function = content["builder"].split(":")
     try:
         build = getattr(importlib.import_module(module_name), function)
-        with torch.random.fork_rng(devices=[]):
+        with seeded(0):  # its weights are replaced
             return build(Dataset.from_description(content["dataset"]), **content["build"])
     except InputError as error:
         raise InputError(f"checkpoint {path}: {error}") from error

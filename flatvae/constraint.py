@@ -15,7 +15,7 @@ TOLERANCE = 1.02  # the bound is met within 2 %: REWO hovers about κ²
 _ROWS = 20  # of the history in the last fifth of the steps, at least
 _VIOLATION = 0.01
 _BETA_FACTOR = 1.5
-_DRIFT = 0.05
+DRIFT = 0.05  # of k (active) between two looks
 _LARGEST = 0.1  # violation δ that β answers to
 _LAST_RATE = 0.25  # of ν, where the learning rate has come to zero
 _LEAST_BETA = 0.1  # of its start
@@ -42,7 +42,7 @@ def settled(
     earlier, last = condition_number_active
     if rows < _ROWS or earlier is None or last is None:
         return False
-    still = abs(last / earlier - 1) < _DRIFT
+    still = abs(last / earlier - 1) < DRIFT
     return abs(violation) <= _VIOLATION and log_beta_sd <= math.log(_BETA_FACTOR) and still
 
 

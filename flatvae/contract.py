@@ -45,7 +45,7 @@ def check_model(module: ModuleType, function: str, model, dataset) -> None:
             f"{where}: {function} returned a {type(model).__name__}; it must return a flatvae.model.LatentVariableModel"
         )
     like = next(model.parameters())
-    x = dataset.train[:ROWS].to(like)
+    x = dataset.train[torch.arange(ROWS) % len(dataset.train)].to(like)  # there may be fewer
     z = torch.linspace(-1, 1, ROWS * model.latent_dim).view(ROWS, -1).to(like)
     noise = torch.linspace(-1, 1, ROWS * model.noise_size).view(ROWS, -1).to(like)
     with torch.no_grad():

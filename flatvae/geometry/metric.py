@@ -5,6 +5,7 @@ itself. J(z) = ∂f/∂z ∈ R^{D×n}, and the Riemannian metric it pulls back i
 Chen et al. 2020). Everything here is batched; precision is that of the arguments, and evaluation uses float64.
 """
 
+import threading
 from collections.abc import Callable
 
 import torch
@@ -13,6 +14,7 @@ from torch.func import jvp, vmap
 
 Decoder = Callable[[Tensor], Tensor]
 
+FORWARD_MODE = threading.RLock()  # torch has one level of forward-mode differentiation for all threads
 _FEW = 3  # columns up to which a metric is sums of products rather than N small matrix products
 _CHUNK = 1024  # rows whose Jacobians are held at once, at most
 # and how many numbers these may have, rows · D · n: on a CPU what its cache holds, which is three times as fast
@@ -31,7 +33,8 @@ def jacobian_columns(decoder: Decoder, z: Tensor) -> Tensor:
         (n, N, D).
     """
     basis = torch.eye(z.shape[-1], dtype=z.dtype, device=z.device)  # (n, n)
-    return vmap(lambda e: jvp(decoder, (z,), (e.expand_as(z),))[1])(basis)
+    with FORWARD_MODE:
+        return vmap(lambda e: jvp(decoder, (z,), (e.expand_as(z),))[1])(basis)
 
 
 def jacobian(decoder: Decoder, z: Tensor) -> Tensor:

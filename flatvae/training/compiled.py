@@ -14,6 +14,7 @@ import platform
 import shutil
 import sys
 import sysconfig
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from flatvae.training.settings import Settings
 
 LEAST_STEPS = {"cuda": 5_000, "cpu": 10_000}  # from which compiling takes less time than it saves
 _WIDEST = 256  # of the networks; in wider ones a CPU does little but products of matrices, which stay what they are
+_COMPILER = threading.RLock()  # it has state that all threads share
 CACHE = "TORCHINDUCTOR_CACHE_DIR"
 
 
@@ -104,7 +106,8 @@ def compiled(settings: Settings, function: Callable, *examples) -> Callable | No
         options["deterministic"] = True  # no kernel is chosen by its time: an empty cache gives the same bits
     made = torch.no_grad()(torch.compile(flat, fullgraph=True, dynamic=False, options=options))
     try:
-        made(*copies)  # compiles
+        with _COMPILER:
+            made(*copies)  # compiles
     except TorchDynamoException as error:
         fallen_back(settings, f"torch's compiler failed ({' '.join(str(error).split())}); set compile to never")
         return None

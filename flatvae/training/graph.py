@@ -19,6 +19,8 @@ from torch._ops import OpOverload
 from torch.fx import Graph, GraphModule, Node, map_arg
 from torch.utils._pytree import tree_leaves
 
+from flatvae.geometry.metric import FORWARD_MODE
+
 aten = torch.ops.aten
 
 _SAME = (aten.detach.default, aten.view.default, aten._unsafe_view.default, aten.expand.default, aten.alias.default)
@@ -42,7 +44,8 @@ def traced(function: Callable, *examples) -> GraphModule:
     """``captured``'s list of operations, which may be called where no gradients are recorded."""
     from torch.fx.experimental.proxy_tensor import make_fx  # takes a while, and evaluations import the training
 
-    made = make_fx(function)(*examples)
+    with FORWARD_MODE:  # the function may differentiate so
+        made = make_fx(function)(*examples)
     _drop_identities(made.graph)
     _drop_zeros(made.graph)
     _share_results(made.graph)

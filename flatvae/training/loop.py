@@ -5,7 +5,7 @@ import dataclasses
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 
 import pandas as pd
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from flatvae.constraint import DRIFT, equal_reconstruction
 from flatvae.training.resume import Interrupted, Snapshots
 from flatvae.training.settling import condition_numbers, measured_at, settling
 from flatvae.training.step import Trainer
@@ -62,6 +63,10 @@ class Course:
         self.phase_end: list[int | None] = [None] * len(trainer.seeds)  # step at which each seed left its initial phase
         # k (active) of each seed at 90 % and at 100 % of the steps, (S, 2); NaN where it was not measured
         self.condition_numbers = torch.full((len(trainer.seeds), 2), torch.nan, dtype=torch.float64)
+        self.tenths, self.last = (
+            0,
+            None,
+        )  # of ``stands_still``: tenths of the steps that were looked at, and k then, (S,)
         self.started = time.perf_counter() - found.get("seconds", torch.zeros(())).item()
         if found:
             trainer.restore(found)
@@ -118,6 +123,31 @@ class Course:
         }
         self.history.append(pd.DataFrame(columns)[trainer.alive.tolist()])
 
+    def stands_still(self) -> bool:
+        """Whether the rest of the constant learning rate would change little, looked at after each tenth of the steps.
+
+        Over the last tenth, of every seed: the penalty was on; |mean (C − κ²) / κ²| ≤ 0.02; and k (active) moved by less than
+        5 %. A frozen seed does not count.
+        """
+        trainer, steps = self.trainer, self.trainer.settings.steps
+        if 10 * trainer.step_count // steps == self.tenths:
+            return False
+        self.tenths = 10 * trainer.step_count // steps
+        before, self.last = self.last, condition_numbers(trainer)
+        rows = pd.concat(self.history)
+        rows = rows[rows["step"] > trainer.step_count - steps / 10]
+        error = rows.groupby("seed")["error"].mean() / trainer.settings.bound
+        if before is None or rows["initial"].any() or not error.map(lambda e: equal_reconstruction(e, 1.0)).all():
+            return False
+        drift = (self.last / before - 1).abs()[trainer.alive.cpu()]
+        return bool((drift < DRIFT).all())
+
+    def shorten(self) -> None:
+        """Goes on where the learning rate begins to fall, at the latest before the last fifth, which tells whether it settled."""
+        steps = self.trainer.settings.steps
+        falls = int((1 - self.trainer.settings.decay_fraction) * steps)
+        self.trainer.step_count = max(self.trainer.step_count, min(falls, 4 * steps // 5))
+
     def outcome(self) -> Trained:
         """What the training leaves."""
         trainer, history = self.trainer, pd.concat(self.history, ignore_index=True)
@@ -153,6 +183,10 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def _printed(line: str) -> None:
+    print(line, flush=True)
+
+
 def train(
     module: ModuleType,
     dataset,
@@ -163,6 +197,10 @@ def train(
     dtype: torch.dtype = torch.float32,
     label: str = "",
     snapshots: Snapshots | None = None,
+    say: Callable[[str], None] | None = _printed,
+    penalty_weights: Sequence[float] | None = None,
+    start: Mapping[str, Tensor] | None = None,
+    shorten: bool = False,
 ) -> Trained:
     """Trains all seeds of a method on a data set, with a progress line per block.
 
@@ -170,22 +208,43 @@ def train(
     ``snapshots`` a training goes on from the snapshot that is there, writes one now and then, and when the process is
     asked to end; one that was interrupted ends in the same bits as one that was not.
 
+    Args:
+        module: the method.
+        dataset: its data.
+        hyperparameters: see ``split_hyperparameters``.
+        seeds: the S seeds.
+        device: where the training runs.
+        dtype: float32, or float64 in tests.
+        label: what progress lines begin with.
+        snapshots: where snapshots are kept; None for none.
+        say: what takes lines of progress and warnings; None keeps silent, without a bar too.
+        penalty_weights: see ``Trainer``.
+        start: parameters to begin with, by name, seeds stacked (S, …); by default each seed's own random ones.
+        shorten: leaves out what remains of the constant learning rate once every seed stands still (``Course.stands_still``).
+            Not with ``snapshots``.
+
     Raises:
         InputError: the hyperparameters are not the method's.
         Interrupted: the process was asked to end.
     """
-    trainer = Trainer(module, dataset, hyperparameters, seeds, device, dtype)
+    trainer = Trainer(module, dataset, hyperparameters, seeds, device, dtype, penalty_weights=penalty_weights)
+    for name, value in (start or {}).items():
+        with torch.no_grad():
+            trainer.params[name].copy_(value)
     found = (snapshots.read() if snapshots else None) or {}
     course, steps = Course(trainer, found), trainer.settings.steps
+    quiet, say = say is None, say or (lambda line: None)
     if found:
-        print(f"{label}: goes on from step {trainer.step_count} of {steps}", flush=True)
-    with _Progress(trainer, label) as progress, snapshots or contextlib.nullcontext():
-        _prepare(trainer, label)
+        say(f"{label}: goes on from step {trainer.step_count} of {steps}")
+    with _Progress(trainer, label, say, quiet) as progress, snapshots or contextlib.nullcontext():
+        _prepare(trainer, label, say)
         # a block that was begun is ended, also where every seed has frozen in it: an interruption must leave no trace
         while trainer.step_count < steps and (trainer.block_step > 0 or trainer.alive.any()):
             complete = course.run_block(lambda: snapshots is not None and snapshots.interrupted)
             if complete:
                 progress.show(trainer.step_count, course.history[-1])
+                if shorten and course.stands_still():
+                    course.shorten()
             if snapshots and snapshots.due() and trainer.step_count < steps:
                 snapshots.write(course.snapshot())
             if not complete:
@@ -193,25 +252,26 @@ def train(
                     f"{label}: asked to end at step {trainer.step_count}; the same command goes on from there"
                 )
     if not trainer.alive.any():
-        print(f"warning: {label}: every seed became non-finite by step {trainer.step_count}; the training ends here")
+        say(f"warning: {label}: every seed became non-finite by step {trainer.step_count}; the training ends here")
     if snapshots:  # so that nothing is lost until the results are written
         snapshots.write(course.snapshot())
     return course.outcome()
 
 
-def _prepare(trainer: Trainer, label: str) -> None:
+def _prepare(trainer: Trainer, label: str, say: Callable[[str], None]) -> None:
     started = time.perf_counter()
     trainer.prepare()
     if trainer.compiled:
-        print(f"{label}: compiled the training step in {time.perf_counter() - started:.0f} s", flush=True)
+        say(f"{label}: compiled the training step in {time.perf_counter() - started:.0f} s")
 
 
 class _Progress:
-    """A tqdm bar where there is a terminal, and a plain line to standard output, in a job the log, now and then."""
+    """A tqdm bar where there is a terminal, and a plain line, in a job to the log, now and then."""
 
     LINES = 20
 
-    def __init__(self, trainer: Trainer, label: str):
+    def __init__(self, trainer: Trainer, label: str, say: Callable[[str], None], quiet: bool):
+        self.say = say
         self.settings = settings = trainer.settings
         self.done = trainer.step_count  # steps that were there when this process began
         self.label = f"{label} × {len(trainer.seeds)} seeds"
@@ -221,7 +281,7 @@ class _Progress:
             desc=self.label,
             unit="step",
             file=sys.__stderr__,
-            disable=not sys.__stderr__.isatty(),
+            disable=quiet or not sys.__stderr__.isatty(),
         )
         self.block = block_length(settings.steps)
         self.every = max(self.block, settings.steps // self.LINES)
@@ -243,4 +303,4 @@ class _Progress:
         self.bar.set_postfix_str(text)
         if step % self.every < self.block or step == self.settings.steps:
             rate = (step - self.done) / (time.perf_counter() - self.started)
-            print(f"{self.label}: step {step}/{self.settings.steps}  {text}  {rate:.1f} steps/s", flush=True)
+            self.say(f"{self.label}: step {step}/{self.settings.steps}  {text}  {rate:.1f} steps/s")

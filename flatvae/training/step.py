@@ -2,7 +2,7 @@
 
 import dataclasses
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 
 import torch
@@ -12,8 +12,10 @@ from torch.func import functional_call, jvp, stack_module_state, vmap
 from flatvae import contract
 from flatvae.constraint import ReconstructionBound
 from flatvae.errors import ContractError
+from flatvae.geometry.metric import FORWARD_MODE
 from flatvae.model import LatentVariableModel
 from flatvae.products import exact_float32
+from flatvae.seeding import seeded
 from flatvae.training.adam import Adam, clipped, laid_out, stacked_step
 from flatvae.training.compiled import compiled, compiles
 from flatvae.training.graph import captured
@@ -60,8 +62,7 @@ class _Scale(nn.Module):
 
 def build_seeded(module: ModuleType, dataset, build: dict, seed: int) -> LatentVariableModel:
     """A fresh model with the initial weights of ``seed``; the global random state is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return contract.called(module, "build", dataset, **build)
 
 
@@ -90,6 +91,8 @@ class Trainer:
         device: where the training runs.
         dtype: float32, or float64 in tests.
         graphs: whether steps are replayed as CUDA graphs; by default on a GPU. The numbers are the same but for rounding.
+        penalty_weights: one factor of the penalty for each seed; by default 1. A penalty is linear in its weight η, so seeds
+            may be trained with different η at once.
     """
 
     def __init__(
@@ -101,10 +104,14 @@ class Trainer:
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
         graphs: bool | None = None,
+        penalty_weights: Sequence[float] | None = None,
     ):
         build, penalty, self.settings = split_hyperparameters(module, hyperparameters)
         self.seeds, self.dtype = list(seeds), dtype
         self.data = dataset.train.to(device, dtype)
+        self.penalty_weights = (
+            None if penalty_weights is None else torch.tensor(penalty_weights, dtype=dtype).to(device)
+        )
         # initialised in float32 whatever the dtype, so that seeds start from the same weights
         models = [build_seeded(module, dataset, build, seed) for seed in self.seeds]
         contract.check_model(module, "build", models[0], dataset)
@@ -212,6 +219,8 @@ class Trainer:
 
         def function(params: dict[str, Tensor], beta: Tensor, on: Tensor, x: Tensor, *noise: Tensor):
             error, kl, penalty, z = self._mapped(objective, "model.", params, x, *noise)
+            if self.penalty_weights is not None:
+                penalty = self.penalty_weights * penalty
             loss = error + beta * (kl + torch.where(on, penalty, 0.0))
             gradients = torch.autograd.grad(loss.sum(), list(params.values()), materialize_grads=True)
             return torch.stack([error, kl, penalty]).detach(), loss.detach(), z.detach(), list(gradients)
@@ -341,7 +350,7 @@ class Trainer:
             terms, z, probe = self.step(objective)
             self.block_terms = self.block_terms + terms
             self.block_step += 1
-        with torch.no_grad():
+        with torch.no_grad(), FORWARD_MODE:
             scale = self._mapped(self.scale_of, "model.", self.params, z, probe)
         limit = self.step_count >= self.settings.initial_fraction * self.settings.steps
         self.bound.end_initial_phase(force=limit)

@@ -1,0 +1,69 @@
+"""What ``FlatVAE`` warns of after a fit: a bound that was missed, a space that is not flat, one that is folded."""
+
+import warnings
+
+from sklearn.exceptions import ConvergenceWarning
+
+NOT_FLAT = 1.5  # median condition number from which a space is said not to be flat
+FAITHFUL = {"trustworthiness": 0.95, "graph_rank_correlation": 0.8}  # below either, a space is said to be folded
+
+
+class BoundMissedWarning(ConvergenceWarning):
+    """The training ended above its reconstruction bound: its flatness was not enforced."""
+
+
+class NotFlatWarning(UserWarning):
+    """The median condition number of the latent metric is above 1.5."""
+
+
+class FoldedWarning(UserWarning):
+    """Neighbours among codes are not neighbours among the data, or far codes are not far along the data."""
+
+
+def bound_missed(unexplained: float, bound: float) -> str:
+    """The warning's text."""
+    return (
+        f"FlatVAE: {unexplained:.3g} of the variance is unexplained, {unexplained / bound - 1:.0%} more than the {bound:.3g} "
+        "that was asked for, so that the flat penalty had next to no weight; take more steps, wider hidden layers, a larger "
+        "unexplained or a larger latent_dim"
+    )
+
+
+def not_flat(condition_number: float, active: int, latent_dim: int) -> str:
+    """The warning's text."""
+    if active < latent_dim:
+        mend = (
+            f"only {active} of the {latent_dim} latent dimensions are in use: take latent_dim={max(active, 1)}, or a smaller "
+            "unexplained"
+        )
+    else:
+        mend = "take a larger eta, or a larger unexplained"
+    return f"FlatVAE: the space is not flat, its median condition number is {condition_number:.3g}; {mend}"
+
+
+def folded(trustworthiness: float | None, correlation: float) -> str | None:
+    """The warning's text; None where the space is faithful."""
+    found = {"trustworthiness": trustworthiness, "graph_rank_correlation": correlation}
+    low = [f"{name} {value:.2f}" for name, value in found.items() if value is not None and value < FAITHFUL[name]]
+    if not low:
+        return None
+    return (
+        f"FlatVAE: the space is folded or torn ({' and '.join(low)}; 1 is faithful), so that distances between codes can "
+        "mislead; take a larger latent_dim, or a smaller unexplained"
+    )
+
+
+def judge(space) -> None:
+    """Warns of what is wrong with a fitted ``FlatVAE``, at the line that called ``fit``.
+
+    Where ``eta`` is 0, no flatness was asked for, and none is missed.
+    """
+    k, texts = space.condition_number_.median, {}
+    if not space.bound_met_:
+        texts[BoundMissedWarning] = bound_missed(space.unexplained_, space.bound_)
+    if k > NOT_FLAT and space.eta_ > 0:
+        texts[NotFlatWarning] = not_flat(k, space.active_dimensions_, space.latent_dim)
+    texts[FoldedWarning] = folded(space.trustworthiness_, space.graph_rank_correlation_)
+    for category, text in texts.items():
+        if text is not None:
+            warnings.warn(text, category, stacklevel=3)
