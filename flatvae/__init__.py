@@ -6,8 +6,13 @@ Importing the package is cheap; its modules, and with them torch, are loaded whe
 import importlib
 import pkgutil
 
-_LAZY = {"FlatVAE": "flatvae.estimator", "load": "flatvae.checkpoint", "InputError": "flatvae.errors"}
-__all__ = ["FlatVAE", "InputError", "load"]
+_LAZY = {
+    "FlatVAE": "flatvae.estimator",
+    "InputError": "flatvae.errors",
+    "load": "flatvae.checkpoint",
+    "report": "flatvae.diagnostics",
+}
+__all__ = ["FlatVAE", "InputError", "load", "report"]
 
 
 def __getattr__(name: str):

@@ -35,25 +35,30 @@ _NEAREST = 10
 _PAIRS = 10_000
 
 
-class _Own(NamedTuple):
-    """What the data alone determine."""
+class Own(NamedTuple):
+    """What observations alone determine."""
 
-    rows: Tensor  # of the test part, (N,)
+    rows: Tensor  # those that are compared, shuffled, (N,)
     ranks: np.ndarray  # r(i, j), (N, N), from 1; 0 for j = i
     pairs: np.ndarray  # of positions among these rows, those in one component, (2, P)
     paths: np.ndarray  # length of the shortest path between them, (P,)
     left_out: int  # pairs in different components
 
 
-@functools.lru_cache(maxsize=1)  # the seeds of a method are evaluated one after another
-def _own(dataset) -> _Own:
-    rows = spread(len(dataset.test), ROWS)
+def own(observations: Tensor) -> Own:
+    """Ranks and shortest paths among at most 2,000 observations (M, D), evenly spread over them."""
+    rows = spread(len(observations), ROWS)
     rows = rows[torch.randperm(len(rows), generator=generator())]
-    observations = dataset.test[rows].double().numpy()
+    x = observations[rows].double().numpy(force=True)
     pairs = torch.stack(random_pairs(len(rows), _PAIRS)).numpy()
-    paths = _path_lengths(observations)[tuple(pairs)]
+    paths = _path_lengths(x)[tuple(pairs)]
     joined = np.isfinite(paths)
-    return _Own(rows, _ranks(observations), pairs[:, joined], paths[joined], int((~joined).sum()))
+    return Own(rows, _ranks(x), pairs[:, joined], paths[joined], int((~joined).sum()))
+
+
+@functools.lru_cache(maxsize=1)  # the seeds of a method are evaluated one after another
+def _own(dataset) -> Own:
+    return own(dataset.test)
 
 
 def _ranks(observations: np.ndarray) -> np.ndarray:
@@ -66,7 +71,8 @@ def _ranks(observations: np.ndarray) -> np.ndarray:
 
 def _path_lengths(observations: np.ndarray) -> np.ndarray:
     """Lengths of shortest paths in the graph of nearest neighbours, inf between components: (N, D) -> (N, N)."""
-    graph = NearestNeighbors(n_neighbors=_NEAREST).fit(observations).kneighbors_graph(mode="distance")
+    neighbours = min(_NEAREST, len(observations) - 1)
+    graph = NearestNeighbors(n_neighbors=neighbours).fit(observations).kneighbors_graph(mode="distance")
     return dijkstra(graph, directed=False)
 
 
@@ -77,9 +83,10 @@ def _trustworthiness(ranks: np.ndarray, codes: np.ndarray) -> float:
     return 1 - float(beyond.sum(dtype=np.int64)) * 2 / (n * k * (2 * n - 3 * k - 1))
 
 
-def _rank_correlation(codes: np.ndarray, own: _Own) -> float:
+def _rank_correlation(codes: np.ndarray, own: Own) -> float:
     distances = np.linalg.norm(codes[own.pairs[0]] - codes[own.pairs[1]], axis=1)
-    return float(spearmanr(distances, own.paths).statistic) if np.ptp(distances) > 0 else 0.0
+    told_apart = len(distances) > 1 and np.ptp(distances) > 0 and np.ptp(own.paths) > 0
+    return float(spearmanr(distances, own.paths).statistic) if told_apart else 0.0
 
 
 def asked(dataset) -> Tensor:
@@ -89,7 +96,12 @@ def asked(dataset) -> Tensor:
 
 def faithfulness(dataset, codes: Tensor) -> dict[str, float]:
     """Both metrics of the codes (N, n) of the rows ``asked``; without trustworthiness where there are no more than 20 rows."""
-    own, codes = _own(dataset), codes.double().numpy(force=True)
+    return faithful(_own(dataset), codes)
+
+
+def faithful(own: Own, codes: Tensor) -> dict[str, float]:
+    """Both metrics of the codes (N, n) of the rows ``own.rows``."""
+    codes = codes.double().numpy(force=True)
     values = {"graph_rank_correlation": _rank_correlation(codes, own)}
     if len(codes) > 2 * _NEAREST:  # else it is not within [0, 1]
         values["trustworthiness_at_10"] = _trustworthiness(own.ranks, codes)
@@ -98,6 +110,6 @@ def faithfulness(dataset, codes: Tensor) -> dict[str, float]:
 
 def own_faithfulness(dataset) -> dict[str, float]:
     """The control, raw observations: rank correlation of their Euclidean distance, and the number of pairs left out."""
-    own = _own(dataset)
-    correlation = _rank_correlation(dataset.test[own.rows].double().numpy(), own)
-    return {"graph_rank_correlation": correlation, "graph_rank_pairs_left_out": float(own.left_out)}
+    known = _own(dataset)
+    correlation = _rank_correlation(dataset.test[known.rows].double().numpy(), known)
+    return {"graph_rank_correlation": correlation, "graph_rank_pairs_left_out": float(known.left_out)}

@@ -35,6 +35,7 @@ _SAMPLES = 256  # S
 _PRIOR_SAMPLES = 64  # K; the training has 8 by default
 # rows that pass a network together: on a CPU they stay in its cache; elsewhere all do
 _CHUNK = {"cpu": 256}  # z, of the decoder
+_ROWS = {"cpu": 2048}  # z of several data
 _PRIOR_CHUNK = {"cpu": 4096}  # ζ, of the prior's networks, which are small
 
 
@@ -47,16 +48,16 @@ class Estimate(NamedTuple):
 
 
 def _log_weights(model, variance: float, x: Tensor, posterior: tuple[Tensor, Tensor], noise: Tensor) -> Tensor:
-    """log p(x|z) p(z) / q(z|x) of one datum (1, D) at z = μ + σ ε, ε the first n columns of the noise: (S,), float64."""
-    mean, log_variance = posterior
+    """log p(x|z) p(z) / q(z|x) of data (B, D) at z = μ + σ ε, ε the first n columns of the noise (S, …): (B, S), float64."""
+    mean, log_variance = (of_data[:, None] for of_data in posterior)  # (B, 1, n)
     posterior_noise, prior_noise = noise.tensor_split([model.latent_dim], dim=-1)
-    z = gaussian_sample(mean, log_variance, posterior_noise)
+    z = gaussian_sample(mean, log_variance, posterior_noise)  # (B, S, n)
     # with z = μ + σ ε, log q(z|x) needs ε and σ alone
-    zero = torch.zeros_like(log_variance, dtype=torch.float64)
-    log_q = gaussian_log_density(posterior_noise.double(), zero, zero) - 0.5 * log_variance.double().sum()
-    log_weights = (
-        model.likelihood.log_density(x, model.decoder(z), variance) + _log_prior(model, z, prior_noise) - log_q
-    )
+    zero = torch.zeros_like(log_variance[:1], dtype=torch.float64)
+    log_q = gaussian_log_density(posterior_noise.double(), zero, zero) - 0.5 * log_variance.double().sum(-1)
+    output = model.decoder(z.flatten(0, 1)).unflatten(0, z.shape[:2])
+    log_prior = _log_prior(model, z.flatten(0, 1), prior_noise.repeat(len(x), 1)).unflatten(0, z.shape[:2])
+    log_weights = model.likelihood.log_density(x[:, None], output, variance) + log_prior - log_q
     # where the networks overflow (∞ − ∞, 0 · ∞) the sample explains nothing: it has no weight, and NaN goes no further
     return log_weights.masked_fill(log_weights.isnan(), -torch.inf)
 
@@ -70,14 +71,17 @@ def _log_prior(model, z: Tensor, noise: Tensor) -> Tensor:
 
 
 def _summary(log_weights: Tensor) -> Estimate:
-    """The estimate from the log weights of one datum (S,)."""
-    n_samples = len(log_weights)
-    total = log_weights.logsumexp(0)
-    if total == -torch.inf:  # p̂(x) = 0 is what was found, and nothing is known of its error
-        return Estimate(total, torch.full_like(total, torch.inf), torch.zeros_like(total))
-    share = torch.exp(log_weights - total)  # w / Σ w
-    variance = (share - 1 / n_samples).square().sum() * n_samples / (n_samples - 1)
-    return Estimate(total - np.log(n_samples), variance, 1 / share.square().sum())
+    """The estimates from the log weights of data (B, S)."""
+    n_samples = log_weights.shape[1]
+    total = log_weights.logsumexp(1)
+    share = torch.exp(log_weights - total[:, None])  # w / Σ w
+    variance = (share - 1 / n_samples).square().sum(1) * n_samples / (n_samples - 1)
+    none = total == -torch.inf  # p̂(x) = 0 is what was found, and nothing is known of its error
+    return Estimate(
+        torch.where(none, total, total - np.log(n_samples)),
+        torch.where(none, torch.inf, variance),
+        torch.where(none, 0.0, 1 / share.square().sum(1)),
+    )
 
 
 @torch.no_grad()
@@ -105,8 +109,27 @@ def log_marginal(
         posterior = model.encoder(row)
         noise = torch.randn(n_samples, width, generator=source).to(like)
         parts = [_log_weights(model, variance, row, posterior, part) for part in noise.split(chunk)]
-        estimates.append(_summary(torch.cat(parts)))
-    return Estimate(*map(torch.stack, zip(*estimates, strict=True)))
+        estimates.append(_summary(torch.cat(parts, dim=1)))
+    return Estimate(*map(torch.cat, zip(*estimates, strict=True)))
+
+
+@torch.no_grad()
+def log_marginal_of_rows(
+    model, x: Tensor, variance: float, n_samples: int, n_prior_samples: int, source: torch.Generator
+) -> Estimate:
+    """``log_marginal`` with the same noise for every datum, and many data at once.
+
+    So the value of a datum depends on no other, but for rounding; and errors of different data go together. Takes the same
+    arguments. 200 data of 50 numbers a second on one core with n = 2, S = 512, K = 10 and the networks of ``FlatVAE``.
+    """
+    like = next(model.parameters())
+    width = model.latent_dim * (1 + (n_prior_samples if model.prior.noise_size else 0))
+    noise = torch.randn(n_samples, width, generator=source).to(like)
+    rows = max(1, _ROWS.get(like.device.type, len(x) * n_samples) // n_samples)
+    estimates = [
+        _summary(_log_weights(model, variance, part, model.encoder(part), noise)) for part in x.to(like).split(rows)
+    ]
+    return Estimate(*map(torch.cat, zip(*estimates, strict=True)))
 
 
 def evaluate(model, dataset) -> Result:

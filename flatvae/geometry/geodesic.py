@@ -11,6 +11,7 @@ length.**
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ from flatvae.errors import InputError
 from flatvae.geometry.curves import SEGMENTS, Refinement
 from flatvae.geometry.metric import Decoder
 
+_NEIGHBOURS = 40  # k, where it is not given
 _EDGE_SEGMENTS = 4  # of a graph edge, for its length
 _BATCH = 1 << 12  # latent points refined at once: what is held is this, times the widest layer, a few times over
 # What these decode to at most, on a CPU: 4,096 pictures of 6,144 numbers took ten gigabytes in convolutions.
@@ -56,13 +58,19 @@ class _Points(NamedTuple):
     decoded: Tensor
 
 
+def _flattened(decoder: Callable[[Tensor], Tensor]) -> Decoder:
+    """The decoder with its output as rows of numbers, (N, …) -> (N, D)."""
+    return lambda z: decoder(z).flatten(1)
+
+
 class GeodesicDistance:
     """Geodesic distance between latent points of one decoder.
 
     Args:
-        decoder: f, (N, n) -> (N, D), each row by itself.
+        decoder: f, (N, n) -> (N, D) or (N, …), each row by itself.
         nodes: latent points (M, n) for the graph: encodings, samples of the prior, a cover of their box.
-        n_neighbours: k; every node is joined with its k nearest, and with those that have it among theirs.
+        n_neighbours: k; every node is joined with its k nearest, and with those that have it among theirs. By default 40, or
+            all others where there are no more than 40 nodes.
         iterations: of the refinement at most; 0 leaves straight lines and smoothed paths of the graph.
         exact: the same decoder in float64, for the final lengths; without it these are in the nodes' precision.
 
@@ -78,14 +86,16 @@ class GeodesicDistance:
         self,
         decoder: Decoder,
         nodes: Tensor,
-        n_neighbours: int = 40,
+        n_neighbours: int | None = None,
         *,
         iterations: int = 200,
         exact: Decoder | None = None,
     ):
         _check_points(nodes, "nodes")
+        decoder, exact = _flattened(decoder), exact and _flattened(exact)
         self.decoder = decoder
         self.nodes = nodes.detach().unique(dim=0)  # twins would have one another as neighbours and nothing else
+        n_neighbours = n_neighbours or max(1, min(_NEIGHBOURS, len(self.nodes) - 1))
         if not 1 <= n_neighbours < len(self.nodes):
             raise InputError(
                 f"geodesic: n_neighbours is {n_neighbours} with {len(self.nodes)} distinct nodes; it must be at least 1 and "

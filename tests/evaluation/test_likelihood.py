@@ -267,8 +267,8 @@ def test_is_deterministic_and_leaves_the_random_state():
 
 def test_effective_samples_count_equal_weights():
     """Four equal weights and many of none: four effective samples, and the binomial error of a hit rate."""
-    weights = torch.full((100,), -torch.inf, dtype=D64)
-    weights[:4] = -700.0
+    weights = torch.full((1, 100), -torch.inf, dtype=D64)
+    weights[0, :4] = -700.0
     estimate = task._summary(weights)
     assert estimate.effective_samples.item() == pytest.approx(4)
     assert estimate.log_density.item() == pytest.approx(-700 + math.log(0.04))
@@ -297,3 +297,13 @@ def test_overflow_to_nan_is_no_weight():
     values = metrics(model, x)
     infinite = dict.fromkeys(("nll", "nll_median", "nll_standard_error"), math.inf)
     assert values == infinite | {"nll_effective_samples": 0.0}
+
+
+def test_many_rows_at_once_with_the_noise_of_one():
+    """With one row it is ``log_marginal``; with several each is what it is alone, to rounding."""
+    model, x = linear_model(), observations(30).double()
+    together = task.log_marginal_of_rows(model, x, 0.3, 64, 4, torch.Generator().manual_seed(0))
+    for i in (0, 17):
+        alone = task.log_marginal(model, x[i : i + 1], 0.3, 64, 4, torch.Generator().manual_seed(0))
+        for found, expected in zip(together, alone, strict=True):
+            torch.testing.assert_close(found[i : i + 1], expected, rtol=1e-9, atol=1e-9)
