@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 
-from flatvae import FlatVAE, datasets, training
+from flatvae import FlatVAE, datasets, training, variance
 from flatvae.reporting import overview
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -199,8 +199,13 @@ def test_the_python_of_a_page_runs(page, folder):
         (entry,) = blocks(page, "yaml")
         mine = yaml.safe_load(entry)["datasets"]["mine"]
         data = datasets.load(mine["loader"], None, **mine["options"])
-        assert data.train.shape == (450, 3)
-        assert data.test.shape == (100, 3)
+        assert [data.train.shape, data.test.shape] == [(720, 3), (200, 3)]
+        assert data.label_names == ("lower", "upper")
+        found = variance.summary(data, mine["training"]["latent_dim"], mine["training"]["unexplained"])
+        (told,) = blocks(page, "text")  # as workflow/scripts/plan.py prints it
+        (known,) = re.findall(r"variance (\S+), PCA with n = 2 leaves (\S+) \((\S+)%\), bound (\S+) \(2.0%\)", told)
+        wanted = [found["total_variance"], found["pca_error"], 100 * found["pca_unexplained"], found["bound"]]
+        assert list(map(float, known)) == pytest.approx(wanted, rel=2e-3)
 
 
 def test_the_config_of_your_data_passes_the_check(tmp_path, monkeypatch):
@@ -212,8 +217,7 @@ def test_the_config_of_your_data_passes_the_check(tmp_path, monkeypatch):
 
     (block,) = blocks(DOCS / "your_data.md", "yaml")
     config = merge(DEFAULT, yaml.safe_load(block))
-    config["datasets"]["mine"]["options"]["path"] = str(tmp_path / "mine.npz")
-    (tmp_path / "mine.npz").write_bytes(b"")
+    config["datasets"]["mine"]["options"]["path"] = str(tmp_path / "mine.csv")
     validation.check(config, SCHEMA)
 
 

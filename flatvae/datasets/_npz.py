@@ -1,4 +1,4 @@
-"""Arrays of an .npz file, read so that damage is noticed."""
+"""Arrays of an .npz or .npy file, read so that damage is noticed."""
 
 import io
 import math
@@ -24,18 +24,13 @@ def read_npz(path: Path, keys: Collection[str]) -> tuple[dict[str, np.ndarray], 
 
     Raises InputError for a file that is missing or no .npz file, and for members that are damaged, encrypted or no plain array.
     """
+    check_there(path)
     try:
-        with path.open("rb") as file:
-            bare = file.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX
-        archive = None if bare else zipfile.ZipFile(path)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        raise InputError(f"{path} is not there, or a folder; give the path of an .npz file.") from error
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); make it readable.") from error
+        archive = zipfile.ZipFile(path)
     except Exception as error:  # zipfile has no common error for what it meets in damaged directories
-        raise InputError(f"{path} is no .npz file; write it with numpy.savez.") from error
-    if archive is None:
-        raise InputError(f"{path} holds one bare array; write train and test with numpy.savez.")
+        raise InputError(
+            f"{path} is no .npz file; write it with numpy.savez, or save .npy, .csv or .parquet."
+        ) from error
     with archive:
         if _entries(path) not in (len(archive.infolist()), _ZIP64):  # a damaged entry hides those behind it
             raise InputError(f"{path} has a damaged directory; copy the file again, or write it with numpy.savez.")
@@ -45,6 +40,25 @@ def read_npz(path: Path, keys: Collection[str]) -> tuple[dict[str, np.ndarray], 
         for key in others:
             _check_name(f"{key} in {path}", archive, members[key])
     return arrays, others
+
+
+def read_npy(path: Path) -> np.ndarray:
+    """The array of an .npy file, read-only. Pickled objects are refused, never run.
+
+    Raises InputError for a file that is missing, damaged or no plain array.
+    """
+    check_there(path)
+    return _parsed(str(path), path.read_bytes(), "numpy.save")
+
+
+def check_there(path: Path) -> None:
+    """Raise InputError unless there is a file that can be read."""
+    try:
+        path.open("rb").close()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise InputError(f"{path} is not there, or a folder; give the path of a file.") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); make it readable.") from error
 
 
 def _entries(path: Path) -> int:
@@ -73,8 +87,13 @@ def _array(name: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.nda
         content = archive.read(info)
     except Exception as error:  # every method of compression has errors of its own
         raise _damaged(name) from error
+    return _parsed(name, content, "numpy.savez")
+
+
+def _parsed(name: str, content: bytes, writer: str) -> np.ndarray:
+    """The array whose bytes these are."""
     if not content.startswith(np.lib.format.MAGIC_PREFIX):
-        raise InputError(f"{name} is not an array; it must be written with numpy.savez.")
+        raise InputError(f"{name} is not an array; it must be written with {writer}.")
     stream = io.BytesIO(content)
     try:
         shape, fortran, dtype = _HEADERS[np.lib.format.read_magic(stream)](stream)
@@ -87,7 +106,7 @@ def _array(name: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.nda
     except InputError:
         raise
     except Exception as error:  # the header is Python text: the parser's errors, NumPy's, and wrong dimensions
-        raise InputError(f"{name} has a damaged header; write the file again with numpy.savez.") from error
+        raise InputError(f"{name} has a damaged header; write the file again with {writer}.") from error
 
 
 def _damaged(name: str) -> InputError:

@@ -15,6 +15,14 @@ _MARKS = (  # byte-order marks; UTF-32's little-endian mark begins with UTF-16's
 _SPACES = dict.fromkeys(map(ord, "\u00a0\u2007\u202f\ufeff"), " ")  # non-breaking spaces; the last has no width
 
 
+def encodings(path: Path) -> list[str]:
+    """Encodings in which to try a text file, those of ``read_text``, for readers that decode a file themselves."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    marked = next((encoding for mark, encoding in _MARKS if start.startswith(mark)), "utf-8")
+    return ["utf-8-sig", "latin-1"] if marked == "utf-8" else [marked[: len("utf-16")]]  # these take the mark away
+
+
 def read_text(path: Path) -> str:
     r"""The text of a file, with lines that end in ``\n`` and plain spaces.
 

@@ -12,6 +12,7 @@ from configs import PARTS, default
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
+import plan  # noqa: E402
 import resolution  # noqa: E402
 import validation  # noqa: E402
 
@@ -108,7 +109,10 @@ MISTAKES = [
     ({"datasets": {"mine": {"training": {}}}}, "config: datasets.mine: the loader 'mine' does not exist; there are arrays"),
     ({"datasets": {"pendulum": {"training": {"bound": 0}}}}, "config: datasets.pendulum.training.bound is 0; it must be > 0"),
     ({"datasets": {"pendulum": {"training": {"step": 5}}}}, "config: datasets.pendulum.training: the hyperparameter 'step' does not"),
-    ({"datasets": {"pendulum": {"training": {"bound": REMOVE}}}}, "config: datasets.pendulum.training lacks bound; add it"),
+    ({"datasets": {"pendulum": {"training": {"bound": REMOVE}}}}, "config: datasets.pendulum.training lacks bound, or unexplained; add one"),
+    ({"datasets": {"digits": {"training": {"unexplained": 0.1}}}}, "config: datasets.digits.training has bound and unexplained; leave one"),
+    ({"datasets": {"digits": {"training": {"unexplained": 1}}}}, "config: datasets.digits.training.unexplained is 1; it must be < 1"),
+    ({"datasets": {"digits": {"methods": {"vae": {"unexplained": 0.5}}}}}, "config: datasets.digits.methods.vae sets unexplained; methods"),
     ({"datasets": {"pendulum": {"methods": {"gan": {}}}}}, "config: datasets.pendulum.methods: the method 'gan' does not exist"),
     ({"methods": {"flat_vae": {"eta": -1}}}, "config: methods.flat_vae.eta is -1; it must be ≥ 0"),
     ({"methods": {"flat_vae": {"etaa": 1}}}, "config: methods.flat_vae: the hyperparameter 'etaa' does not exist; there are "),
@@ -212,3 +216,34 @@ def test_the_more_special_setting_wins():
 def test_auto_asks_for_a_gpu_where_there_is_one(device, driver, wanted, monkeypatch):
     monkeypatch.setattr(resolution.shutil, "which", lambda name: driver)
     assert resolution.wants_gpu(device) == wanted
+
+
+def test_a_share_of_the_variance_becomes_the_number_in_the_data_set_s_record(tmp_path):
+    training = {"bound": REMOVE, "unexplained": 0.1}
+    config = merge(DEFAULT, {"datasets": {"digits": {"training": training}}})
+    validation.check(config, SCHEMA)
+    assert resolution.summary_options(config, "digits") == {"latent_dim": 8, "unexplained": 0.1}
+    assert resolution.bound(config, "digits") == {"unexplained": 0.1}
+    chosen = resolution.specification(config, "digits", "flat_vae")["hyperparameters"]
+    assert "bound" not in chosen  # which only the data can tell
+    record = tmp_path / "data.json"
+    record.write_text('{"unexplained": 0.1, "bound": 1.75}')
+    assert resolution.with_bound(chosen, record) == {**chosen, "bound": 1.75}
+    record.write_text('{"unexplained": 0.2, "bound": 3.5}')
+    with pytest.raises(ValueError, match="was made with another unexplained; delete it"):
+        resolution.with_bound(chosen, record)
+    given = resolution.specification(DEFAULT, "digits", "flat_vae")["hyperparameters"]
+    assert resolution.with_bound(given, tmp_path / "none.json") == given
+
+
+def test_a_change_of_any_of_a_users_files_is_noticed(tmp_path):
+    files = {part: tmp_path / f"{part}.csv" for part in ("train", "test")}
+    for path in files.values():
+        path.write_text("x\n1\n")
+    config = merge(DEFAULT, {"datasets": {"mine": {"options": {"path": {p: str(f) for p, f in files.items()}}}}})
+    before = plan.file_stamp(config, "mine")
+    assert before[::2] == [4, 4]
+    files["test"].write_text("x\n10\n")
+    assert plan.file_stamp(config, "mine")[::2] == [4, 5]
+    files["test"].unlink()
+    assert plan.file_stamp(config, "mine") is None

@@ -130,14 +130,17 @@ def test_a_folder_that_may_not_be_written_is_refused(here, monkeypatch):
         ("a" * 300, "(File name too long)"),
     ],
 )
-@pytest.mark.parametrize("key", ["data_root", "datasets.mine.options.path", "FLATVAE_DATA", "FLATVAE_CACHE"])
+@pytest.mark.parametrize(
+    "key",
+    ["data_root", "datasets.mine.options.path", "datasets.mine.options.path.test", "FLATVAE_DATA", "FLATVAE_CACHE"],
+)
 def test_every_path_of_data_is_checked(key, text, sentence, monkeypatch):
     config = copy.deepcopy(DEFAULT)
     config["datasets"]["mine"] = {"loader": "arrays", "training": {"bound": 1.0, "steps": 1}}
     if key == "data_root":
         config["data_root"] = text
     elif key.startswith("datasets"):
-        config["datasets"]["mine"]["options"] = {"path": text}
+        config["datasets"]["mine"]["options"] = {"path": {"test": text} if key.endswith("test") else text}
     else:
         monkeypatch.setenv(key, text)
     with pytest.raises(ValueError, match=key) as error:

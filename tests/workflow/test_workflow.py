@@ -336,18 +336,28 @@ def test_bad_arrays_stop_their_own_data_set_and_nothing_else(smoke, tmp_path):
 
 
 def test_own_data_without_labels_beside_a_method_that_loses_every_seed(smoke, tmp_path):
-    """The neighbours table has what needs no labels; the lost method is in the tables with n = 0; nothing fails."""
-    values = np.random.default_rng(0).normal(size=(200, 6)).astype(np.float32)
-    np.savez(tmp_path / "mine.npz", train=values, test=values[:50] + 1)
+    """The neighbours table has what needs no labels; the lost method is in the tables with n = 0; nothing fails.
+
+    The data are a table, and their bound is a share of the variance, which every job reads as a number.
+    """
+    values = np.random.default_rng(0).normal(size=(250, 6))
+    pd.DataFrame(values).to_csv(tmp_path / "mine.csv", index=False)
+    share = {name: value for name, value in SMALL.items() if name != "bound"} | {"unexplained": 0.5}
     change = {
         "results_dir": "results/lost",
         "run": {"datasets": ["mine"], "methods": ["vae", "vhp_vae"]},
-        "datasets": {"mine": {"loader": "arrays", "options": {"path": str(tmp_path / "mine.npz")}, "training": SMALL}},
+        "datasets": {"mine": {"loader": "arrays", "options": {"path": str(tmp_path / "mine.csv")}, "training": share}},
         "methods": {"vhp_vae": {"learning_rate": 1e30}},
     }
     run = smoke.smoke(overlays=(overlay(tmp_path, change),))
     assert run.returncode == 0, run.stdout[-3000:]
     results = smoke.folder / "results" / "lost"
+    record = json.loads((results / "mine" / "data.json").read_text())
+    assert record["bound"] == pytest.approx(record["total_variance"] / 2, rel=1e-5)
+    assert record["total_variance"] == pytest.approx(6, rel=0.2)
+    metrics = read_metrics(results / "metrics.csv")
+    assert set(metrics.loc[metrics["metric"] == "bound", "value"]) == {record["bound"]}
+    assert re.search(r"mine: D = 6, total variance \S+, PCA with n = 2 leaves \S+ \(\S+%\), bound \S+ \(50", run.stdout)
     assert "every seed became non-finite" in (results / "mine" / "vhp_vae" / "logs" / "train.log").read_text()
     flatness = (results / "tables" / "flatness.md").read_text()
     assert re.search(r"\| vhp_vae ‡ *\| +0 \|", flatness)

@@ -15,6 +15,7 @@ from fingerprint import fingerprint, has_penalty, keywords
 from outputs import COMPARED_WITH, Run, caption
 from places import results_folder
 from resolution import (
+    bound,
     builder,
     dataset_options,
     descriptor,
@@ -24,6 +25,7 @@ from resolution import (
     grid_size,
     searched,
     specification,
+    summary_options,
     takes_distances,
     wants_gpu,
 )
@@ -80,7 +82,9 @@ def methods_of(module):
 
 
 def data_code(wildcards):
-    return fingerprint("flatvae.datasets", f"flatvae.datasets.{loader(config, wildcards.dataset)}")
+    return fingerprint(
+        "flatvae.datasets", f"flatvae.datasets.{loader(config, wildcards.dataset)}", "flatvae.variance"
+    )
 
 
 def method_modules(wildcards):

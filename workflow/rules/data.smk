@@ -11,6 +11,7 @@ rule data:
         runtime=30,
     params:
         data=data_params,
+        summary=lambda wildcards: summary_options(config, wildcards.dataset),
         stamp=lambda wildcards: plan.file_stamp(config, wildcards.dataset),
         code=data_code,
     script:

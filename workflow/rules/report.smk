@@ -34,9 +34,7 @@ for dataset in [dataset for dataset in RUN.datasets if RUN.figures(dataset)]:
             figures=RUN.figures(dataset),
             methods=RUN.methods,
             data=data_params,
-            bound=lambda wildcards: specification(config, wildcards.dataset, RUN.methods[0])[
-                "hyperparameters"
-            ]["bound"],
+            bound=lambda wildcards: bound(config, wildcards.dataset),
             code=figure_code,
         script:
             "../scripts/figures.py"

@@ -23,9 +23,9 @@ def training_minutes(wildcards, seeds, times=1):
 
 
 def data_mb(wildcards):
-    """Memory that a user's own data file may take, read and turned into tensors."""
+    """Memory that a user's own data files may take, read and turned into tensors."""
     stamp = plan.file_stamp(config, wildcards.dataset)
-    return 4 * stamp[0] // 2**20 if stamp else 0
+    return 4 * sum(stamp[::2]) // 2**20 if stamp else 0
 
 
 def evaluation_mb(wildcards, attempt):

@@ -3,6 +3,7 @@
 import importlib
 
 from adapter import job
+from resolution import with_bound
 
 with job(snakemake):
     import torch
@@ -18,7 +19,12 @@ with job(snakemake):
     distance = importlib.import_module(measured["distance"]["builder"])
     options = {"n_neighbours": measured["distance"]["options"].get("n_neighbours", 40)}
     trainings = {
-        method: specification | {"n_seeds": measured["n_seeds"], "device": measured["device"]}
+        method: {
+            "builder": specification["builder"],
+            "hyperparameters": with_bound(specification["hyperparameters"], snakemake.input.data),
+            "n_seeds": measured["n_seeds"],
+            "device": measured["device"],
+        }
         for method, specification in measured["trainings"].items()
     }
     with threadpool_limits(1):

@@ -68,8 +68,11 @@ def _data_paths(config: dict) -> Iterator[tuple[str, object]]:
             yield f"the environment variable {name}", os.environ[name]
     for dataset, of in config["datasets"].items():
         path = of.get("options", {}).get("path")
-        if path is not None:
-            yield f"config: datasets.{dataset}.options.path", path
+        key = f"config: datasets.{dataset}.options.path"
+        if isinstance(path, dict):
+            yield from ((f"{key}.{part}", file) for part, file in path.items())
+        elif path is not None:
+            yield key, path
 
 
 def check_data(config: dict) -> None:

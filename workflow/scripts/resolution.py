@@ -3,11 +3,16 @@
 Nothing here imports torch, or Snakemake.
 """
 
+import json
 import math
 import shutil
 from pathlib import Path
 
 from fingerprint import fields, has_penalty, keywords, source
+
+from flatvae.errors import InputError
+
+BOUND = ("bound", "unexplained")  # the two ways to give κ²: a number, or a share of the training part's total variance
 
 
 def loader(config: dict, dataset: str) -> str:
@@ -32,18 +37,28 @@ def own_rule(config: dict, method: str) -> Path | None:
     return path if path and path.is_file() else None
 
 
+def common(config: dict, dataset: str) -> dict:
+    """The hyperparameters of all methods on a data set: training < datasets.<dataset>.training."""
+    return {**config.get("training", {}), **config["datasets"][dataset].get("training", {})}
+
+
+def bound(config: dict, dataset: str) -> dict:
+    """How a data set's bound is given: ``{"bound": κ²}``, or ``{"unexplained": …}``, a share of the total variance."""
+    return {name: value for name, value in common(config, dataset).items() if name in BOUND}
+
+
+def summary_options(config: dict, dataset: str) -> dict:
+    """Options of ``variance.summary`` for a data set: n of its principal components, and the share that gives the bound."""
+    return {name: common(config, dataset).get(name) for name in ("latent_dim", "unexplained")}
+
+
 def hyperparameters(config: dict, dataset: str, method: str) -> dict:
     """All that stands for a method on a data set, the more special winning.
 
     training < datasets.<dataset>.training < methods.<method> < datasets.<dataset>.methods.<method>
     """
-    of_dataset = config["datasets"][dataset]
-    merged = {
-        **config.get("training", {}),
-        **of_dataset.get("training", {}),
-        **config["methods"][method],
-        **of_dataset.get("methods", {}).get(method, {}),
-    }
+    own = config["datasets"][dataset].get("methods", {}).get(method, {})
+    merged = {**common(config, dataset), **config["methods"][method], **own}
     return {name: value for name, value in merged.items() if name != "builder"}
 
 
@@ -56,7 +71,7 @@ def descriptor(config: dict, dataset: str, name: str) -> dict:
     """What makes a descriptor: its module, and of the data set's common hyperparameters and its own those that it takes."""
     own = config["descriptors"][name]
     module = own.get("builder", f"baselines.{name}")
-    merged = {**config.get("training", {}), **config["datasets"][dataset].get("training", {}), **own}
+    merged = {**common(config, dataset), **own}
     taken = (keywords(module, "descriptor") or set()) - {"seed"}
     return {"builder": module, "options": {option: value for option, value in merged.items() if option in taken}}
 
@@ -70,11 +85,25 @@ def accepted(module: str) -> set[str]:
 def specification(config: dict, dataset: str, method: str) -> dict:
     """What a training job gets: the builder and those of the hyperparameters that reach this method."""
     module = builder(config, method)
-    names = accepted(module)
+    names = accepted(module) | {"unexplained"}  # with_bound makes a number of it
     if not has_penalty(module):
         names = names - {"alpha0"}  # mixup places the penalty's points: nothing to a method without one
     chosen = hyperparameters(config, dataset, method)
     return {"builder": module, "hyperparameters": {k: v for k, v in chosen.items() if k in names}}
+
+
+def with_bound(chosen: dict, record: str | Path) -> dict:
+    """Hyperparameters with a number for ``bound``: where they have ``unexplained``, the one in the data set's data.json.
+
+    Raises:
+        InputError: data.json was made with another ``unexplained``, or without.
+    """
+    if "unexplained" not in chosen:
+        return chosen
+    found = json.loads(Path(record).read_text(encoding="utf-8"))
+    if found.get("unexplained") != chosen["unexplained"]:
+        raise InputError(f"{record} was made with another unexplained; delete it, so that it is made anew.")
+    return {**chosen, "bound": found["bound"]}
 
 
 def distances(config: dict, dataset: str) -> dict[str, dict]:

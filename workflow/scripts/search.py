@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from adapter import job
+from resolution import with_bound
 
 with job(snakemake):
     import torch
@@ -17,10 +18,11 @@ with job(snakemake):
     dataset = datasets.load(data["loader"], data["root"], **data["options"])
     seeds = [selection.FIRST_SEED + s for s in range(params.seeds)]
     module, device = importlib.import_module(params.searched["builder"]), training.choose_device(params.device)
+    common = with_bound(params.searched["hyperparameters"], snakemake.input[0])
     folder = Path(snakemake.output[0]).parent / f".checkpoint-{snakemake.wildcards.method}"
 
     def tried(candidate, number):
-        settings, seconds = params.searched["hyperparameters"] | candidate, 60 * snakemake.config["checkpoint_minutes"]
+        settings, seconds = common | candidate, 60 * snakemake.config["checkpoint_minutes"]
         snapshots = training.snapshots_at(
             folder / f"{number}.safetensors",
             params.searched["builder"],

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from adapter import job
+from resolution import with_bound
 
 with job(snakemake):
     import torch
@@ -15,7 +16,7 @@ with job(snakemake):
     seconds = training.train_and_save(
         builder=snakemake.params.specification["builder"],
         dataset=datasets.load(data["loader"], data["root"], **data["options"]),
-        hyperparameters=snakemake.params.specification["hyperparameters"],
+        hyperparameters=with_bound(snakemake.params.specification["hyperparameters"], snakemake.input[0]),
         seeds=range(snakemake.params.seeds),
         device=snakemake.params.device,
         label=f"{wildcards.dataset}/{wildcards.method}",

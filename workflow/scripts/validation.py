@@ -11,7 +11,18 @@ import yaml
 from config_files import invisible
 from fingerprint import ROOT, definition, keywords, source
 from places import check_data
-from resolution import accepted, builder, dataset_options, distances, grid_size, hyperparameters, loader, tasks
+from resolution import (
+    BOUND,
+    accepted,
+    bound,
+    builder,
+    dataset_options,
+    distances,
+    grid_size,
+    hyperparameters,
+    loader,
+    tasks,
+)
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
@@ -175,9 +186,9 @@ def _check_method(config: dict, method: str) -> None:
         f"datasets.{d}.methods.{method}": of.get("methods", {}).get(method, {}) for d, of in config["datasets"].items()
     }
     for place, chosen in places.items():
-        if "bound" in chosen:
+        for name in sorted(set(BOUND) & set(chosen)):
             raise ValueError(
-                f"config: {place} sets bound; methods are compared under one bound, so set it in the data set's training"
+                f"config: {place} sets {name}; methods are compared under one bound, so set it in the data set's training"
             )
         for name in set(chosen) - {"builder"}:
             _one_of(f"{place}: the hyperparameter", name, accepted(module))
@@ -281,7 +292,7 @@ def _check_sweeps(config: dict) -> None:
 
 
 def _check_common(config: dict) -> None:
-    known = set().union(*(accepted(builder(config, m)) for m in config["methods"]))
+    known = {"unexplained"}.union(*(accepted(builder(config, m)) for m in config["methods"]))
     places = {"training": config.get("training", {})} | {
         f"datasets.{d}.training": of.get("training", {}) for d, of in config["datasets"].items()
     }
@@ -289,10 +300,14 @@ def _check_common(config: dict) -> None:
         for name in chosen:
             _one_of(f"{place}: the hyperparameter", name, known)
     for dataset in config["run"]["datasets"]:
+        given = bound(config, dataset)
+        if not given:
+            raise ValueError(f"config: datasets.{dataset}.training lacks bound, or unexplained; add one of them")
+        if len(given) == 2:
+            raise ValueError(f"config: datasets.{dataset}.training has bound and unexplained; leave one of them out")
         for method in config["run"]["methods"]:
-            for needed in ("bound", "steps"):
-                if needed not in hyperparameters(config, dataset, method):
-                    raise ValueError(f"config: datasets.{dataset}.training lacks {needed}; add it")
+            if "steps" not in hyperparameters(config, dataset, method):
+                raise ValueError(f"config: datasets.{dataset}.training lacks steps; add it")
 
 
 def check(config: dict, schema: Path) -> None:
