@@ -22,7 +22,6 @@ import numpy as np
 import pandas as pd
 import torch
 from scipy.sparse.linalg import ArpackError
-from sklearn.decomposition import PCA
 from sklearn.manifold import Isomap
 from torch import Tensor, nn
 
@@ -31,6 +30,7 @@ from flatvae import flat_vae, training
 from flatvae.datasets import Dataset
 from flatvae.evaluation import encode
 from flatvae.evaluation.flatness import mixup_points
+from flatvae.variance import pca_unexplained
 
 ROWS = 10_000  # that are looked at
 ETAS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
@@ -188,9 +188,7 @@ class Search:
 
     def _bound(self, free: float) -> float:
         """The share that the bound stands for: √(e_free · e_PCA), from 0.001 to 0.99."""
-        rows = self.dataset.train.double().numpy()
-        explained = PCA(min(self.n, *rows.shape), random_state=0).fit(rows).explained_variance_ratio_.sum()
-        linear = 1 - float(explained) if np.isfinite(explained) else 0.0  # rows that are all alike have no variance
+        linear = pca_unexplained(self.dataset.train, self.n)
         self.tried.append({"what": "PCA", "unexplained": linear})
         if not math.isfinite(free):
             free = linear

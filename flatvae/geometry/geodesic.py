@@ -95,7 +95,8 @@ class GeodesicDistance:
         decoder, exact = _flattened(decoder), exact and _flattened(exact)
         self.decoder = decoder
         self.nodes = nodes.detach().unique(dim=0)  # twins would have one another as neighbours and nothing else
-        n_neighbours = n_neighbours or max(1, min(_NEIGHBOURS, len(self.nodes) - 1))
+        if n_neighbours is None:
+            n_neighbours = max(1, min(_NEIGHBOURS, len(self.nodes) - 1))
         if not 1 <= n_neighbours < len(self.nodes):
             raise InputError(
                 f"geodesic: n_neighbours is {n_neighbours} with {len(self.nodes)} distinct nodes; it must be at least 1 and "
@@ -108,8 +109,6 @@ class GeodesicDistance:
         self._images = self._decoded(self.nodes)
         self.graph, self.joined = self._build_graph()
         self._refined = Refinement(decoder, nodes, iterations, exact)
-
-    # ------------------------------------------------------------------------------------------------------ distances
 
     def between(self, a: Tensor, b: Tensor) -> Geodesics:
         """Geodesics from each row of a to the same row of b: (P, n), (P, n)."""
@@ -212,8 +211,6 @@ class GeodesicDistance:
                 "geodesic: the decoder's output is not finite on an edge between latent points; check the model"
             )
         return length
-
-    # ---------------------------------------------------------------------------------------------------------- graph
 
     def _build_graph(self) -> tuple[csr_array, int]:
         """The symmetric neighbour graph of the nodes, its parts joined, and how many edges that took."""
