@@ -44,7 +44,7 @@ def _verdicts(run: Summary) -> str:
 
 def _flattest(leaders: Leaderboard) -> str:
     if not leaders.flattest:
-        return f"{leaders.dataset}: no method to compare"
+        return f"{leaders.dataset}: no method at equal reconstruction"
     first, *tied = leaders.flattest
     error = f", error {leaders.text(first, 'train_error')}" + (f" (bound {leaders.bound})" if leaders.bound else "")
     ties = f", tied with {', '.join(row.name for row in tied)}" if tied else ""

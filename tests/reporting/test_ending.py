@@ -47,7 +47,7 @@ def test_a_run_without_claims_record_or_comparable_methods(run):
     assert ending.lines(bare, "index.html", 9) == [
         "flatvae: no claims were tested",
         "  flattest at equal reconstruction:",
-        "    pendulum: no method to compare",
+        "    pendulum: no method at equal reconstruction",
         "  seeds that missed the bound or had not settled: none",
         "  took 9 s",
         "  open index.html",

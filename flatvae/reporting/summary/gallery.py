@@ -13,6 +13,10 @@ from flatvae.reporting.summary.folder import RunFolder
 
 ALL = "comparison"  # what the files of figures of all data sets begin with
 SWEEP = "sweep"
+TITLES = {
+    "pareto": "flatness against reconstruction",
+    "improvement": "probability of improvement",
+}  # where a name says little
 KINDS = {"CSV": ".csv", "Markdown": ".md", "LaTeX": ".tex", "PDF": ".pdf", "PNG": ".png", "JSON": ".json"}
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -69,7 +73,7 @@ def _parsed(stem: str, datasets: list[str]) -> tuple[str, str]:
 
 def _figure(folder: RunFolder, path: Path, dataset: str, name: str, rest: str) -> Figure:
     pdf = path.with_suffix(".pdf")
-    title = rest.replace("_", " ")
+    title = TITLES.get(name, rest.replace("_", " "))
     width, height = _size(path)
     return Figure(
         path.stem,
