@@ -130,22 +130,31 @@ def test_every_link_resolves(opened, run):
                 assert page.evaluate("id => document.getElementById(id) !== null", urllib.parse.unquote(parts.fragment))
 
 
+ORDER = """[...document.querySelector("table.leaders").tBodies[0].rows]
+  .map((row) => row.cells[2].dataset.order).filter(Boolean).map(Number)"""
+
+
 def shown_order(page: Page) -> list[float]:
-    cells = page.locator("table.leaders >> nth=0").locator("tbody tr td:nth-child(3)")
-    orders = [cell.get_attribute("data-order") for cell in cells.all()]
-    return [float(order) for order in orders if order]
+    """The condition numbers in the first leaderboard, from top to bottom."""
+    return page.evaluate(ORDER)
+
+
+def await_order(page: Page, expected: list[float], direction: str) -> None:
+    """DataTables sorts after the event has been handled."""
+    page.wait_for_function(
+        f"expected => JSON.stringify({ORDER}) === JSON.stringify(expected)", arg=expected, timeout=5000
+    )
+    assert page.locator(K).get_attribute("aria-sort") == direction
 
 
 def test_a_click_on_a_heading_sorts_and_the_keyboard_too(opened, run):
     page = opened(run)
     as_run = shown_order(page)
     page.locator(K).click(position={"x": 5, "y": 10})
-    assert shown_order(page) == sorted(as_run)
-    assert page.locator(K).get_attribute("aria-sort") == "ascending"
+    await_order(page, sorted(as_run), "ascending")
     page.locator(f"{K} >> [role=button]").focus()
     page.keyboard.press("Enter")
-    assert shown_order(page) == sorted(as_run, reverse=True)
-    assert page.locator(K).get_attribute("aria-sort") == "descending"
+    await_order(page, sorted(as_run, reverse=True), "descending")
     assert as_run not in (sorted(as_run), sorted(as_run, reverse=True))
 
 
@@ -167,7 +176,9 @@ def test_metrics_are_explained_without_sorting(opened, run, way):
     assert box["x"] + box["width"] <= DESK["width"]
     page.keyboard.press("Escape")
     assert not note.is_visible()
+    page.wait_for_timeout(200)  # sorting is not immediate
     assert shown_order(page) == before
+    assert page.locator(K).get_attribute("aria-sort") is None
 
 
 def test_evidence_opens_the_numbers_behind_a_verdict(opened, run):
