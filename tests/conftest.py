@@ -19,8 +19,10 @@ FIRST = ("cluster", "workflow")  # folders of the tests that run Snakemake
 ONE_BY_ONE = ("test_adding_a_baseline.py", "test_places.py", "test_survival.py", "test_workflow.py")
 TRACKING = ("deep_sort_realtime", "supervision", "trackeval", "trackers")
 NEEDED = {  # packages of an extra that may not be installed, by the tests that cannot do without
-    "workflow": ("snakemake",),
-    "cluster": ("snakemake",),
+    "workflow": ("snakemake", "itables"),
+    "cluster": ("snakemake", "itables"),
+    "reporting/test_page.py": ("itables",),
+    "reporting/test_page_in_browser.py": ("itables", "playwright"),
     "evaluation/test_tracking.py": TRACKING,
     "evaluation/test_trackers.py": TRACKING,
     "evaluation/test_trackeval.py": (*TRACKING, "motmetrics"),

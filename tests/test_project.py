@@ -18,7 +18,7 @@ MODULES = {
     "PIL": "pillow",
     "yaml": "pyyaml",
     "jsonschema": "snakemake",
-    "jinja2": "snakemake",
+    "markupsafe": "jinja2",
     "supervision": "trackers",
 }
 

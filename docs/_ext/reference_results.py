@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "results" / "reference"
 GENERATED = ROOT / "docs" / "generated"
-CAPTIONS = ROOT / "workflow" / "report" / "figures"
+CAPTIONS = ROOT / "flatvae" / "reporting" / "figure_captions"
 UP = "../../results/reference"  # from docs/generated
 
 

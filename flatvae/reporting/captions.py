@@ -1,4 +1,8 @@
-"""What the tables show of each task: columns in their order, captions, and what a descriptor was made with."""
+"""What tables and figures show: columns in their order, captions, and what a descriptor was made with."""
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
 
 # the order of the columns; a metric that is not here comes after these, a task that is not here as metrics.csv has it
 TASK_METRICS = {
@@ -135,3 +139,31 @@ CAPTIONS = {
 HIDDEN = ("appearance_threshold_quantile",)  # a choice from a grid, of which a mean says nothing; metrics.csv has it
 # what a tracker's descriptor was made with; every other is unsupervised
 SUPERVISION = {"sort": "none", "constant": "none", "supervised": "supervised"}
+
+FIGURE_CAPTIONS = Path(__file__).with_name(
+    "figure_captions"
+)  # reStructuredText templates, which Snakemake's report shows too
+
+
+def figure_caption(figure: str, dataset: str, n_seeds: int, baseline: str) -> str:
+    """The caption of a figure as plain text; empty for a figure without one.
+
+    Args:
+        figure: its name in the registry, as ``flatness``.
+        dataset: its data set's name; empty for a figure of all data sets.
+        n_seeds: of the run.
+        baseline: the method that others are compared with.
+    """
+    from jinja2 import Template  # only pages and reports need it
+
+    path = FIGURE_CAPTIONS / f"{figure}.rst"
+    if not path.is_file():
+        return ""
+    job = SimpleNamespace(
+        wildcards=SimpleNamespace(dataset=dataset),
+        config={"seeds": n_seeds},
+        params=SimpleNamespace(run={"baseline": baseline}),
+    )
+    text = " ".join(Template(path.read_text(encoding="utf-8")).render(snakemake=job).split())
+    text = re.sub(r"`([^`<]+) <[^>]+>`_", r"\1", text)  # a link's text alone
+    return re.sub(r"\*([^*]+)\*", r"\1", text)

@@ -163,23 +163,27 @@ def to_markdown(ledger: pd.DataFrame) -> str:
 def _cells(row: pd.Series, runs: Sequence[str]) -> dict[str, str]:
     exploratory = f" ({EXPLORATORY})" if EXPLORATORY in row["marks"] else ""
     penalty = f" ({PENALTY})" if PENALTY in row["marks"] else ""
-    n = f"{row['n']} of {row['n'] + row['left_out']}" if row["left_out"] else str(row["n"])
     return {
         "claim": f"{row['claim']}: {row['statement']}{penalty}",
         "test": row["test"],
         "dataset": row["dataset"] + exploratory,
         **{name: row[name] for name in runs},
         "effect": format_interval(*row[["effect", "low", "high"]]),
-        "n": n,
+        "n": seeds_counted(row),
         "verdict": row["verdict"],
         "p": format_p(row["p"]),
-        "holds": _holds(row),
+        "holds": holds_after(row),
         "note": row["note"],
         "evidence": row["evidence"],
     }
 
 
-def _holds(row: pd.Series) -> str:
+def seeds_counted(row: pd.Series) -> str:
+    """The number of seeds behind a row of a ledger, «4 of 5» where some are left out."""
+    return f"{row['n']} of {row['n'] + row['left_out']}" if row["left_out"] else str(row["n"])
+
+
+def holds_after(row: pd.Series) -> str:
     """The strictest correction after which a verdict stands."""
     if row["verdict"] not in (SUPPORTED, NOT_SUPPORTED):
         return "–"
@@ -190,11 +194,16 @@ def _holds(row: pd.Series) -> str:
 
 def _total(ledger: pd.DataFrame) -> str:
     counts = ", ".join(f"{(ledger['verdict'] == verdict).sum()} {verdict}" for verdict in VERDICTS)
+    return f"{len(ledger)} test{'s' * (len(ledger) != 1)}: {counts}. {standing(ledger)}"
+
+
+def standing(ledger: pd.DataFrame) -> str:
+    """How many of the decided tests stand after a correction."""
     decided = ledger[ledger["verdict"].isin([SUPPORTED, NOT_SUPPORTED])]
     stand = {name: int((decided[name] <= LEVEL).sum()) for name in ("bh", "holm")}
     return (
-        f"{len(ledger)} test{'s' * (len(ledger) != 1)}: {counts}. Of {len(decided)} decided, {stand['bh']} stand after "
-        f"Benjamini-Hochberg, {stand['holm']} after Holm, over {ledger['p'].notna().sum()} tests that ran."
+        f"Of {len(decided)} decided, {stand['bh']} stand after Benjamini-Hochberg, {stand['holm']} after Holm, over "
+        f"{ledger['p'].notna().sum()} tests that ran."
     )
 
 

@@ -62,6 +62,15 @@ def format_p(p: float) -> str:
     return "< 0.001" if p < 0.001 else fixed(p, 1 - math.floor(math.log10(p)), trim=True)
 
 
+def format_duration(seconds: float) -> str:
+    """A duration as «9 s», «10 min 28 s» or «3 h 5 min»."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
 def _decimals(mean: float, half: float) -> int:
     lead = math.floor(math.log10(half))
     digits = 2 if half < 2 * 10.0**lead or half >= abs(mean) else 1

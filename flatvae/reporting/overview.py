@@ -41,11 +41,11 @@ def overview(ledger: pd.DataFrame) -> str:
         ``verdicts.VERDICTS`` is shown as undecided.
     """
     claims = sorted(ledger["claim"].unique(), key=natural)
-    numbers = list(dict.fromkeys(_number(claim) for claim in claims))
+    numbers = list(dict.fromkeys(claim_number(claim) for claim in claims))
     found = {test: _sign(set(rows["verdict"])) for test, rows in ledger.groupby(["claim", "dataset"])}
     rows = [["data set", *(f"{number} {TOPICS.get(number, '')}".strip() for number in numbers)]]
     for dataset in dict.fromkeys(ledger["dataset"]):
-        signs = {n: [found.get((claim, dataset), "") for claim in claims if _number(claim) == n] for n in numbers}
+        signs = {n: [found.get((claim, dataset), "") for claim in claims if claim_number(claim) == n] for n in numbers}
         rows.append([dataset, *("".join(signs[n]) for n in numbers)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) + " |" for row in rows]
@@ -58,22 +58,22 @@ def _sign(verdicts: set[str]) -> str:
     return SIGNS.get(ran.pop(), SIGNS[UNDECIDED]) if len(ran) == 1 else SIGNS[UNDECIDED]
 
 
-def _number(claim: str) -> str:
+def claim_number(claim: str) -> str:
     """The number of a claim: 6 of 6a."""
     return re.match(r"\d*", claim)[0] or claim
 
 
-def inserted(page: str, table: str) -> str:
-    """A page with the table between its markers.
+def inserted(page: str, table: str, begin: str = BEGIN, end: str = END) -> str:
+    """A page with the table between two markers.
 
     Raises:
         InputError: the page lacks a marker.
     """
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise InputError(f"the page lacks the markers {BEGIN} and {END}; add them where the table belongs.")
-    return f"{before}{BEGIN}\n{table}\n{END}{after}"
+    before, found, rest = page.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise InputError(f"the page lacks the markers {begin} and {end}; add them where the table belongs.")
+    return f"{before}{begin}\n{table}\n{end}{after}"
 
 
 def read(path: str | PathLike) -> pd.DataFrame:

@@ -70,7 +70,7 @@ def annotated(table: pd.DataFrame, metrics: pd.DataFrame, task: str, n_seeds: in
         "caption": caption,
         "trained": _trained(metrics),
         "equal": counts(metrics),
-        "frozen": _frozen(metrics),
+        "frozen": frozen_seeds(metrics),
         "cells": {},
     }
     return table
@@ -133,7 +133,7 @@ def _trained(metrics: pd.DataFrame) -> list[tuple[str, str]]:
     return [key for key, _ in _pairs(rows)]
 
 
-def _frozen(metrics: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
+def frozen_seeds(metrics: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
     """(dataset, method) -> its frozen seeds, each as «seed 3 at step 1200»."""
     training = metrics[metrics["task"] == "training"]
     rows = training[(training["metric"] == "frozen") & (training["value"] == 1)]
@@ -150,7 +150,8 @@ def metric_names(table: pd.DataFrame) -> list[str]:
     return list(table.columns[len(KEYS) + 1 :: 3])
 
 
-def _marks(row: pd.Series, attrs: dict) -> str:
+def marks_of(row: pd.Series, attrs: dict) -> str:
+    """The marks of a row: † a seed missed the bound or had not settled, ‡ seeds are missing, § no bound was asked."""
     pair = (row["dataset"], row["method"])
     passed, of = attrs["equal"].get(pair, (0, 0))
     # n = 0 is a task that this method does not have, unless every seed was lost
@@ -169,15 +170,16 @@ def _cells(table: pd.DataFrame) -> list[list[str]]:
     descriptor = table.attrs["task"] == "tracking"
     cells = [["dataset", "method", *["distance"] * distances, *["descriptor"] * descriptor, "n", *names]]
     for _, row in table.iterrows():
-        marks = _marks(row, table.attrs)
+        marks = marks_of(row, table.attrs)
         method = (row["method"] or CONTROL) + (f" {marks}" if marks else "")
-        numbers = [_number_cell(row, name, table.attrs) for name in names]
+        numbers = [number_cell(row, name, table.attrs) for name in names]
         by = [row["distance"] or "–"] * distances + [SUPERVISION.get(row["method"], "unsupervised")] * descriptor
         cells.append([row["dataset"], method, *by, str(row["n"]), *numbers])
     return cells
 
 
-def _number_cell(row: pd.Series, name: str, attrs: dict) -> str:
+def number_cell(row: pd.Series, name: str, attrs: dict) -> str:
+    """A number of a table's row as text; ``attrs`` are the table's."""
     special = attrs["cells"].get((row["dataset"], row["method"], row["distance"], name))
     if special:
         return special
@@ -190,7 +192,7 @@ def _number_cell(row: pd.Series, name: str, attrs: dict) -> str:
 def _footnotes(table: pd.DataFrame) -> list[str]:
     attrs, unmet, fewer, exempt = table.attrs, {}, {}, []
     for _, row in table.iterrows():
-        pair, marks = (row["dataset"], row["method"]), _marks(row, table.attrs)
+        pair, marks = (row["dataset"], row["method"]), marks_of(row, table.attrs)
         if UNMET in marks:
             unmet.setdefault("{} of {}".format(*attrs["equal"][pair]), []).append(" ".join(pair))
         if FEWER in marks:
@@ -287,12 +289,16 @@ def write(table: pd.DataFrame, stem: str | PathLike) -> None:
     Path(f"{stem}.tex").write_text(to_latex(table), encoding="utf-8")
 
 
+def without_galleries(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows without the times of every size of gallery: these are for the figure, the table has the largest gallery's."""
+    return rows[~rows["metric"].str.contains("_seconds_at_")]
+
+
 def write_task(
     rows: pd.DataFrame, task: str, datasets: Sequence[str], methods: Sequence[str], n_seeds: int, stem: str | PathLike
 ) -> None:
     """Write the table of a task from the tidy rows, or the sentence that there are no numbers of it."""
-    rows = rows[~rows["metric"].str.contains("_seconds_at_")]  # for the figure: the table has the largest gallery
     if (rows["task"] == task).any():
-        write(task_table(rows, task, datasets, methods, n_seeds), stem)
+        write(task_table(without_galleries(rows), task, datasets, methods, n_seeds), stem)
     else:
         write_note(f"No data set and method of this run has numbers of the task {task}.", stem)

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import debian
 import pytest
 import yaml
 
@@ -82,18 +83,8 @@ def missing() -> str | None:
         return f"only root can bring up a Slurm, whose configuration must be in {ETC}"
     if all(shutil.which(program) for program in PROGRAMS):
         return None
-    if not shutil.which("apt-get"):
-        return f"Slurm is not installed ({', '.join(PROGRAMS)}), and there is no apt-get to install it with"
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    install = ("apt-get", "install", "-y", "--no-install-recommends", *PACKAGES)
-    for command in (install, ("apt-get", "update"), install):
-        try:
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180)
-        except subprocess.TimeoutExpired:
-            return f"{' '.join(command)} took too long"
-        if command == install and done.returncode == 0:
-            return None
-    return f"Slurm could not be installed: {done.stderr.strip().splitlines()[-1:]}"
+    reason = debian.install(*PACKAGES)
+    return f"Slurm is not installed ({', '.join(PROGRAMS)}): {reason}" if reason else None
 
 
 def free_ports(count: int) -> list[int]:

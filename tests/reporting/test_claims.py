@@ -212,10 +212,10 @@ def test_what_stands_after_which_correction():
     found = claims.corrected(made)
     assert found["holm"].tolist()[:3] == pytest.approx([0.03, 0.06, 0.06])
     assert found["bh"].tolist()[:3] == pytest.approx([0.03, 0.04, 0.04])
-    words = [claims._holds(pd.Series({"verdict": "supported", **row})) for row in found.to_dict("records")[:3]]
+    words = [claims.holds_after(pd.Series({"verdict": "supported", **row})) for row in found.to_dict("records")[:3]]
     assert words == ["Holm", "BH", "BH"]
-    assert claims._holds(pd.Series({"verdict": "undecided", "holm": 0.01, "bh": 0.01})) == "–"
-    assert claims._holds(pd.Series({"verdict": "supported", "holm": 0.2, "bh": 0.06})) == "neither"
+    assert claims.holds_after(pd.Series({"verdict": "undecided", "holm": 0.01, "bh": 0.01})) == "–"
+    assert claims.holds_after(pd.Series({"verdict": "supported", "holm": 0.2, "bh": 0.06})) == "neither"
 
 
 def test_written_files_keep_every_digit_and_leave_empty_what_is_not_there(made, tmp_path):

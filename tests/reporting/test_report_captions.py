@@ -4,9 +4,18 @@ from types import SimpleNamespace
 import jinja2
 import pytest
 
+from flatvae.reporting.captions import FIGURE_CAPTIONS, figure_caption
 from flatvae.reporting.figure_registry import COMPARISONS, FIGURES
 
 REPORT = Path(__file__).parents[2] / "workflow" / "report"
+
+
+def path(name: str) -> Path:
+    """The template of a caption: those of figures stand with what draws them."""
+    folder, _, stem = name.rpartition("/")
+    return (FIGURE_CAPTIONS if folder == "figures" else REPORT / folder) / f"{stem}.rst"
+
+
 CASES = {
     "workflow": "5 seeds",
     "metrics": "one per row",
@@ -44,12 +53,13 @@ CASES = {
 
 
 def test_every_caption_is_among_the_cases():
-    assert {path.relative_to(REPORT).with_suffix("").as_posix() for path in REPORT.rglob("*.rst")} == set(CASES)
+    found = {file.relative_to(REPORT).with_suffix("").as_posix() for file in REPORT.rglob("*.rst")}
+    assert found | {f"figures/{file.stem}" for file in FIGURE_CAPTIONS.glob("*.rst")} == set(CASES)
 
 
 def test_every_figure_of_the_registry_has_a_caption():
     for name in (*FIGURES, *COMPARISONS, "efficiency", "sweep"):
-        assert (REPORT / "figures" / f"{name}.rst").is_file()
+        assert path(f"figures/{name}").is_file()
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -60,7 +70,16 @@ def test_caption_renders_and_is_valid_rest(name):
     wildcards = SimpleNamespace(dataset="pendulum")
     snakemake = SimpleNamespace(wildcards=wildcards, params=params, config={"seeds": 5})
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
-    text = environment.from_string((REPORT / f"{name}.rst").read_text("utf-8")).render(snakemake=snakemake)
+    text = environment.from_string(path(name).read_text("utf-8")).render(snakemake=snakemake)
     assert CASES[name] in " ".join(text.split())
     html = docutils.publish_string(text, writer="html", settings_overrides={"halt_level": 2, "report_level": 2})
     assert b"<p>" in html
+
+
+def test_a_caption_as_plain_text():
+    text = figure_caption("pareto", "", 5, "vhp_vae")
+    assert text.startswith("All methods, 5 seeds: flatness against reconstruction, a panel for each data set.")
+    assert "that the training error of every method" in text  # without the markup of emphasis
+    assert "(Agarwal et al. 2021)" in figure_caption("improvement", "", 5, "vhp_vae")
+    assert "better than vhp_vae" in figure_caption("improvement", "", 5, "vhp_vae")
+    assert figure_caption("no_such_figure", "pendulum", 5, "vhp_vae") == ""

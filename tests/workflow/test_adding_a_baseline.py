@@ -279,3 +279,6 @@ def test_a_control_that_does_not_hold_fails_the_run_and_leaves_all_it_made(proje
     assert table.loc["right", "holds"] == 1
     assert table.loc["nonsense", "holds"] == 0
     assert (project.folder / "results" / "controlled" / "manifest.json").is_file()
+    assert "  open results/controlled/index.html" in run.stdout
+    page = (project.folder / "results" / "controlled" / "index.html").read_text()
+    assert "Control " in page.partition("Keep in mind")[2].partition("</ul>")[0]

@@ -124,6 +124,27 @@ def test_stored_models_reproduce_the_stored_arrays(smoke):
     np.testing.assert_allclose(again, arrays["reconstructions"][1], rtol=1e-5, atol=1e-6)
 
 
+def test_the_run_ends_with_what_came_out_and_the_page_to_open(smoke):
+    results = smoke.folder / "results" / "smoke"
+    lines = smoke.first_run.splitlines()
+    began = next(i for i, line in enumerate(lines) if "tests of the paper's claims" in line)
+    ended = lines.index("  open results/smoke/index.html")
+    assert 0 < ended - began < 10
+    assert not any("Finished jobid" in line for line in lines[began:])
+    counts = pd.read_csv(results / "claims.csv")["verdict"].value_counts()
+    assert f"{counts['not run']} not run" in lines[began]
+    text = (results / "index.html").read_text()
+    assert text.count('class="test not_run"') + text.count(": · not run") == counts["not run"]
+    assert all(f'src="figures/{path.name}"' in text for path in (results / "figures").glob("*.png"))
+
+
+def test_changing_a_template_of_the_page_makes_the_page_alone(smoke):
+    template = smoke.folder / "flatvae" / "reporting" / "page" / "templates" / "run.html.jinja"
+    with edited(template, "What was run", "What has been run"):
+        jobs = planned(smoke)
+    assert {rule for rule, _ in jobs} == {"page", "all"}
+
+
 def test_the_plan_is_printed_before_training(smoke):
     plan = smoke.first_run.index("flatvae: 4 trainings to run")
     assert plan < smoke.first_run.index("rule train")
@@ -171,7 +192,7 @@ def test_editing_figures_redraws_alone(smoke):
     common = smoke.folder / "flatvae" / "reporting" / "figures" / "_common.py"
     with edited(common, "def save(", "_UNUSED = 1\n\n\ndef save("):
         jobs = planned(smoke)
-    assert {rule for rule, _ in jobs} == {"figures_pendulum", "number_figures", "manifest", "all"}
+    assert {rule for rule, _ in jobs} == {"figures_pendulum", "number_figures", "manifest", "page", "all"}
 
 
 def test_editing_the_geodesic_distance_retrains_nothing(smoke):
@@ -203,7 +224,7 @@ def test_a_job_does_again_what_has_changed_and_keeps_the_rest(smoke):
 
 def test_changing_a_claim_reruns_the_ledger_alone(smoke, tmp_path):
     jobs = planned(smoke, overlay(tmp_path, {"claims": {"1a": {"threshold": 1.2}}}))
-    assert {rule for rule, _ in jobs} == {"claims", "manifest", "all"}
+    assert {rule for rule, _ in jobs} == {"claims", "manifest", "page", "all"}
 
 
 def test_figures_that_cannot_be_drawn_are_left_out_with_the_reason(smoke, tmp_path):

@@ -8,10 +8,11 @@ sys.path.insert(0, SCRIPTS)
 import adapter
 import config_files
 import kept
+import last_lines
 import own_rules
 import plan
 import single
-from fingerprint import fingerprint, has_penalty, keywords
+from fingerprint import ROOT, files_fingerprint, fingerprint, has_penalty, keywords
 from outputs import COMPARED_WITH, Run, caption
 from places import results_folder
 from resolution import (
@@ -114,6 +115,12 @@ def figure_code(wildcards):
     """Fingerprint of the code behind a data set's figures, its loader included."""
     entries = ["flatvae.reporting.figures", "flatvae.reporting.figure_registry", "flatvae.reporting.results"]
     return fingerprint(*entries, f"flatvae.datasets.{loader(config, wildcards.dataset)}")
+
+
+def page_texts():
+    """Fingerprint of the page's templates and the figures' captions."""
+    folder = ROOT / "flatvae" / "reporting"
+    return files_fingerprint(folder / "page" / "templates", folder / "figure_captions")
 
 
 def trained_by_steps():

@@ -127,3 +127,25 @@ rule tables:
         code=fingerprint("flatvae.reporting.comparison", "flatvae.reporting.compute"),
     script:
         "../scripts/tables.py"
+
+
+# after the manifest, which it links: so the manifest does not know the page's hash
+rule page:
+    input:
+        RUN.results(),
+        f"{OUT}/manifest.json",
+    output:
+        f"{OUT}/index.html",
+    log:
+        f"{OUT}/logs/page.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=fingerprint("flatvae.reporting.page", "flatvae.reporting.page.html"),
+        texts=page_texts(),
+    script:
+        "../scripts/page.py"

@@ -81,6 +81,14 @@ def fingerprint(*modules: str, without: Iterable[str] = ()) -> str:
     return digest.hexdigest()[:16]
 
 
+def files_fingerprint(*folders: Path) -> str:
+    """Hash of all files below the folders, templates and captions for one, whatever they hold."""
+    digest = hashlib.sha256()
+    for path in sorted(path for folder in folders for path in folder.rglob("*") if path.is_file()):
+        digest.update(path.name.encode() + b"\n" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
 def definition(module: str, function: str) -> ast.FunctionDef | None:
     """A function of a module, read from its source; None where the module has no such function.
 

@@ -1,21 +1,24 @@
 """The files that a run of a config makes. Nothing here imports torch, plotting, or Snakemake."""
 
+import os
 from pathlib import Path
 
 from resolution import builder, has_videos, loader, own_rule, specification, sweep_values, tasks
 
+from flatvae.reporting.captions import FIGURE_CAPTIONS
 from flatvae.reporting.figure_registry import COMPARISONS, FIGURES, MOTION, PLANE, VIDEOS
 
 COMPARED_WITH = "vhp_vae"  # the method that the paper adds its penalty to
 PICTURE = ("pdf", "png")
 TABLE = ("csv", "md", "tex")
-CAPTIONS = Path(__file__).resolve().parents[1] / "report"
+CAPTIONS = {"figures": FIGURE_CAPTIONS, "tables": Path(__file__).resolve().parents[1] / "report" / "tables"}
+RULES = Path(__file__).resolve().parents[1] / "rules"
 
 
 def caption(kind: str, name: str) -> str:
     """The text below a figure or a table in Snakemake's report, relative to the rules; that of ``other`` where it has none."""
-    name = name if (CAPTIONS / kind / f"{name}.rst").is_file() else "other"
-    return f"../report/{kind}/{name}.rst"
+    name = name if (CAPTIONS[kind] / f"{name}.rst").is_file() else "other"
+    return os.path.relpath(CAPTIONS[kind] / f"{name}.rst", RULES)
 
 
 class Run:

@@ -1,0 +1,317 @@
+"""What each metric means and which way is better: one table for the documentation, the HTML page and the report.
+
+Run ``python -m flatvae.reporting.glossary docs/metrics.md`` to write the tables between that page's markers.
+"""
+
+import argparse
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from flatvae.errors import InputError
+from flatvae.reporting.overview import inserted
+
+LOWER, HIGHER = -1, 1
+
+
+class Entry(NamedTuple):
+    """Metrics that share a definition.
+
+    Attributes:
+        metrics: their names in metrics.csv.
+        meaning: the formula, or what is counted; `code` in backticks.
+        best: the value of the best, or of a flat manifold, or how to read the number; empty where there is none.
+        better: LOWER, HIGHER, or 0 where neither is.
+    """
+
+    metrics: tuple[str, ...]
+    meaning: str
+    best: str
+    better: int = 0
+
+
+class Section(NamedTuple):
+    """The metrics of a task; ``heading`` says what the entries' ``best`` is."""
+
+    heading: str
+    entries: tuple[Entry, ...]
+
+
+GLOSSARY = {
+    "reconstruction": Section(
+        "how to read it",
+        (
+            Entry(("train_error",), "mean C(x, z) of training data, one z ~ q(z|x) per datum", "held at `bound` = κ²"),
+            Entry(("test_error",), "mean C(x, z) of test data, one z ~ q(z|x) per datum", "with `bound` = κ²", LOWER),
+            Entry(("bound",), "κ², the bound on the training error", "the same for every method"),
+            Entry(
+                ("equal_reconstruction",),
+                "1 if |train_error / κ² − 1| ≤ 2 %, else 0",
+                "both must be 1 before you compare a seed",
+            ),
+            Entry(
+                ("settled",),
+                "1 if the last fifth of the steps has |mean δ| ≤ 1 %, SD(log β) ≤ log 1.5, and k (active) changes by less "
+                "than 5 % from 90 % to 100 % of the steps",
+                "if 0, the numbers are those of a moment",
+            ),
+            Entry(
+                ("beta",),
+                "β = 1/λ at the end",
+                "inside (0, 1) the bound is at work; at 1 the bound is too wide",
+            ),
+            Entry(
+                ("kl",),
+                "mean log q(z|x) − log p(z), nats",
+                "lower is cheaper; for the hierarchical prior an upper bound",
+                LOWER,
+            ),
+        ),
+    ),
+    "flatness": Section(
+        "flat",
+        (
+            Entry(("condition_number_median",), "median of the condition number k(G) = λ_max / λ_min", "1", LOWER),
+            Entry(("condition_number_q90",), "90 % quantile of k(G)", "1", LOWER),
+            Entry(("condition_number_active",), "median k of G restricted to the active dimensions", "1", LOWER),
+            Entry(
+                ("metric_deviation",),
+                "median of ‖G − c²I‖_F / (c² √n), c² = E[tr G] / n at the codes",
+                "0",
+                LOWER,
+            ),
+            Entry(("metric_deviation_rms",), "root mean square of ‖G − c²I‖_F / (c² √n)", "0", LOWER),
+            Entry(("mf_std",), "SD of MF / mean(MF), MF = √det G the magnification factor", "0", LOWER),
+            Entry(("log_mf_std",), "SD of log MF, divided by n", "0", LOWER),
+            Entry(
+                ("tangent_speed_cv",),
+                "coefficient of variation of |Δf(μ(x(θ)))| / Δθ on a grid of the true factor θ",
+                "0",
+                LOWER,
+            ),
+            Entry(("scale",), "c², the scale of the metric", "none"),
+            Entry(
+                ("active_dimensions",),
+                "coordinates whose posterior means vary by at least a tenth of the mean posterior variance",
+                "none",
+            ),
+        ),
+    ),
+    "neighbours": Section(
+        "best",
+        (
+            Entry(("knn_accuracy",), "label by majority of the 5 nearest training codes", "1", HIGHER),
+            Entry(("precision_at_10",), "share of the 10 nearest with the query's label", "1", HIGHER),
+            Entry(
+                ("true_neighbour_recall_at_10",),
+                "share of the 10 nearest by the true factor among the 10 nearest found",
+                "1",
+                HIGHER,
+            ),
+            Entry(
+                ("trustworthiness_at_10",),
+                "1 minus a penalty for neighbours among codes that are none among observations (Venna & Kaski 2001)",
+                "1",
+                HIGHER,
+            ),
+            Entry(
+                ("graph_rank_correlation",),
+                "Spearman: distance of codes against shortest path in the data's 10-nearest-neighbour graph",
+                "1",
+                HIGHER,
+            ),
+            Entry(("graph_rank_pairs_left_out",), "pairs that no path joins, left out of the correlation", "0"),
+            Entry(
+                ("rank_1", "rank_5", "mAP"),
+                "is a person's picture nearest to others of that person, at least 10 frames away",
+                "1",
+                HIGHER,
+            ),
+        ),
+    ),
+    "distances": Section(
+        "flat",
+        (
+            Entry(("length_ratio_mean",), "mean of d_g / d_s", "1", HIGHER),
+            Entry(("length_ratio_std",), "SD of d_g / d_s", "0", LOWER),
+            Entry(("distance_error_median",), "median of |c d_E − d_g| / d_g, c = median(d_g / d_E)", "0", LOWER),
+            Entry(
+                ("graph_excess_mean",), "mean of d_graph / d_g − 1: what the neighbour graph alone would add", "none"
+            ),
+            Entry(
+                ("graph_neighbours", "graph_joined_edges"),
+                "k of the neighbour graph, and the edges added to connect it",
+                "none",
+            ),
+        ),
+    ),
+    "interpolation": Section(
+        "best",
+        (
+            Entry(("second_difference",), "(T − 1)² · mean ‖f_{k+1} − 2 f_k + f_{k−1}‖ / L", "0", LOWER),
+            Entry(("velocity_cv",), "coefficient of variation of ‖f_{k+1} − f_k‖", "0", LOWER),
+        ),
+    ),
+    "likelihood": Section(
+        "how to read it",
+        (
+            Entry(("nll",), "mean −log p(x) of test data, nats, by importance sampling", "lower is better", LOWER),
+            Entry(("nll_median",), "median −log p(x) of test data, nats", "does not follow a few outlying rows", LOWER),
+            Entry(("nll_standard_error",), "Monte-Carlo standard error of `nll`", "near 0"),
+            Entry(
+                ("nll_effective_samples",),
+                "median of (Σ w)² / Σ w², w the importance weights",
+                "near 1, do not trust `nll`",
+            ),
+        ),
+    ),
+    "tracking": Section(
+        "best",
+        (
+            Entry(("HOTA",), "geometric mean of detection and association accuracy, over overlaps, percent", "100", HIGHER),
+            Entry(("IDF1",), "F1 score of identities: share of boxes with the right identity, percent", "100", HIGHER),
+            Entry(("IDP", "IDR"), "precision and recall of identities, percent", "100", HIGHER),
+            Entry(("MOTA",), "1 − (misses + false positives + identity switches) / boxes, percent", "100", HIGHER),
+            Entry(("MOTP",), "mean overlap of matched boxes, percent", "100", HIGHER),
+            Entry(("CLR_Re", "CLR_Pr"), "recall and precision of detections, percent", "100", HIGHER),
+            Entry(("MT",), "people tracked for at least 80 % of their frames", "all", HIGHER),
+            Entry(("PT",), "people tracked for 20 to 80 % of their frames", "none"),
+            Entry(("ML",), "people tracked for less than 20 % of their frames", "0", LOWER),
+            Entry(("FP", "FN"), "false positives, misses", "0", LOWER),
+            Entry(("IDSW", "Frag"), "identity switches, interruptions of a track", "0", LOWER),
+            Entry(
+                ("IDF1_tracks_low", "IDF1_tracks_high"), "95 % interval of IDF1 over resamples of the people", "none"
+            ),
+        ),
+    ),
+    "efficiency": Section(
+        "how to read it",
+        (
+            Entry(("query_seconds",), "seconds per query of 10 neighbours in the largest gallery", "lower is faster", LOWER),
+            Entry(("query_ratio",), "seconds per query over those of the Euclidean query", "lower is faster", LOWER),
+            Entry(("build_seconds",), "seconds to prepare the gallery", "lower is faster", LOWER),
+            Entry(
+                ("amortised_seconds",),
+                "seconds per query, with building spread over as many queries as there are test data",
+                "lower is faster",
+                LOWER,
+            ),
+            Entry(
+                ("graph_query_seconds", "graph_query_ratio", "graph_build_seconds", "graph_amortised_seconds"),
+                "times of Dijkstra's search on the neighbour graph alone",
+                "lower is faster",
+                LOWER,
+            ),
+            Entry(("step_seconds",), "seconds of a training step per seed", "lower is faster", LOWER),
+            Entry(("step_ratio",), "seconds of a training step over those of the first method", "lower is faster", LOWER),
+            Entry(("peak_memory_mb",), "most memory that a job took, MB", "lower is cheaper", LOWER),
+        ),
+    ),
+    "compute": Section(
+        "how to read it",
+        (
+            Entry(("train_seconds",), "wall time of the training, all seeds together", "lower is cheaper", LOWER),
+            Entry(("evaluation_seconds",), "wall time of the evaluations, loading excluded", "lower is cheaper", LOWER),
+            Entry(("steps_per_second",), "training steps a second, summed over the seeds", "higher is faster", HIGHER),
+            Entry(("threads", "gpu", "gpu_memory_mb"), "what the training ran on", "none"),
+        ),
+    ),
+}  # fmt: skip
+
+NOTATION = (
+    "f is the decoder's mean, J its Jacobian, G = JᵀJ the pull-back metric, c² its scale, n the latent dimension, q(z|x) the "
+    "encoder, C(x, z) the reconstruction error, κ² its bound and δ = (C − κ²) / κ². Between two codes d_g is the length of the "
+    "geodesic, d_s that of the straight latent line, both decoded, and d_E the latent Euclidean distance. f_k are the points "
+    "of a decoded straight line and L is its length."
+)
+PLACES = {"_mixup": "at mixup points between the codes", "_beyond": "beyond the codes"}
+VARIANTS = {  # further names of metrics: a pattern, the metric whose definition holds, and what is different
+    r"test_error_recordings": ("test_error", "on recordings held out whole"),
+    r"test_error_(\w+)": ("test_error", "of the class {}"),
+    r"nll_(\w+)": ("nll", "of the class {}"),
+}
+
+
+class Definition(NamedTuple):
+    """The definition of one metric: `meaning`, `heading` and `best` of its entry, and which way is `better`."""
+
+    metric: str
+    meaning: str
+    heading: str
+    best: str
+    better: int
+
+
+_ENTRIES = {
+    metric: (section.heading, entry)
+    for section in GLOSSARY.values()
+    for entry in section.entries
+    for metric in entry.metrics
+}
+
+
+def define(metric: str) -> Definition | None:
+    """The definition of a metric by its name in metrics.csv; None where the table has none."""
+    found, where = _looked_up(metric)
+    if found is None:
+        return None
+    heading, entry = _ENTRIES[found]
+    return Definition(metric, ", ".join(filter(None, (entry.meaning, where))), heading, entry.best, entry.better)
+
+
+def better(metric: str) -> int:
+    """LOWER, HIGHER, or 0 where neither is better or the metric is unknown."""
+    found = define(metric)
+    return found.better if found else 0
+
+
+def _looked_up(metric: str) -> tuple[str | None, str]:
+    """The metric whose entry defines this one, and in what this one differs from it."""
+    if metric in _ENTRIES:
+        return metric, ""
+    for suffix, where in PLACES.items():
+        if metric.removesuffix(suffix) in _ENTRIES:
+            return metric.removesuffix(suffix), where
+    for pattern, (base, where) in VARIANTS.items():
+        if found := re.fullmatch(pattern, metric):
+            return base, where.format(*found.groups())
+    return None, ""
+
+
+# -------------------------------------------------------------------------------------------------------------- as Markdown
+
+
+def to_markdown(task: str) -> str:
+    """The metrics of a task as a Markdown table."""
+    section = GLOSSARY[task]
+    rows = [["metric", "meaning", section.heading], ["---"] * 3]
+    for entry in section.entries:
+        rows.append([", ".join(f"`{metric}`" for metric in entry.metrics), entry.meaning, entry.best])
+    return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in rows)
+
+
+def with_tables(page: str) -> str:
+    """A page with every task's table between its markers, ``<!-- flatness:begin -->`` and ``<!-- flatness:end -->``.
+
+    Raises:
+        InputError: the page lacks a marker.
+    """
+    for task in GLOSSARY:
+        page = inserted(page, f"\n{to_markdown(task)}\n", f"<!-- {task}:begin -->", f"<!-- {task}:end -->")
+    return page
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the tables of metrics between the markers of a page."""
+    parser = argparse.ArgumentParser(prog="python -m flatvae.reporting.glossary", description=main.__doc__)
+    parser.add_argument("page", type=Path, help="a Markdown file with the markers")
+    page = parser.parse_args(arguments).page
+    try:
+        page.write_text(with_tables(page.read_text(encoding="utf-8")), encoding="utf-8")
+    except (InputError, OSError) as error:
+        parser.error(str(error))
+
+
+if __name__ == "__main__":
+    main()

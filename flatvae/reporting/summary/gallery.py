@@ -1,0 +1,118 @@
+"""The figures of a run with their captions, and the files that can be downloaded."""
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from flatvae.errors import InputError
+from flatvae.reporting.captions import figure_caption
+from flatvae.reporting.comparison import BASELINE
+from flatvae.reporting.figure_registry import COMPARISONS, FIGURES
+from flatvae.reporting.names import display_name
+from flatvae.reporting.summary.folder import RunFolder
+
+ALL = "comparison"  # what the files of figures of all data sets begin with
+SWEEP = "sweep"
+TITLES = {
+    "pareto": "flatness against reconstruction",
+    "improvement": "probability of improvement",
+}  # where a name says little
+KINDS = {"CSV": ".csv", "Markdown": ".md", "LaTeX": ".tex", "PDF": ".pdf", "PNG": ".png", "JSON": ".json"}
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of a run.
+
+    Attributes:
+        stem: its file name without the ending.
+        name: in the registry, as ``flatness``; of a sweep ``sweep``.
+        title, caption: what people read.
+        png, pdf: paths relative to the results folder; ``pdf`` is empty where there is none.
+        width, height: of the png in pixels.
+    """
+
+    stem: str
+    name: str
+    title: str
+    caption: str
+    png: str
+    pdf: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Download:
+    """A thing to download: its name, and its files by kind, with paths relative to the results folder."""
+
+    name: str
+    files: dict[str, str]
+
+
+def figures(folder: RunFolder) -> dict[str, list[Figure]]:
+    """Figures of all data sets together, under "", then of each; in the order of the registry."""
+    order = [*COMPARISONS, *FIGURES, "efficiency", SWEEP]
+    found: dict[str, list[Figure]] = {"": []} | {dataset: [] for dataset in folder.datasets}
+    for path in sorted((folder.path / "figures").glob("*.png")):
+        dataset, rest = _parsed(path.stem, folder.datasets)
+        name = SWEEP if rest.startswith(f"{SWEEP}_") else rest
+        if name in order:
+            found[dataset].append(_figure(folder, path, dataset, name, rest))
+    return {dataset: sorted(own, key=lambda figure: order.index(figure.name)) for dataset, own in found.items() if own}
+
+
+def _parsed(stem: str, datasets: list[str]) -> tuple[str, str]:
+    """Data set ("" for all together) and name of a figure's file; the longest data set that fits."""
+    for dataset in sorted([ALL, *datasets], key=len, reverse=True):
+        if stem.startswith(f"{dataset}_"):
+            return "" if dataset == ALL else dataset, stem.removeprefix(f"{dataset}_")
+    return "", ""
+
+
+def _figure(folder: RunFolder, path: Path, dataset: str, name: str, rest: str) -> Figure:
+    pdf = path.with_suffix(".pdf")
+    title = TITLES.get(name, rest.replace("_", " "))
+    width, height = _size(path)
+    return Figure(
+        path.stem,
+        name,
+        title[:1].upper() + title[1:],
+        figure_caption(name, dataset, folder.n_seeds, display_name(BASELINE)),
+        f"figures/{path.name}",
+        f"figures/{pdf.name}" if pdf.is_file() else "",
+        width,
+        height,
+    )
+
+
+def _size(path: Path) -> tuple[int, int]:
+    """Width and height of a PNG, from its first chunk."""
+    with path.open("rb") as file:
+        head = file.read(24)
+    if len(head) < 24 or not head.startswith(PNG):
+        raise InputError(f"{path} is no PNG; make the figure again.")
+    return struct.unpack(">II", head[16:24])
+
+
+def downloads(folder: RunFolder) -> dict[str, list[Download]]:
+    """Tables, verdicts, numbers, records and figures, as far as they are there."""
+    groups = {
+        "Tables": [f"tables/{path.stem}" for path in sorted((folder.path / "tables").glob("*.csv"))],
+        "Verdicts": ["claims", "controls"],
+        "Numbers": ["metrics", "efficiency"],
+        "Records": ["manifest", "run"],
+        "Figures": [f"figures/{path.stem}" for path in sorted((folder.path / "figures").glob("*.png"))],
+    }
+    found = {}
+    for group, stems in groups.items():
+        things = [Download(stem.rpartition("/")[2], _kinds(folder, stem)) for stem in stems]
+        if there := [thing for thing in things if thing.files]:
+            found[group] = there
+    return found
+
+
+def _kinds(folder: RunFolder, stem: str) -> dict[str, str]:
+    paths = {kind: f"{stem}{ending}" for kind, ending in KINDS.items()}
+    return {kind: path for kind, path in paths.items() if (folder.path / path).is_file()}
