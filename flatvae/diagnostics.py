@@ -191,9 +191,9 @@ def _faithful(data, codes) -> dict[str, float]:
 def _checked(decode: Callable, codes) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """Codes as a tensor, and a decoder that returns (N, D)."""
     codes = torch.as_tensor(codes).detach()
-    if codes.dim() != 2 or len(codes) < 3 or not codes.is_floating_point():
+    if codes.dim() != 2 or len(codes) < 2 or not codes.is_floating_point():
         raise InputError(
-            f"report: codes have the shape {tuple(codes.shape)} and type {codes.dtype}; give numbers (N, n), N ≥ 3"
+            f"report: codes have the shape {tuple(codes.shape)} and type {codes.dtype}; give numbers (N, n), N ≥ 2"
         )
     if not codes.isfinite().all():
         raise InputError("report: codes hold NaN or infinite values; leave these rows out")
@@ -210,16 +210,16 @@ def _checked(decode: Callable, codes) -> tuple[Tensor, Callable[[Tensor], Tensor
     def flat(z: Tensor) -> Tensor:
         return decode(z).flatten(1)
 
+    tried = codes[:3]
     try:
-        decoded = flat(codes[:3])
-        again, alone = flat(codes[:3]), flat(codes[:1])
+        decoded, again, alone = flat(tried), flat(tried), flat(tried[:1])
     except Exception as error:
         text = " ".join(str(error).split())
         raise InputError(
-            f"report: decode failed for codes of shape {tuple(codes[:3].shape)}, {codes.dtype}, on {codes.device}, with "
+            f"report: decode failed for codes of shape {tuple(tried.shape)}, {codes.dtype}, on {codes.device}, with "
             f"{type(error).__name__}: {text}; it must take these and return a tensor (N, …)"
         ) from error
-    if len(decoded) != 3 or not decoded.isfinite().all():
+    if len(decoded) != len(tried) or not decoded.isfinite().all():
         raise InputError("report: decode returned NaN, infinite values or another number of rows; check the decoder")
     spread = decoded.abs().max() * 1e-3
     if (decoded - again).abs().max() > spread or (decoded[:1] - alone).abs().max() > spread:

@@ -42,9 +42,11 @@ def not_flat(condition_number: float, active: int, latent_dim: int) -> str:
 
 
 def folded(trustworthiness: float | None, correlation: float) -> str | None:
-    """The warning's text; None where the space is faithful."""
+    """The warning's text; None where the space is faithful, and where there are too few rows to tell."""
+    if trustworthiness is None:
+        return None
     found = {"trustworthiness": trustworthiness, "graph_rank_correlation": correlation}
-    low = [f"{name} {value:.2f}" for name, value in found.items() if value is not None and value < FAITHFUL[name]]
+    low = [f"{name} {value:.2f}" for name, value in found.items() if value < FAITHFUL[name]]
     if not low:
         return None
     return (

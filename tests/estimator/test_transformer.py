@@ -14,7 +14,12 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import (
+    check_dict_unchanged,
+    check_estimators_overwrite_params,
+    check_fit_idempotent,
+    parametrize_with_checks,
+)
 
 import flatvae
 from baselines import vhp_vae
@@ -35,9 +40,14 @@ AUTOMATIC = {"steps": 12, "hidden": (4,), "batch_size": 8, "random_state": 0}
 pytestmark = pytest.mark.filterwarnings("ignore:FlatVAE")  # of thirty steps
 
 
-@parametrize_with_checks([FlatVAE(**SMALL), FlatVAE(**AUTOMATIC)])
+@parametrize_with_checks([FlatVAE(**SMALL)])
 def test_scikit_learn_s_own_checks(estimator, check):
     check(estimator)
+
+
+@pytest.mark.parametrize("check", [check_dict_unchanged, check_estimators_overwrite_params, check_fit_idempotent])
+def test_some_of_them_with_everything_chosen(check):
+    check("FlatVAE", FlatVAE(**AUTOMATIC))
 
 
 @pytest.fixture(scope="module")
