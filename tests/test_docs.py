@@ -17,7 +17,7 @@ from flatvae.reporting import overview
 
 ROOT = Path(__file__).resolve().parents[1]
 README, DOCS = ROOT / "README.md", ROOT / "docs"
-PAGES = [README, ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
+PAGES = [README, ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md")), *sorted(DOCS.glob("examples/*.md"))]
 OWN = {
     "config/mine.yaml",
     "config/my_method.yaml",
@@ -191,11 +191,13 @@ def test_the_python_of_a_page_runs(page, folder):
     """Its blocks one after another, in one namespace."""
     names: dict = {}
     for block in blocks(page, "python"):
-        exec(block, names)
+        if "pythae" not in block or importlib.util.find_spec("pythae"):
+            exec(block, names)
     if page.name == "your_data.md":
-        assert (folder / "flatness.png").stat().st_size > 5000
-        assert names["neighbours"].kneighbors(return_distance=False).shape == (1797, 10)
-        assert torch.allclose(names["geodesic"], names["geodesic"].mT, rtol=1e-2)
+        assert (folder / "roll.png").stat().st_size > 5000
+        assert (folder / "latent_space.png").stat().st_size > 5000
+        ends = names["decoder"](names["codes"]).detach()
+        assert (names["lengths"] >= torch.cdist(ends[:3], ends[:5]) * 0.9999).all()
         (entry,) = blocks(page, "yaml")
         mine = yaml.safe_load(entry)["datasets"]["mine"]
         data = datasets.load(mine["loader"], None, **mine["options"])

@@ -21,8 +21,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import torch
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import dijkstra
 from scipy.sparse.linalg import ArpackError
-from sklearn.manifold import Isomap
+from sklearn.decomposition import KernelPCA
+from sklearn.neighbors import NearestNeighbors
 from torch import Tensor, nn
 
 import flatvae.geometry.metric as geometry
@@ -30,6 +33,7 @@ from flatvae import flat_vae, training
 from flatvae.datasets import Dataset
 from flatvae.evaluation import encode
 from flatvae.evaluation.flatness import mixup_points
+from flatvae.geometry.geodesic import joining_edges
 from flatvae.variance import pca_unexplained
 
 ROWS = 10_000  # that are looked at
@@ -71,16 +75,27 @@ def own_dataset(rows: Tensor) -> Dataset:
 def isomap_codes(rows: np.ndarray, n: int) -> np.ndarray | None:
     """Isomap's codes of rows, centred, of mean variance 1: (N, D) -> (N, n); None where there are none.
 
-    There are none with fewer than 2 · 10 rows, and where rows that coincide leave the graph without n dimensions.
+    There are none with fewer than 2 · 10 rows, and where rows coincide so often that n dimensions cannot be filled. Where the
+    graph of 10 neighbours is in parts, straight edges join them.
+
+    Source: Tenenbaum, de Silva & Langford (Science 2000).
     """
     if len(rows) < 2 * _NEIGHBOURS:
         return None
+    neighbours = NearestNeighbors(n_neighbors=_NEIGHBOURS).fit(rows).kneighbors(return_distance=False)
+    ends = np.stack([np.repeat(np.arange(len(rows)), _NEIGHBOURS), neighbours.ravel()], axis=1)
+    ends = np.concatenate([ends, joining_edges(rows, ends)])
+    length = np.linalg.norm(rows[ends[:, 0]] - rows[ends[:, 1]], axis=1)
+    graph = csr_array((np.maximum(length, np.finfo(float).tiny), ends.T), shape=(len(rows), len(rows)))  # no edge is 0
+    apart = dijkstra(graph, directed=False)
     try:
-        codes = Isomap(n_neighbors=_NEIGHBOURS, n_components=n).fit_transform(rows)
-    except (ValueError, ArpackError):  # of its eigenvalues, where rows are alike
+        codes = KernelPCA(n, kernel="precomputed", random_state=0).fit_transform(-0.5 * apart**2)
+    except (ValueError, ArpackError):  # of the eigenvalues, where rows are alike
+        return None
+    if codes.shape[1] < n or not np.isfinite(codes).all():
         return None
     variance = codes.var(axis=0).mean()
-    return codes / math.sqrt(variance) if np.isfinite(codes).all() and variance > 0 else None
+    return (codes - codes.mean(0)) / math.sqrt(variance) if variance > 1e-12 * rows.var() else None
 
 
 def unfolded_start(model: nn.Module, rows: Tensor, codes: Tensor, seed: int) -> State:

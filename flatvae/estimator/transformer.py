@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
@@ -222,10 +221,10 @@ class FlatVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 figure.axes[0].plot(*self.geodesic(codes[i], codes[j]).T, color="tab:red", linewidth=1.5)
         return figure
 
-    def summary(self) -> pd.DataFrame:
-        """What the fit came to, on at most 2,000 rows of its data: quantity, value, what is ideal, what it means."""
-        check_is_fitted(self)
-        return self.report_.table()
+    def summary(self) -> Report:
+        """What the fit came to, on at most 2,000 rows of its data; to be printed, or as a DataFrame by its ``table()``."""
+        check_is_fitted(self, "report_")
+        return self.report_
 
     def save(self, path: str | Path) -> None:
         """Writes the fitted estimator to a .safetensors file, which holds numbers alone and runs no code when it is read."""

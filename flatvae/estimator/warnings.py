@@ -50,8 +50,8 @@ def folded(trustworthiness: float | None, correlation: float) -> str | None:
     if not low:
         return None
     return (
-        f"FlatVAE: the space is folded or torn ({' and '.join(low)}; 1 is faithful), so that distances between codes can "
-        "mislead; take a larger latent_dim, or a smaller unexplained"
+        f"FlatVAE: the space is not faithful ({' and '.join(low)}; 1 is best): it is folded or torn, or the data's neighbours "
+        "are noise, and distances between codes can mislead; take a larger latent_dim, or a smaller unexplained"
     )
 
 

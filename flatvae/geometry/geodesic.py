@@ -217,7 +217,7 @@ class GeodesicDistance:
         neighbours = self._search.kneighbors(return_distance=False)  # (M, k)
         ends = np.stack([np.repeat(np.arange(len(neighbours)), self.n_neighbours), neighbours.ravel()], axis=1)
         ends = np.unique(np.sort(ends, axis=1), axis=0)  # (E, 2), each edge once
-        extra = _joining_edges(self._position, ends)
+        extra = joining_edges(self._position, ends)
         ends = np.concatenate([ends, extra])
         weight = _numpy(self._edges(self._images, self._images, *torch.as_tensor(ends.T).to(self.nodes.device)))
         return _directed(np.concatenate([ends, ends[:, ::-1]]), np.tile(weight, 2), len(self.nodes)), len(extra)
@@ -317,7 +317,7 @@ def _directed(ends: np.ndarray, weight: np.ndarray, nodes: int) -> csr_array:
     return csr_array(coo_array((weight, (ends[:, 0], ends[:, 1])), shape=(nodes, nodes)))
 
 
-def _joining_edges(position: np.ndarray, ends: np.ndarray) -> np.ndarray:
+def joining_edges(position: np.ndarray, ends: np.ndarray) -> np.ndarray:
     """Edges (·, 2) that make a graph connected: each part is joined with the node nearest to it, until one is left."""
     joined = np.empty((0, 2), dtype=ends.dtype)
     while True:
