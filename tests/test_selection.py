@@ -68,14 +68,43 @@ def test_a_search_ends_inside_its_grid_or_says_on_which_edge(best, tried, edge):
     def made(candidate, number):
         kl = abs(candidate["eta"] - best)
         numbers = {"kl": kl, "condition_number": 1.0, "condition_number_mixup": 1.0, "error": 1.0, "eligible": 1}
-        return {"candidate": json.dumps(candidate), **numbers, "penalised": 1}
+        return {"candidate": json.dumps(candidate), **numbers, "penalised": 1, "qualified": 5}
 
-    found = selection.search({"eta": [1.0, 2.0, 4.0]}, made, 2)
+    found = selection.search({"eta": [1.0, 2.0, 4.0]}, made, 2, made, 1)
     assert len(found) == tried
     (chosen,) = found[found["chosen"] == 1].to_dict("records")
     assert chosen["edge"] == edge
     if not edge:
         assert json.loads(chosen["candidate"])["eta"] == best
+
+
+@pytest.mark.parametrize(
+    ("again", "confirmations", "chosen"),
+    [
+        ({0: 5}, 3, 0),
+        ({0: 3, 1: 4}, 3, 1),  # the best fails with other seeds
+        ({0: 1, 1: 2, 2: 2}, 3, 1),  # none has four: the most, and of several the best
+        ({0: 1, 1: 2}, 2, 1),
+    ],
+)
+def test_a_choice_is_confirmed_with_other_seeds(again, confirmations, chosen):
+    """Candidates 1, 2, 4, the cheapest first; ``again`` says how many of five seeds qualify."""
+    rows = [
+        {"candidate": json.dumps({"eta": eta}), "kl": eta, "condition_number": 1.0, "condition_number_mixup": 1.0}
+        for eta in (1.0, 2.0, 4.0)
+    ]
+    given = pd.DataFrame(rows).assign(error=1.0, eligible=1, penalised=1)
+    asked = []
+
+    def confirm(candidate, number):
+        asked.append(number)
+        return {"qualified": again[number]}
+
+    found = selection.confirmed(given, {"eta": [1.0, 2.0, 4.0]}, confirm, confirmations)
+    assert asked == list(again)
+    assert found["chosen"].tolist() == [int(position == chosen) for position in range(3)]
+    assert selection.choose(found) == chosen
+    assert found["edge"].tolist() == ["eta" if position == chosen == 0 else "" for position in range(3)]
 
 
 def tried_with(data, rate: float) -> dict:
@@ -105,7 +134,7 @@ def test_a_search_that_was_interrupted_goes_on(tmp_path, capsys):
             label = f"candidate {number}"
             return selection.try_candidate(vae, data, candidate, BASE | candidate, [100], "cpu", label, kept)
 
-        return selection.search(grid, tried, 0)
+        return selection.search(grid, tried, 0, tried, 0)
 
     def snapshots_of(ended: bool):
         def of(number, candidate):

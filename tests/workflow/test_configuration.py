@@ -32,7 +32,7 @@ def merge(base: dict, change: dict) -> dict:
     return merged
 
 
-SEARCH = {"seeds": 1, "widenings": 0}
+SEARCH = {"seeds": 1, "widenings": 0, "confirmations": 0}
 REMOVE = object()
 DEFAULT = default()
 

@@ -430,7 +430,7 @@ def test_a_missing_mnist_is_said_in_one_sentence(smoke, tmp_path):
 def test_the_search_tries_as_many_candidates_for_each_method_and_marks_one(smoke, tmp_path):
     second = {"vae": "beta_rate", "vhp_vae": "beta_rate", "flat_vae": "eta", "flat_vae_scale_free": "eta"}
     candidates = {method: {"learning_rate": [1e-3], second[method]: [0.5, 1.0]} for method in METHODS}
-    search = {"seeds": 1, "widenings": 0, "candidates": candidates}
+    search = {"seeds": 1, "widenings": 0, "confirmations": 1, "candidates": candidates}
     change = overlay(tmp_path, {"results_dir": "results/tried", "search": search})
     run = smoke.smoke("search", overlays=(change,))
     assert run.returncode == 0, run.stdout[-3000:]

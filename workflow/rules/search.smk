@@ -23,6 +23,7 @@ rule search_candidates:
         device=config["device"],
         searched=lambda wildcards: searched(config, wildcards.dataset, wildcards.method),
         widenings=config.get("search", {}).get("widenings"),
+        confirmations=config.get("search", {}).get("confirmations"),
         code=lambda wildcards: fingerprint(
             "flatvae.selection", *method_modules(wildcards), without=without(wildcards)
         ),
