@@ -35,6 +35,5 @@ def _version() -> str:
     except metadata.PackageNotFoundError:
         import tomllib
 
-        return tomllib.loads((Path(__path__[0]).parent / "pyproject.toml").read_text(encoding="utf-8"))["project"][
-            "version"
-        ]
+        pyproject = Path(__path__[0]).parent / "pyproject.toml"
+        return tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]["version"]
