@@ -38,7 +38,7 @@ def show(run: Summary, console: Console, dataset: str | None = None, task: str |
 
     Args:
         run: its summary.
-        console: where to print; tables are as wide as it, and what has no room is continued below.
+        console: where to print; no table is wider than it. Columns without room stand below, in an overview nowhere.
         dataset: this data set alone, and each of its tests.
         task: in place of verdicts and leaderboards all numbers of this task.
 
