@@ -9,9 +9,13 @@ CORES ?= all
 export OMP_NUM_THREADS ?= 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup baseline results paper mnist motion mot smoke test kernels lint docs performance
+.PHONY: help setup baseline results paper mnist motion mot smoke test kernels lint docs performance
 
-setup: $(VENV)/.complete
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo 'CORES=2 after a target uses two cores instead of all; PYTHON=python3.12 sets up with that Python.'
+
+setup: $(VENV)/.complete ## .venv with the pinned versions; other targets make it where it is missing
 
 # installed with the pinned versions; a stamp tells a whole environment from a half-made one
 $(VENV)/.complete: pyproject.toml constraints.txt
@@ -21,28 +25,28 @@ $(VENV)/.complete: pyproject.toml constraints.txt
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps pythae==0.1.2 # for one test, which is skipped without
 	touch $@
 
-results: setup
+results: setup ## the default benchmark, minutes on two cores, into results/
 	snakemake --cores $(CORES)
 
-paper: setup
+paper: setup ## paper scale, meant for a GPU, into results/paper/
 	snakemake --cores $(CORES) --configfile config/paper.yaml
 
-mnist: setup
+mnist: setup ## MNIST, into results/mnist/
 	snakemake --cores $(CORES) --configfile config/mnist.yaml
 
-motion: setup
+motion: setup ## human motion, into results/human_motion/
 	snakemake --cores $(CORES) --configfile config/human_motion.yaml
 
-mot: setup
+mot: setup ## people in real videos, into results/mot/
 	snakemake --cores $(CORES) --configfile config/mot.yaml
 
-smoke: setup
+smoke: setup ## every step once in a minute or two, to see that it works
 	snakemake --cores $(CORES) --configfile config/smoke.yaml
 
-baseline: setup
+baseline: setup ## the file of a new baseline: make baseline NAME=my_method
 	python -m baselines "$(NAME)"
 
-lint: setup
+lint: setup ## style checks
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile workflow
@@ -52,17 +56,15 @@ lint: setup
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(len(os.sched_getaffinity(0)) + 1)')
 PYTEST_SIDE_BY_SIDE = --numprocesses $(WORKERS) --no-loadscope-reorder
 
-test: lint
+test: lint ## style checks and all tests
 	pytest $(PYTEST_SIDE_BY_SIDE) --durations 10
 
-# the documentation site, offline, into build/docs; a warning is an error
-docs: setup
+docs: setup ## the documentation site, offline, into build/docs; a warning is an error
 	sphinx-build -W --keep-going -q docs build/docs
 
-# the unit tests under other kernels for matrix products than this processor's own, see tests/kernels.py
-kernels: setup
+kernels: setup ## the unit tests under other kernels for matrix products than this processor's own
 	python tests/kernels.py $(PYTEST_SIDE_BY_SIDE) --ignore tests/cluster --ignore tests/workflow
 
-performance: setup
+performance: setup ## times and memory against limits; nothing else should run
 	pytest tests/performance --override-ini addopts= -s
 

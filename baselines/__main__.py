@@ -1,4 +1,4 @@
-"""Lays down the file of a new baseline, and a config that runs it: ``make baseline NAME=…``."""
+"""Lays down the file of a new baseline, and a config that runs it: ``flatvae new-baseline NAME``."""
 
 import keyword
 import re
@@ -21,10 +21,12 @@ def lay_down(name: str) -> list[Path]:
     """Writes ``baselines/<name>.py`` and ``config/<name>.yaml``.
 
     Raises:
-        ValueError: the name is none for a module, or is taken.
+        ValueError: the name is none for a module, or is taken, or this is no copy of the repository.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise ValueError(f"NAME is {name!r}; it must be a Python name of small letters, digits and _")
+    if not all((HERE.parent / there).exists() for there in ("Snakefile", "config")):
+        raise ValueError(f"{HERE} is an installed package; git clone the repository and call this in its folder")
     paths = [HERE / f"{name}.py", HERE.parent / "config" / f"{name}.yaml"]
     for path in paths:
         if path.exists():
@@ -38,6 +40,6 @@ def lay_down(name: str) -> list[Path]:
 if __name__ == "__main__":
     try:
         module, config = (path.relative_to(HERE.parent) for path in lay_down(sys.argv[1] if len(sys.argv) > 1 else ""))
-    except ValueError as error:
-        sys.exit(f"make baseline: {error}")
+    except (ValueError, OSError) as error:
+        sys.exit(f"flatvae: {error}")
     print(f"{module} is there, and runs as it is: snakemake --cores all --configfile {config}")

@@ -12,12 +12,28 @@ _LAZY = {
     "load": "flatvae.checkpoint",
     "report": "flatvae.diagnostics",
 }
-__all__ = ["FlatVAE", "InputError", "load", "report"]
+__all__ = ["FlatVAE", "InputError", "__version__", "load", "report"]
 
 
 def __getattr__(name: str):
+    if name == "__version__":
+        return _version()
     if name in _LAZY:
         return getattr(importlib.import_module(_LAZY[name]), name)
     if name in {module.name for module in pkgutil.iter_modules(__path__)}:
         return importlib.import_module(f"flatvae.{name}")
     raise AttributeError(f"module 'flatvae' has no attribute {name!r}")
+
+
+def _version() -> str:
+    """The installed version; in a folder that is not installed, that of its pyproject.toml."""
+    from importlib import metadata
+    from pathlib import Path
+
+    try:
+        return metadata.version("flatvae")
+    except metadata.PackageNotFoundError:
+        import tomllib
+
+        pyproject = Path(__path__[0]).parent / "pyproject.toml"
+        return tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]["version"]

@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 
-from flatvae import FlatVAE, datasets, training, variance
+from flatvae import FlatVAE, cli, datasets, training, variance
 from flatvae.reporting import overview
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -235,7 +235,13 @@ def test_shell_commands_parse(page):
 
 def test_commands_are_of_known_programs():
     programs = {words[0] for _, words in EVERY_COMMAND}
-    assert programs <= {"make", "snakemake", "conda", "source", "python"}
+    assert programs <= {"make", "snakemake", "conda", "source", "python", "flatvae"}
+
+
+def test_flatvae_commands_can_be_called():
+    assert len(commands("flatvae")) >= 5
+    for words in commands("flatvae"):
+        cli.parser().parse_args(words)
 
 
 def test_make_targets_exist():
