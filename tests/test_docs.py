@@ -3,6 +3,7 @@
 import functools
 import importlib.util
 import itertools
+import os
 import re
 import subprocess
 import sys
@@ -187,12 +188,18 @@ RUN = [page for page in PAGES if blocks(page, "python") and page.name not in ELS
 
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_the_python_of_a_page_runs(page, folder):
+def test_the_python_of_a_page_runs(page, folder, monkeypatch):
     """Its blocks one after another, in one namespace."""
+    data = os.environ.get("FLATVAE_DATA") or ROOT.parent / "shared" / "data"
+    monkeypatch.setenv("FLATVAE_DATA", str(data))
+    if page.name == "motion.md" and not Path(data, "cmu_mocap").is_dir():
+        pytest.skip("the CMU files are not there: set FLATVAE_DATA to a folder that holds cmu_mocap/")
     names: dict = {}
     for block in blocks(page, "python"):
         if "pythae" not in block or importlib.util.find_spec("pythae"):
             exec(block, names)
+    for figure in re.findall(r"!\[[^\]]*\]\((\w+\.png)\)", page.read_text()) if page.parent.name == "examples" else ():
+        assert (folder / figure).stat().st_size > 5000
     if page.name == "your_data.md":
         assert (folder / "roll.png").stat().st_size > 5000
         assert (folder / "latent_space.png").stat().st_size > 5000
