@@ -33,8 +33,8 @@ from flatvae.evaluation.likelihood import log_marginal_of_rows
 _SAMPLES, _PRIOR_SAMPLES = 512, 10  # of importance sampling in score_samples
 _REPORTED, _MEASURED = 2_000, 10_000  # rows of which the diagnostics are, and the error
 _CHUNK = 2_048
-# Of the bound's multiplier. With ν = 0.4, as in a run, β and the error swing (S-curve and Swiss roll: the error by half of it).
-_MULTIPLIER = {"beta_rate": 0.1, "initial_beta": 1e-2}
+# Of the multiplier and the learning rate. With ν = 0.4, as in a run, β and the error swing (S-curve and Swiss roll: the error by half of it).
+_SCHEDULE = {"beta_rate": 0.1, "initial_beta": 1e-2, "decay_fraction": 0.5}
 _NODES, _NEIGHBOURS = 1_000, 20  # of the geodesics' graph
 
 
@@ -271,7 +271,7 @@ class FlatVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         own = self.get_params(deep=False)
         names = ("latent_dim", "scale_free", "steps", "batch_size", "learning_rate", "hidden", "activation")
         estimator = "forward_mode" if self.latent_dim <= 3 else "probe"  # where columns cost less than two products
-        return {name: own[name] for name in names} | {"estimator": estimator, **_MULTIPLIER}
+        return {name: own[name] for name in names} | {"estimator": estimator, **_SCHEDULE}
 
     def _keep(self, rows: torch.Tensor, state: dict) -> None:
         build = training.split_hyperparameters(flat_vae, self._hyperparameters() | {"bound": 1.0})[0]

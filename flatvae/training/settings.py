@@ -30,10 +30,10 @@ class Settings:
     steps: int
     batch_size: int = 128
     learning_rate: float = 1e-3
-    decay_fraction: float = 0.5
+    decay_fraction: float = 0.3
     clip: float = 10.0
     initial_beta: float = 1e-3
-    beta_rate: float = 0.8
+    beta_rate: float = 0.4
     initial_fraction: float = 0.2
     alpha0: float | None = 0.2
     compile: str = "auto"
