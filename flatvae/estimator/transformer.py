@@ -33,7 +33,7 @@ from flatvae.evaluation.likelihood import log_marginal_of_rows
 _SAMPLES, _PRIOR_SAMPLES = 512, 10  # of importance sampling in score_samples
 _REPORTED, _MEASURED = 2_000, 10_000  # rows of which the diagnostics are, and the error
 _CHUNK = 2_048
-# Of the multiplier and the learning rate. With ν = 0.4, as in a run, β and the error swing (S-curve and Swiss roll: the error by half of it).
+# Of the multiplier and the learning rate. With a run's ν = 0.4 the error of S-curve and Swiss roll swings by half of it.
 _SCHEDULE = {"beta_rate": 0.1, "initial_beta": 1e-2, "decay_fraction": 0.5}
 _NODES, _NEIGHBOURS = 1_000, 20  # of the geodesics' graph
 
