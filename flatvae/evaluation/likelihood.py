@@ -35,7 +35,7 @@ _SAMPLES = 256  # S
 _PRIOR_SAMPLES = 64  # K; the training has 8 by default
 # rows that pass a network together: on a CPU they stay in its cache; elsewhere all do
 _CHUNK = {"cpu": 256}  # z, of the decoder
-_ROWS = {"cpu": 2048}  # z of several data
+_ROWS, _ROWS_ELSEWHERE = {"cpu": 2048}, 2**17  # z of several data
 _PRIOR_CHUNK = {"cpu": 4096}  # ζ, of the prior's networks, which are small
 
 
@@ -119,13 +119,14 @@ def log_marginal_of_rows(
 ) -> Estimate:
     """``log_marginal`` with the same noise for every datum, and many data at once.
 
-    So the value of a datum depends on no other, but for rounding; and errors of different data go together. Takes the same
+    So the value of a datum depends on no other, but for rounding. The errors of different data go together, and do not average
+    out: differences between data are more exact than their mean, above all with few effective samples. Takes the same
     arguments. 200 data of 50 numbers a second on one core with n = 2, S = 512, K = 10 and the networks of ``FlatVAE``.
     """
     like = next(model.parameters())
     width = model.latent_dim * (1 + (n_prior_samples if model.prior.noise_size else 0))
     noise = torch.randn(n_samples, width, generator=source).to(like)
-    rows = max(1, _ROWS.get(like.device.type, len(x) * n_samples) // n_samples)
+    rows = max(1, _ROWS.get(like.device.type, _ROWS_ELSEWHERE) // n_samples)
     estimates = [
         _summary(_log_weights(model, variance, part, model.encoder(part), noise)) for part in x.to(like).split(rows)
     ]
