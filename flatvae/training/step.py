@@ -7,7 +7,7 @@ from types import ModuleType
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, jvp, stack_module_state, vmap
+from torch.func import functional_call, stack_module_state, vmap
 
 from flatvae import contract
 from flatvae.constraint import ReconstructionBound
@@ -19,45 +19,11 @@ from flatvae.seeding import seeded
 from flatvae.training.adam import Adam, clipped, laid_out, stacked_step
 from flatvae.training.compiled import compiled, compiles
 from flatvae.training.graph import captured
+from flatvae.training.objective import Objective, Scale
 from flatvae.training.replay import Replayed
 from flatvae.training.settings import split_hyperparameters
 
 _OF_BOUND = ("beta", "average", "weight", "initial")
-
-
-class _Objective(nn.Module):
-    """The loss terms of one model on one batch; a module, so that ``functional_call`` replaces the model's parameters."""
-
-    def __init__(self, model: LatentVariableModel, penalty, alpha0: float | None):
-        super().__init__()
-        self.model = model
-        self.penalty = penalty
-        self.alpha0 = alpha0
-
-    def forward(
-        self, x: Tensor, noise: Tensor, uniform: Tensor, probe: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        error, kl, z = self.model(x, noise)
-        value = torch.zeros_like(error[0])
-        if self.penalty is not None:
-            if self.alpha0 is not None:
-                # imported here so that the fingerprints of methods without a penalty exclude flattening
-                from flatvae.flattening import mixup
-
-                z = mixup(z, uniform, self.alpha0)
-            value = self.penalty(self.model.decode, z, probe)
-        return error.mean(), kl.mean(), value, z
-
-
-class _Scale(nn.Module):
-    """c² = E |J v|² / n of one model, v ~ N(0, I): one jvp, unbiased."""
-
-    def __init__(self, model: LatentVariableModel):
-        super().__init__()
-        self.model = model
-
-    def forward(self, z: Tensor, probe: Tensor) -> Tensor:
-        return jvp(self.model.decode, (z,), (probe,))[1].square().sum(-1).mean() / z.shape[-1]
 
 
 def build_seeded(module: ModuleType, dataset, build: dict, seed: int) -> LatentVariableModel:
@@ -140,9 +106,9 @@ class Trainer:
                 return module.penalty(decode, z, noise, **hyperparameters)
 
             contract.check_penalty(module, self.model, penalty)
-        self.objective = _Objective(self.model, penalty, self.settings.alpha0)
-        self.objective_without_penalty = _Objective(self.model, None, None) if penalty else self.objective
-        self.scale_of = _Scale(self.model)
+        self.objective = Objective(self.model, penalty, self.settings.alpha0)
+        self.objective_without_penalty = Objective(self.model, None, None) if penalty else self.objective
+        self.scale_of = Scale(self.model)
 
     def _set_state(self, device: torch.device) -> None:
         """What steps change besides parameters and optimiser, before the first."""
