@@ -15,6 +15,7 @@ Metrics, of the test videos together, and where there are several also of each a
 over resamples of the people in the test videos. ``appearance_threshold_quantile`` is the quantile chosen.
 """
 
+import functools
 import warnings
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -223,9 +224,12 @@ def _check_tracks(sequence: Sequence, tracks: pd.DataFrame) -> None:
         found = "no track is reported"
         mend = f"whether people have boxes of a confidence of {least} or more in {frames} successive frames"
     file = sequence.folder / "det" / "det.txt"
-    warnings.warn(
-        f"tracking: {found} in {sequence.name}, so its scores mean nothing; check in {file} {mend}.", stacklevel=2
-    )
+    _warn_once(f"tracking: {found} in {sequence.name}, so its scores mean nothing; check in {file} {mend}.")
+
+
+@functools.cache  # not left to the warnings' filters: pandas with pyarrow resets what these have shown
+def _warn_once(text: str) -> None:
+    warnings.warn(text, stacklevel=3)
 
 
 def _identities(sequence: Sequence, tracks: pd.DataFrame) -> np.ndarray:
