@@ -12,7 +12,7 @@ The rule, among candidates that every seed ended at equal reconstruction and set
 
 Where no candidate qualifies, the one whose error is nearest to the bound.
 
-One seed may qualify by luck. So candidates are then trained again, best first by this rule, with five further seeds, until four
+One seed may qualify by luck. So candidates are then trained again, best first by this rule, with ten further seeds, until nine
 of these end at equal reconstruction and settled: that candidate is chosen. Where none of the first few does, the one with the
 most such seeds is.
 """
@@ -29,13 +29,14 @@ import flatvae.geometry.metric as geometry
 from flatvae.constraint import equal_reconstruction, settled
 from flatvae.evaluation import encode, generator
 from flatvae.evaluation.flatness import mixup_points
+from flatvae.evaluation.reconstruction import train_error
 from flatvae.training.loop import train
 from flatvae.training.settings import split_hyperparameters
 from flatvae.training.step import build_seeded
 
 FLAT = 1.1  # the largest condition number of a space that is called flat
 FIRST_SEED = 100
-CONFIRMING, NEEDED = 5, 4  # seeds with which a candidate is trained again, and how many of them must qualify
+CONFIRMING, NEEDED = 10, 9  # seeds with which a candidate is trained again, and how many of them must qualify
 
 Grid = Mapping[str, Sequence[float]]
 
@@ -73,12 +74,13 @@ def _condition_number(model, codes) -> float:
 
 
 @torch.no_grad()
-def _validated(model, dataset) -> tuple[float, float, float]:
-    """KL, and the median condition number at codes and at mixup points, of a model in float64 on validation data."""
+def _measured(model, dataset) -> tuple[float, float, float, float]:
+    """Training error, and on validation data the KL and the median condition numbers at codes and at mixup points."""
     x = dataset.validation.to(next(model.parameters()))
     noise = torch.randn(len(x), model.noise_size, generator=generator()).to(x)
     codes = encode(model, x)
     return (
+        train_error(model, dataset.train),
         model(x, noise).kl.mean().item(),
         _condition_number(model, codes),
         _condition_number(model, mixup_points(codes)),
@@ -106,7 +108,8 @@ def try_candidate(
             finished training at its last step.
 
     Returns:
-        ``candidate`` (JSON); ``error`` (Ĉ / κ² of the seed that is farthest from 1), ``beta`` (largest at the end), ``kl``
+        ``candidate`` (JSON); ``error`` (C / κ² of the seed that is farthest from 1, C measured after training as the task
+        reconstruction does), ``beta`` (largest at the end), ``kl``
         (mean), ``condition_number`` and ``condition_number_mixup`` (geometric means of the medians), ``settled`` (seeds that
         have), ``eligible`` (0/1), ``penalised`` (0/1: whether the method has a penalty).
     """
@@ -115,13 +118,14 @@ def try_candidate(
     model, found = build_seeded(module, dataset, build, 0).double(), []
     for s in range(len(seeds)):
         model.load_state_dict({name: value[s] for name, value in trained.state.items()})
-        found.append(_validated(model, dataset))
-    kl, at_codes, at_mixup = (list(column) for column in zip(*found, strict=True))
+        found.append(_measured(model, dataset))
+    error, kl, at_codes, at_mixup = (list(column) for column in zip(*found, strict=True))
     finite = all(seed["frozen_step"] is None for seed in trained.seeds)
-    errors = [seed["error"] / settings.bound for seed in trained.seeds] if finite else [math.inf]
+    errors = [value / settings.bound for value in error] if finite else [math.inf]
     still = [bool(seed["settling"]) and settled(**seed["settling"]) for seed in trained.seeds]
     equal = [
-        seed["frozen_step"] is None and equal_reconstruction(seed["error"], settings.bound) for seed in trained.seeds
+        seed["frozen_step"] is None and equal_reconstruction(value, settings.bound)
+        for seed, value in zip(trained.seeds, error, strict=True)
     ]
     qualified = sum(a and b for a, b in zip(equal, still, strict=True))
     return {

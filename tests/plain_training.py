@@ -15,7 +15,7 @@ class PlainTraining:
     def __init__(
         self, module, dataset, build: dict, settings: dict, seed: int, penalty=None, dtype=torch.float64, device="cpu"
     ):
-        self.s = {"learning_rate": 1e-3, "decay_fraction": 0.3, "clip": 10.0, "initial_beta": 1e-3} | settings
+        self.s = {"learning_rate": 1e-3, "decay_fraction": 0.5, "clip": 10.0, "initial_beta": 1e-3} | settings
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.model = module.build(dataset, **build).to(device, dtype)
@@ -55,9 +55,9 @@ class PlainTraining:
                 parameter.grad.zero_()  # not None: the suite's Adam counts its steps from the start for all parameters
         self.gradient_norms.append(clip_grad_norm_(self.model.parameters(), self.s["clip"]).item())
         left = (self.s["steps"] - self.steps_done) / (self.s["decay_fraction"] * self.s["steps"])
-        self.optimiser.param_groups[0]["lr"] = self.s["learning_rate"] * min(1.0, left)
+        self.optimiser.param_groups[0]["lr"] = self.s["learning_rate"] * min(1.0, left) ** 2
         self.optimiser.step()
-        self._rewo(error.mean().item(), initial, min(1.0, left))
+        self._rewo(error.mean().item(), initial, min(1.0, left) ** 2)
         self.steps_done += 1
         return value.item()
 

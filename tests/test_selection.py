@@ -68,7 +68,7 @@ def test_a_search_ends_inside_its_grid_or_says_on_which_edge(best, tried, edge):
     def made(candidate, number):
         kl = abs(candidate["eta"] - best)
         numbers = {"kl": kl, "condition_number": 1.0, "condition_number_mixup": 1.0, "error": 1.0, "eligible": 1}
-        return {"candidate": json.dumps(candidate), **numbers, "penalised": 1, "qualified": 5}
+        return {"candidate": json.dumps(candidate), **numbers, "penalised": 1, "qualified": 10}
 
     found = selection.search({"eta": [1.0, 2.0, 4.0]}, made, 2, made, 1)
     assert len(found) == tried
@@ -81,14 +81,14 @@ def test_a_search_ends_inside_its_grid_or_says_on_which_edge(best, tried, edge):
 @pytest.mark.parametrize(
     ("again", "confirmations", "chosen"),
     [
-        ({0: 5}, 3, 0),
-        ({0: 3, 1: 4}, 3, 1),  # the best fails with other seeds
-        ({0: 1, 1: 2, 2: 2}, 3, 1),  # none has four: the most, and of several the best
+        ({0: 10}, 3, 0),
+        ({0: 8, 1: 9}, 3, 1),  # the best fails with other seeds
+        ({0: 1, 1: 2, 2: 2}, 3, 1),  # none has nine: the most, and of several the best
         ({0: 1, 1: 2}, 2, 1),
     ],
 )
 def test_a_choice_is_confirmed_with_other_seeds(again, confirmations, chosen):
-    """Candidates 1, 2, 4, the cheapest first; ``again`` says how many of five seeds qualify."""
+    """Candidates 1, 2, 4, the cheapest first; ``again`` says how many of ten seeds qualify."""
     rows = [
         {"candidate": json.dumps({"eta": eta}), "kl": eta, "condition_number": 1.0, "condition_number_mixup": 1.0}
         for eta in (1.0, 2.0, 4.0)

@@ -42,7 +42,7 @@ GLOSSARY = {
     "reconstruction": Section(
         "how to read it",
         (
-            Entry(("train_error",), "mean C(x, z) of training data, one z ~ q(z|x) per datum", "held at `bound` = κ²"),
+            Entry(("train_error",), "mean C(x, z) of training data, z ~ q(z|x)", "held at `bound` = κ²"),
             Entry(("test_error",), "mean C(x, z) of test data, one z ~ q(z|x) per datum", "with `bound` = κ²", LOWER),
             Entry(("bound",), "κ², the bound on the training error", "the same for every method"),
             Entry(

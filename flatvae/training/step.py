@@ -299,7 +299,7 @@ class Trainer:
     def _learning_rate(self) -> float:
         s = self.settings
         left = (s.steps - self.step_count) / max(1.0, s.decay_fraction * s.steps)
-        return s.learning_rate * min(1.0, left)
+        return s.learning_rate * min(1.0, left) ** 2
 
     def run_block(self, steps: int, interrupted: Callable[[], bool] = lambda: False) -> tuple[Tensor, Tensor] | None:
         """``steps`` steps, those of a block begun before included, then the end of the initial phase where it is due.
