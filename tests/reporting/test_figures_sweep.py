@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from inside import assert_inside
 from matplotlib.colors import to_hex
 
 from flatvae.errors import InputError
@@ -214,6 +215,15 @@ def test_sweep_of_one_seed_has_no_interval(frame):
     for axes in panels(figure):
         assert all(segment.size == 0 for bars in axes.collections[1::2] for segment in bars.get_segments())
         assert len(mean_lines(axes)) == 2
+
+
+@pytest.mark.parametrize("curves", [1, 2])
+def test_sweep_lies_within_the_figure(frame, curves):
+    one = (frame["method"] == "flat_vae_100") & (frame["metric"] == "settled")
+    frame.loc[one, "value"] = 0
+    values = dict(list(VALUES.items())[:curves])
+    assert_inside(figures.sweep(frame, values, "eta", "title", baseline="vae"))
+    assert_inside(figures.sweep(frame[frame["metric"].isin(["settled", "mf_std"])], values, "eta", "title"))
 
 
 def test_sweep_curves_differ_in_line_and_marker(frame):

@@ -13,6 +13,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from flatvae.errors import InputError
 from flatvae.reporting.figures._common import (
     RC,
+    SMALL,
     about,
     check_columns,
     counts,
@@ -170,7 +171,7 @@ def _against_size(axes: Axes, frame: pd.DataFrame, exponent: pd.Series) -> None:
             axes.plot(one["size"], one["seconds"], linewidth=0.4, alpha=0.5, color=style.colour)
         mean = rows.groupby("size")["seconds"].agg(_geometric_mean)
         look = {"color": style.colour, "linestyle": style.line, "marker": style.marker, "markersize": 3}
-        axes.plot(mean.index, mean, linewidth=1.2, label=f"{heading(method, ())}: {exponent[method]:.2f}", **look)
+        axes.plot(mean.index, mean, linewidth=1.2, label=f"{_variant(method)}: {exponent[method]:.2f}", **look)
     log_axis(axes)
     sizes = np.unique(frame["size"])
     axes.set(xscale="log", xlim=about(sizes))
@@ -178,4 +179,10 @@ def _against_size(axes: Axes, frame: pd.DataFrame, exponent: pd.Series) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
     counts(axes.xaxis)
     below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.17), "frameon": False}
-    axes.legend(fontsize=5.5, title="exponent at the larger sizes", title_fontsize=5.5, **below)
+    axes.legend(fontsize=SMALL, title="exponent at the larger sizes", title_fontsize=SMALL, **below)
+
+
+def _variant(method: str) -> str:
+    """The display name of a method, and as it is what stands in brackets after it."""
+    name, bracket, rest = method.partition(" (")
+    return heading(name, ()) + bracket + rest.replace("_", " ")

@@ -87,7 +87,7 @@ def sweep(frame: pd.DataFrame, values: Values, name: str, title: str, baseline: 
     with mpl.rc_context(RC):
         columns = min(3, len(shown))
         rows = math.ceil(len(shown) / columns)
-        figure = new_figure(max(4.8, 2.4 * columns), 2.0 * rows + 1.1, title)
+        figure = new_figure(max(5.4, 2.4 * columns), 2.0 * rows + 1.6, title)
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for panel, metric in zip(axes, shown, strict=False):
             _hyperparameter(panel, values, name)
@@ -228,4 +228,4 @@ def _explain(figure: Figure, frame: pd.DataFrame, values: Values, baseline: str 
         handles.append(Line2D([], [], linestyle="", **open_marker, label=OPEN_LABEL))
     if any(line.get_label() == _BEYOND for panel in figure.axes for line in panel.lines):
         handles.append(Line2D([], [], linestyle="", color="0.3", marker="^", label=_BEYOND, **_EDGE))
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, handlelength=3.5)
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, handlelength=3.5)
