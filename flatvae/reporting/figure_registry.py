@@ -130,11 +130,12 @@ def number_figure(wanted: dict, metrics, efficiency, run: dict) -> object:
     from flatvae.reporting.equality import missed
     from flatvae.reporting.names import display_name
 
+    every = "all data sets" if len(run["datasets"]) > 1 else run["datasets"][0]
     if wanted["figure"] == "pareto":
-        return figures.pareto(metrics, run["methods"], titled("all data sets", "flatness against reconstruction"))
+        return figures.pareto(metrics, run["methods"], titled(every, "flatness against reconstruction"))
     if wanted["figure"] == "improvement":
         found = comparison.improvement(metrics, run["datasets"], run["methods"], run["baseline"])
-        title = titled("all data sets", f"probability and size of improvement over {display_name(run['baseline'])}")
+        title = titled(every, f"probability and size of improvement over {display_name(run['baseline'])}")
         return figures.improvement(found, run["methods"], run["baseline"], title)
     dataset = wanted["dataset"]
     rows = metrics[metrics["dataset"] == dataset]

@@ -85,6 +85,7 @@ def test_one_axis_has_ticks_of_one_format():
 
     assert ticks(0.975, 1.025) == ["0.98", "1.00", "1.02"]
     assert ticks(0.9, 9) == ["1", "2", "5"]
+    assert ticks(0.02, 4) == ["0.03", "0.1", "0.3", "1", "3"]
     assert ticks(8e-4, 0.2) == ["0.001", "0.01", "0.1"]
     assert ticks(8e-5, 0.2) == [f"$10^{{{power}}}$" for power in (-4, -3, -2, -1)]
     assert ticks(800, 2e4) == ["1,000", "2,000", "5,000", "10,000", "20,000"]
@@ -95,3 +96,11 @@ def test_a_title_is_wrapped_and_the_figure_grows():
     short, long = (_common.new_figure(2, 3, title) for title in ("short", "as long as no figure of two inches is wide"))
     assert long.get_suptitle().count("\n") == 1
     assert long.get_figheight() > short.get_figheight()
+
+
+def test_a_comparison_names_its_only_data_set():
+    wanted, columns = {"figure": "pareto"}, ["dataset", "method", "task", "metric", "seed", "value"]
+    for datasets, name in ((["a_b"], "a b"), (["a_b", "c"], "all data sets")):
+        run = {"datasets": datasets, "methods": METHODS, "baseline": "vae"}
+        figure = figure_registry.number_figure(wanted, pd.DataFrame(columns=columns), None, run)
+        assert figure.get_suptitle() == f"{name}: flatness against reconstruction"

@@ -170,7 +170,9 @@ def log_ticks(axis, low: float, high: float) -> None:
     if evenly:
         ticks = [tick for tick in MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(low, high) if low <= tick <= high]
     else:
-        ticks = _decade_ticks(low, high, (1, 2, 5) if decades < 1.6 else (1, 3) if decades < 2.1 else (1,))
+        ticks = _decade_ticks(low, high, (1, 2, 5) if decades < 1.6 else (1,))
+    if decades >= 1.6 and len(ticks) < 3:
+        ticks = _decade_ticks(low, high, (1, 3))
     if len(ticks) < 2:  # one number alone does not tell the scale
         ticks, evenly = _decade_ticks(low, high, (1, 2, 5)), False
     axis.set_major_locator(FixedLocator(ticks))
