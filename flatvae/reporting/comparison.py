@@ -1,4 +1,4 @@
-"""All methods against one of them over all data sets: the probability of improvement, from metrics.csv alone."""
+"""All methods against one of them over all data sets: probability and size of improvement, from metrics.csv alone."""
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
@@ -6,16 +6,20 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from flatvae.errors import InputError
 from flatvae.reporting import tables
 from flatvae.reporting.equality import missed
+from flatvae.reporting.scales import logarithmic
 from flatvae.reporting.statistics import GROUP, Interval
 
 BASELINE = "vhp_vae"
 ALL = "all data sets"  # no data set of the config can have a name with spaces
 RESAMPLES, SEED = 10_000, 0
-COLUMNS = ["method", "metric", "probability", "low", "high", "n", "datasets", "equal"]
+COLUMNS = [
+    *("method", "metric", "probability", "low", "high", "effect", "effect_low", "effect_high", "n", "datasets", "equal")
+]
 
 LOWER, HIGHER = -1, 1
 
@@ -44,6 +48,9 @@ METRICS = (
     Metric("interpolation", "second_difference", "", LOWER),
     Metric("tracking", "IDF1", "", HIGHER),
 )
+
+# what the size of an improvement is a ratio of; an error's unit is the data's. Of the others it is a difference
+RATIOS = frozenset(metric.name for metric in METRICS if logarithmic(metric.name) or metric.name == "test_error")
 
 CAPTION = (
     "Probability of improvement over {baseline}: how often a training of the method is better than one of {baseline}, "
@@ -107,13 +114,50 @@ def _resampled(wins: np.ndarray, source: np.random.Generator) -> np.ndarray:
     return ((counts @ wins) * counts).sum(axis=1) / n**2
 
 
+def effect(pairs: Sequence[Pair], ratio: bool) -> Interval:
+    """How much larger X is than Y, averaged over data sets, and its 95 % t-interval over paired seeds.
+
+    With the values x_s, y_s of the n_d seeds that X and Y have in common in the data set d,
+
+        E = 1/D Σ_d 1/n_d Σ_s g_s,     g_s = x_s − y_s, or log x_s − log y_s and exp of E, the geometric mean of the ratios.
+
+    The interval is E ± t_ν · √(Σ_d v_d) / D with v_d = s_d² / n_d, s_d² being the variance of g over the seeds of d, and
+    ν = (Σ v_d)² / Σ v_d² / (n_d − 1) after Welch and Satterthwaite; of one data set it is Student's of the paired differences.
+    Where a g is infinite or not a number the median of each data set stands for its mean, and there is no interval; nor is there
+    with one seed.
+
+    Args:
+        pairs: of each data set (x, y), both (n_d,), a place being a seed.
+        ratio: whether E is a ratio.
+    Source: Welch (1947), The generalization of Student's problem, Biometrika 34.
+    """
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        gaps = [np.log(x) - np.log(y) if ratio else x - y for x, y in pairs]
+        middle = np.mean if all(np.isfinite(gap).all() for gap in gaps) else np.median
+        mean, n = np.mean([middle(gap) for gap in gaps]), min(map(len, gaps))
+        half = _half_width(gaps) if n > 1 and middle is np.mean else None
+        ends = [mean] if half is None else [mean, mean - half, mean + half]
+        ends = [float(end) for end in (np.exp(ends) if ratio else ends)]
+    return Interval(*ends, n) if half is not None else Interval(*ends, None, None, n)
+
+
+def _half_width(gaps: Sequence[np.ndarray]) -> float:
+    """Half the width of the interval of the mean of the means."""
+    spread = np.array([gap.var(ddof=1) / len(gap) for gap in gaps])
+    if not spread.any():
+        return 0.0
+    freedom = spread.sum() ** 2 / sum(v**2 / (len(gap) - 1) for v, gap in zip(spread, gaps, strict=True))
+    return float(stats.t.ppf(0.975, freedom) * np.sqrt(spread.sum()) / len(gaps))
+
+
 def improvement(
     metrics: pd.DataFrame, datasets: Sequence[str], methods: Sequence[str], baseline: str = BASELINE
 ) -> pd.DataFrame:
-    """Probability of improvement of every method over the baseline, by each of METRICS, across the data sets.
+    """Probability and size of improvement of every method over the baseline, by each of METRICS, across the data sets.
 
     A row for each method and metric that both have on a data set, in at least one seed in common. Columns: method, metric,
-    probability, low, high (NaN where there is no interval), n (the least number of paired seeds), datasets (how many), and
+    probability, low, high, effect, effect_low, effect_high (a ratio of RATIOS, else a difference, in the metric's own sense:
+    below 1 or 0 is less; ends are NaN where there is no interval), n (the least number of paired seeds), datasets (how many), and
     equal: whether method and baseline were at equal reconstruction and settled in every seed of all the data sets (exempt
     methods count as equal). The baseline against itself has ½.
     """
@@ -126,9 +170,12 @@ def improvement(
         for metric in METRICS:
             pairs = list(filter(None, (_pair(values, dataset, method, baseline, metric) for dataset in datasets)))
             if pairs:
-                rows.append((method, metric.name, *probability_of_improvement(pairs), len(pairs), equal))
+                likely = probability_of_improvement(pairs)
+                plain = [(metric.better * x, metric.better * y) for x, y in pairs]
+                size = effect(plain, metric.name in RATIOS)
+                rows.append((method, metric.name, *likely[:3], *size[:3], likely.n, len(pairs), equal))
     found = pd.DataFrame(rows, columns=COLUMNS)
-    return found.astype({"low": float, "high": float})
+    return found.astype(dict.fromkeys(("low", "high", "effect", "effect_low", "effect_high"), float))
 
 
 def _pair(values: Mapping[tuple, pd.Series], dataset: str, method: str, baseline: str, metric: Metric) -> Pair | None:

@@ -15,36 +15,93 @@ class Figure(NamedTuple):
 
     Attributes:
         task: the figure is made where this task is run; ``training`` is always.
-        draw: (the package figures, ``results.DatasetResults``) -> matplotlib figure.
+        shows: what is shown, in words: its title after the data set's name.
+        draw: (the package figures, ``results.DatasetResults``, title, methods that missed the bound) -> matplotlib figure.
         needs: what the data set must be or have, of the words above.
     """
 
     task: str
+    shows: str
     draw: Callable
     needs: tuple[str, ...] = ()
 
 
 FIGURES = {
-    "training_curves": Figure("training", lambda f, r: f.training_curves(r.histories, r.bound, r.name)),
-    "flatness": Figure("flatness", lambda f, r: f.flatness(r.arrays("flatness"), r.name)),
-    "latent_map": Figure("flatness", lambda f, r: f.latent_map(r.arrays("flatness"), r.name), (PLANE,)),
+    "training_curves": Figure(
+        "training",
+        "error, KL, β, penalty and scale in training",
+        lambda f, r, *named: f.training_curves(r.histories, r.bound, *named),
+    ),
+    "flatness": Figure(
+        "flatness",
+        "condition number and magnification factor of the decoder",
+        lambda f, r, *named: f.flatness(r.arrays("flatness"), *named),
+    ),
+    "latent_map": Figure(
+        "flatness",
+        "latent codes over the magnification factor",
+        lambda f, r, *named: f.latent_map(r.arrays("flatness"), *named, r.factor),
+        (PLANE,),
+    ),
     "reconstructions": Figure(
-        "reconstruction", lambda f, r: f.reconstructions(r.arrays("reconstruction"), r.shape, r.name)
+        "reconstruction",
+        "test data and their reconstructions",
+        lambda f, r, *named: f.reconstructions(r.arrays("reconstruction"), r.shape, *named),
     ),
-    "equidistance": Figure("distances", lambda f, r: f.equidistance(r.arrays("distances"), r.name), (PLANE,)),
-    "geodesics": Figure("distances", lambda f, r: f.geodesics(r.arrays("distances"), r.shape, r.name)),
-    "distances": Figure("distances", lambda f, r: f.distances(r.arrays("distances"), r.name)),
-    "interpolation": Figure("interpolation", lambda f, r: f.interpolation(r.arrays("interpolation"), r.name)),
+    "equidistance": Figure(
+        "distances",
+        "points at equal geodesic and at equal Euclidean distance",
+        lambda f, r, *named: f.equidistance(r.arrays("distances"), *named),
+        (PLANE,),
+    ),
+    "geodesics": Figure(
+        "distances",
+        "geodesics and straight lines between codes, and what they decode to",
+        lambda f, r, *named: f.geodesics(r.arrays("distances"), r.shape, *named),
+    ),
+    "distances": Figure(
+        "distances",
+        "straight lines against geodesics between test codes",
+        lambda f, r, *named: f.distances(r.arrays("distances"), *named),
+    ),
+    "interpolation": Figure(
+        "interpolation",
+        "smoothness of decoded straight lines between test codes",
+        lambda f, r, *named: f.interpolation(r.arrays("interpolation"), *named),
+    ),
     "trajectories": Figure(
-        "flatness", lambda f, r: f.trajectories(r.arrays("flatness"), r.frames, r.name), (MOTION, PLANE)
+        "flatness",
+        "latent codes of motions in the order of time",
+        lambda f, r, *named: f.trajectories(r.arrays("flatness"), r.frames, *named),
+        (MOTION, PLANE),
     ),
-    "poses": Figure("distances", lambda f, r: f.poses(*r.poses, r.name), (MOTION,)),
-    "retrieval": Figure("neighbours", lambda f, r: f.retrieval(r.arrays("neighbours"), *r.people, r.name), (VIDEOS,)),
-    "tracks": Figure("tracking", lambda f, r: f.tracks(r.arrays("tracking"), *r.video, r.name), (VIDEOS,)),
+    "poses": Figure(
+        "distances",
+        "poses decoded along straight lines and along geodesics",
+        lambda f, r, *named: f.poses(*r.poses, *named),
+        (MOTION,),
+    ),
+    "retrieval": Figure(
+        "neighbours",
+        "pictures of people and the nearest to each",
+        lambda f, r, *named: f.retrieval(r.arrays("neighbours"), *r.people, *named),
+        (VIDEOS,),
+    ),
+    "tracks": Figure(
+        "tracking",
+        "people and the identities that the tracker gives them",
+        lambda f, r, *named: f.tracks(r.arrays("tracking"), *r.video, *named),
+        (VIDEOS,),
+    ),
 }
 
 # Figures of a whole run, and of one data set, that are drawn from metrics.csv and efficiency.csv: see ``number_figure``.
 COMPARISONS = ("pareto", "improvement")
+
+
+def titled(dataset: str, shows: str) -> str:
+    """«human motion: latent codes …»."""
+    return f"{dataset.replace('_', ' ')}: {shows}"
 
 
 def draw(name: str, results) -> object:
@@ -52,10 +109,11 @@ def draw(name: str, results) -> object:
     from flatvae.reporting import figures
 
     figure = FIGURES[name]
+    title = titled(results.name, figure.shows)
     found = results.histories if figure.task == "training" else results.arrays(figure.task)
     if not found:
-        return figures.note("Every seed of every method became non-finite.", results.name)
-    return figure.draw(figures, results)
+        return figures.note("Every seed of every method became non-finite.", title)
+    return figure.draw(figures, results, title, results.missed)
 
 
 def number_figure(wanted: dict, metrics, efficiency, run: dict) -> object:
@@ -69,15 +127,20 @@ def number_figure(wanted: dict, metrics, efficiency, run: dict) -> object:
         run: ``datasets``, ``methods`` and ``baseline``, the method that comparisons are made with.
     """
     from flatvae.reporting import comparison, figures
+    from flatvae.reporting.equality import missed
+    from flatvae.reporting.names import display_name
 
+    every = "all data sets" if len(run["datasets"]) > 1 else run["datasets"][0]
     if wanted["figure"] == "pareto":
-        return figures.pareto(metrics, run["methods"], "flatness against reconstruction")
+        return figures.pareto(metrics, run["methods"], titled(every, "flatness against reconstruction"))
     if wanted["figure"] == "improvement":
         found = comparison.improvement(metrics, run["datasets"], run["methods"], run["baseline"])
-        title = f"probability of improvement over {run['baseline']}"
+        title = titled(every, f"probability and size of improvement over {display_name(run['baseline'])}")
         return figures.improvement(found, run["methods"], run["baseline"], title)
     dataset = wanted["dataset"]
-    if wanted["figure"] == "efficiency":
-        return figures.efficiency(efficiency[efficiency["dataset"] == dataset], dataset)
     rows = metrics[metrics["dataset"] == dataset]
-    return figures.sweep(rows, wanted["curves"], wanted["hyperparameter"], dataset, wanted["baseline"])
+    if wanted["figure"] == "efficiency":
+        title = titled(dataset, "time of a neighbour query and of a training step")
+        return figures.efficiency(efficiency[efficiency["dataset"] == dataset], title, missed(rows))
+    title = titled(dataset, f"flatness, reconstruction, likelihood and neighbours against {wanted['hyperparameter']}")
+    return figures.sweep(rows, wanted["curves"], wanted["hyperparameter"], title, wanted["baseline"])

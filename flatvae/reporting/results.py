@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from flatvae.reporting import equality, names
+
 Arrays = dict[str, np.ndarray]
 
 
@@ -45,6 +47,18 @@ class DatasetResults:
                     found[method] = dict(file)
             self._arrays[task] = {method: arrays for method, arrays in found.items() if len(arrays["seeds"])}
         return self._arrays[task]
+
+    @functools.cached_property
+    def missed(self) -> set[str]:
+        """Methods of which a seed missed equal reconstruction or had not settled; none where reconstruction was not evaluated."""
+        files = {method: self.folder / method / "reconstruction.csv" for method in self.methods}
+        rows = [pd.read_csv(file).assign(method=method) for method, file in files.items() if file.is_file()]
+        return equality.missed(pd.concat(rows)) if rows else set()
+
+    @property
+    def factor(self) -> str:
+        """What the data set's true factor is called."""
+        return names.FACTORS.get(self.data["loader"], "true factor")
 
     @functools.cached_property
     def shape(self) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Probability of improvement over a baseline, and its table."""
+"""Probability and size of improvement over a baseline, and the table of the probability."""
 
 import math
 
@@ -12,7 +12,7 @@ from scipy import stats
 
 from flatvae.errors import InputError
 from flatvae.reporting import comparison, formatting, tables
-from flatvae.reporting.comparison import ALL, probability_of_improvement
+from flatvae.reporting.comparison import ALL, effect, probability_of_improvement
 from flatvae.reporting.statistics import COLUMNS
 
 
@@ -164,6 +164,41 @@ def metrics():
     )
 
 
+@pytest.mark.parametrize("ratio", [False, True])
+def test_the_effect_on_one_data_set_is_the_paired_t_test_s(ratio):
+    x, y = np.random.default_rng(0).lognormal(size=(2, 6))
+    test = stats.ttest_rel(*(np.log([x, y]) if ratio else (x, y)))
+    mean = np.log(x / y).mean() if ratio else (x - y).mean()
+    expected = [mean, *test.confidence_interval(0.95)]
+    assert effect([(x, y)], ratio) == pytest.approx((*(np.exp(expected) if ratio else expected), 6))
+
+
+def test_the_effect_over_two_data_sets_is_the_mean_with_welch_s_interval():
+    """Welch's interval of the sum of two means is that of a difference, the second being −g."""
+    rng = np.random.default_rng(1)
+    first, second = rng.normal(1, 1, 5), rng.normal(3, 4, 8)
+    welch = stats.ttest_ind(first, -second, equal_var=False)
+    low, high = welch.confidence_interval(0.95)
+    found = effect([(first, np.zeros(5)), (second, np.zeros(8))], ratio=False)
+    assert found == pytest.approx(((first.mean() + second.mean()) / 2, low / 2, high / 2, 5))
+
+
+@pytest.mark.parametrize(
+    ("pairs", "ratio", "expected"),
+    [
+        ([pair([2, 2], [1, 1]), pair([8, 8], [1, 1])], True, (4, 4, 4, 2)),  # the geometric mean of 2 and 8
+        ([pair([2, 2], [1, 1]), pair([8], [1])], True, (4, None, None, 1)),
+        ([pair([math.inf, 4, 4], [1, 2, 2])], True, (2, None, None, 3)),
+        ([pair([math.inf, math.inf, 4], [1, 2, 2])], True, (math.inf, None, None, 3)),
+        ([pair([0, 4, 4], [1, 2, 2])], True, (2, None, None, 3)),
+    ],
+)
+def test_an_effect_without_spread_without_interval_and_of_infinite_numbers(pairs, ratio, expected):
+    found = effect(pairs, ratio)
+    assert found[1:] == pytest.approx(expected[1:]) if expected[1] else found[1:] == expected[1:]
+    assert found.mean == pytest.approx(expected[0])
+
+
 METHODS = ["vae", "vhp_vae", "flat_vae"]
 
 
@@ -173,8 +208,11 @@ def test_improvement_knows_directions_distances_and_seeds_in_common(metrics):
     assert flat["probability"] == pytest.approx((7.5 / 9 + 1) / 2), "the 0 of the lost seed is not compared"
     assert flat["n"] == 2
     assert flat["datasets"] == 2
+    assert flat["effect"] == pytest.approx(((1 / 4 * 1 / 5 * 5 / 6) ** (1 / 3) * (1 / 4 * 1 / 6) ** (1 / 2)) ** (1 / 2))
+    assert flat["effect_low"] < flat["effect"] < flat["effect_high"]
     accuracy = found.loc["flat_vae", "knn_accuracy"]
     assert accuracy[["probability", "low", "high", "n", "datasets"]].tolist() == [1, 1, 1, 3, 1]
+    assert accuracy["effect"] == pytest.approx(0.05), "a difference, and higher is better"
     vae = found.loc["vae", "condition_number_median"]
     assert vae["probability"] == pytest.approx((2.5 / 9 + 1.5 / 9) / 2), "ties of 6, and infinity is worse than all"
     assert found["equal"].to_dict() == {key: key[0] != "vae" for key in found.index}

@@ -7,6 +7,7 @@ from matplotlib.colors import to_hex
 
 from flatvae.errors import InputError
 from flatvae.reporting import figures
+from flatvae.reporting.names import display_name, method_style
 
 SEEDS, POINTS = 3, 40
 
@@ -55,6 +56,14 @@ def test_flatness_draws_the_median_of_every_seed(flatness_arrays):
         assert len(medians(axes)) == 2 * SEEDS
         assert any(list(line.get_xdata()) == [1, 1] for line in axes.lines), "reference line at 1"
         assert texts(axes) == []
+
+
+def test_flatness_has_the_same_axis_left_and_right(flatness_arrays):
+    flatness_arrays["vae"]["condition_number"] *= 50
+    flatness_arrays["vae"]["log_magnification_factor_mixup"] *= 3
+    for left, right in np.array(figures.flatness(flatness_arrays, "title").axes).reshape(2, 2):
+        assert left.get_xlim() == right.get_xlim()
+        assert list(left.get_xticks()) == list(right.get_xticks())
 
 
 def test_flatness_bars_are_the_quantiles_of_their_seed(flatness_arrays):
@@ -117,7 +126,7 @@ def test_latent_map_draws_all_codes_and_maps_of_every_seed(map_arrays):
     grid = panels(figure, 2)
     scales = set()
     for column, (method, arrays) in enumerate(map_arrays.items()):
-        assert grid[0, column].get_title() == method
+        assert grid[0, column].get_title() == display_name(method)
         for seed in range(SEEDS):
             axes = grid[seed, column]
             mesh, points = axes.collections
@@ -126,11 +135,21 @@ def test_latent_map_draws_all_codes_and_maps_of_every_seed(map_arrays):
             scales.add((mesh.norm.vmin, mesh.norm.vmax))
             np.testing.assert_array_equal(points.get_offsets(), arrays["codes"][seed])
             np.testing.assert_array_equal(points.get_array(), arrays["colour"])
-            assert axes.get_xlim() == (-2 * (seed + 1), 2 * (seed + 1))
-            assert axes.get_ylim() == (-2 * (seed + 2), 2 * (seed + 2))
-            assert axes.get_aspect() == 1
+            half = 2 * (seed + 2)  # of the longer side
+            assert (axes.get_xlim(), axes.get_ylim()) == ((-half, half), (-half, half))
+            assert (axes.get_aspect(), axes.get_box_aspect()) == (1, 1)
+            assert axes.patch.get_hatch(), "what lies beyond the map is no white"
     assert len(scales) == 1, "one grey scale for all panels"
+    figure.draw_without_rendering()
+    assert len({tuple(np.round(axes.get_window_extent().size)) for axes in grid.flat}) == 1
     assert [axes.get_ylabel() for axes in figure.axes[SEEDS * 2 :]] == ["angle [rad]", r"$\log_{10}$ MF / mean MF"]
+
+
+def test_latent_map_calls_the_true_factor_by_its_name(map_arrays):
+    for arrays in map_arrays.values():
+        arrays["colour_name"] = np.array("true factor")
+    bars = [figures.latent_map(map_arrays, "title", *names).axes[-2] for names in ((), ((), "angle"))]
+    assert [bar.get_ylabel() for bar in bars] == ["true factor [rad]", "angle [rad]"]
 
 
 def test_latent_map_colours_are_cyclic_for_a_periodic_variable(map_arrays):
@@ -187,24 +206,24 @@ def test_reconstructions_show_every_image_in_its_place(rng, shape, channels):
     arrays = {"originals": originals, "reconstructions": rng.uniform(0.2, 0.8, size=(SEEDS, 12, dimension))}
     arrays["seeds"] = np.array([3, 5, 8])
     figure = figures.reconstructions({"vae": arrays}, shape, "title")
-    top, below = figure.axes
-    assert [top.get_title(loc="left"), below.get_title(loc="left")] == ["original", "vae"]
-    assert [label.get_text() for label in below.get_yticklabels()] == ["seed 3", "seed 5", "seed 8"]
-    low, high = originals[:10].min(), originals[:10].max()
+    (panel,) = figure.axes
+    assert panel.get_title(loc="left") == "VAE"
+    assert [label.get_text() for label in panel.get_yticklabels()] == ["original", "seed 3", "seed 5", "seed 8"]
+    low, high = originals[:8].min(), originals[:8].max()
 
     def picture(row):
         image = (row.reshape(shape) - low) / (high - low)
         return np.moveaxis(image, 0, -1).squeeze() if len(shape) == 3 and shape[0] in (1, 3) else image
 
     height, width = picture(originals[0]).shape[:2]
-    shown = below.images[0].get_array()
-    assert shown.shape == (SEEDS * (height + 1), 10 * (width + 1), *channels)
-    for seed, column in ((0, 0), (2, 9), (1, 4)):
-        y, x = seed * (height + 1), column * (width + 1)
+    shown = panel.images[0].get_array()
+    assert shown.shape == ((SEEDS + 1) * (height + 1), 8 * (width + 1), *channels)
+    for seed, column in ((0, 0), (2, 7), (1, 4)):
+        y, x = (seed + 1) * (height + 1), column * (width + 1)
         expected = picture(arrays["reconstructions"][seed, column])
         np.testing.assert_allclose(shown[y : y + height, x : x + width], expected, rtol=1e-6)
         assert (shown[y + height, x : x + width] == 1).all(), "a white gap under each"
-    np.testing.assert_allclose(top.images[0].get_array()[:height, :width], picture(originals[0]), rtol=1e-6)
+    np.testing.assert_allclose(shown[:height, :width], picture(originals[0]), rtol=1e-6)
 
 
 def test_reconstructions_of_no_image_are_curves(rng):
@@ -215,7 +234,7 @@ def test_reconstructions_of_no_image_are_curves(rng):
         original, *seeds = grid[1, sample].lines
         np.testing.assert_array_equal(original.get_ydata(), arrays["originals"][sample])
         np.testing.assert_array_equal([line.get_ydata() for line in seeds], arrays["reconstructions"][:, sample])
-    assert grid[1, 0].get_ylabel().startswith("flat_vae")
+    assert grid[1, 0].get_ylabel().startswith("Flat VAE")
 
 
 def test_reconstructions_refuse_a_wrong_shape():
@@ -297,13 +316,14 @@ def test_training_curves_mark_the_end_of_the_initial_phase(curves):
     assert marks == [(30, 3.0), (30, 4.0), (30, 5.0)]
 
 
-def test_methods_differ_in_colour_line_and_marker_by_their_order(curves):
-    styles = [figures.method_style(index) for index in range(8)]
-    for channel in zip(*styles, strict=True):
-        assert len(set(channel)) == 8
-    assert len({figures.method_style(index) for index in range(16)}) == 16
-    error = figures.training_curves(curves, 1.0, "title").axes[0]
-    assert {to_hex(line.get_color()).upper() for line in lines(error, "flat_vae")} == {styles[1].colour}
+def test_a_method_has_its_colour_whatever_is_drawn_beside_it(curves, flatness_arrays):
+    expected = {method: method_style(method).colour for method in curves}
+    for chosen in (curves, dict(reversed(curves.items())), {"flat_vae": curves["flat_vae"]}):
+        error = figures.training_curves(chosen, 1.0, "title").axes[0]
+        for method in chosen:
+            assert {to_hex(line.get_color()).upper() for line in lines(error, method)} == {expected[method]}
+    axes = figures.flatness({"flat_vae": flatness_arrays["flat_vae"]}, "title").axes[0]
+    assert medians(axes)["flat_vae 0"].get_markeredgecolor() == expected["flat_vae"]
 
 
 @pytest.mark.parametrize("draw", [figures.flatness, figures.latent_map])

@@ -13,9 +13,11 @@ from flatvae.errors import InputError
 from flatvae.reporting import comparison, figures
 from flatvae.reporting.figures._common import OPEN_LABEL
 from flatvae.reporting.figures.comparisons import LABELS, pareto_front
+from flatvae.reporting.names import method_style
 from flatvae.reporting.statistics import COLUMNS
 
 METHODS = ["vae", "vhp_vae", "flat_vae"]
+NAMES = ["VAE", "VHP-VAE", "Flat VAE"]
 BOUND = 4.0
 
 
@@ -46,9 +48,9 @@ def panels(figure):
     return [axes for axes in figure.axes if axes.axison]
 
 
-def drawn(axes, method, methods=METHODS):
+def drawn(axes, method):
     """Points of a method's seeds, and its large marker."""
-    style = figures.method_style(methods.index(method))
+    style = method_style(method)
     own = [
         line
         for line in axes.lines
@@ -87,6 +89,7 @@ def test_pareto_draws_every_seed_and_the_means_on_log_axes():
             left, right = axes.get_xlim()
             low, high = axes.get_ylim()
             assert left < x.min() <= x.max() < right
+            assert left < 0.98 < 1.02 < right, "never narrower than 2 % about the bound"
             assert low < 1 < y.max() < high
         (bound,) = [line for line in axes.lines if line.get_linestyle() == "--"]
         assert list(bound.get_xdata()) == [1, 1]
@@ -142,6 +145,7 @@ def test_pareto_opens_the_marker_of_a_method_that_missed_a_bound_on_that_data_se
     for axes, missed in zip(panels(figure), ([], ["vhp_vae"]), strict=True):
         opened = [m for m in METHODS if to_hex(drawn(axes, m)[1].get_markerfacecolor()) == "#ffffff"]
         assert opened == missed
+        assert [text.get_text() for text in axes.texts] == ["†"] * len(missed)
     assert OPEN_LABEL in legend(figure)
 
 
@@ -156,7 +160,7 @@ def test_pareto_leaves_out_seeds_methods_and_data_sets_without_numbers():
     assert (pendulum.get_title(), digits.get_title()) == ("pendulum", "digits")
     assert len(drawn(pendulum, "vae")[0].get_xdata()) == 2
     assert {line.get_label() for line in digits.lines} & {*METHODS, "pca"} == {"vae", "vhp_vae"}
-    assert legend(figure)[:3] == METHODS
+    assert legend(figure)[:3] == NAMES
     assert (
         figures.pareto(frame[frame["task"] == "training"], METHODS, "title")
         .texts[-1]
@@ -182,13 +186,15 @@ def test_pareto_lies_within_the_figure(n_datasets, methods):
 # ---------------------------------------------------------------------------------------------------------------- forest
 
 
+def _estimate(source):
+    return np.sort(source.uniform(0, 1, 3))[[1, 0, 2]]
+
+
 def estimates(methods=METHODS, metrics=("condition_number_median", "knn_accuracy", "kl")):
     """A row for each method and metric, as `comparison.improvement` has them."""
     source = np.random.default_rng(1)
     rows = [
-        (method, metric, *np.sort(source.uniform(0, 1, 3))[[1, 0, 2]], 5, 2, True)
-        for method in methods
-        for metric in metrics
+        (method, metric, *_estimate(source), *_estimate(source), 5, 2, True) for method in methods for metric in metrics
     ]
     return pd.DataFrame(rows, columns=comparison.COLUMNS)
 
@@ -197,7 +203,7 @@ def points(axes):
     """{method: (slot, probability, low, high)} of a panel."""
     found = {}
     for interval, point in zip(axes.lines, axes.lines[1:], strict=False):
-        if point.get_label() in (*METHODS, *MANY):
+        if point.get_label() in (*METHODS, *MANY) and len(point.get_xdata()) == 1:
             ((probability, slot),) = point.get_xydata()
             assert set(interval.get_ydata()) == {slot}
             found[point.get_label()] = (slot, probability, *interval.get_xdata())
@@ -215,7 +221,7 @@ def test_improvement_draws_every_probability_with_its_interval():
         assert axes.get_ylim() == (2.5, -0.5), "the first method is on top"
         (half,) = [line for line in axes.lines if line.get_linestyle() == "--"]
         assert list(half.get_xdata()) == [0.5, 0.5]
-    assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == METHODS
+    assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == NAMES
 
 
 def test_improvement_without_interval_or_number_and_with_a_missed_bound():
@@ -230,15 +236,37 @@ def test_improvement_without_interval_or_number_and_with_a_missed_bound():
     assert np.isnan(found["vae"][2:]).all()
     assert found["flat_vae"][0] == 2, "the row of the method without a number stays empty"
     faces = {line.get_label(): to_hex(line.get_markerfacecolor()) for line in axes.lines}
-    assert (faces["vae"], faces["flat_vae"]) == ("#ffffff", figures.method_style(2).colour.lower())
-    assert legend(figure)[-1] == OPEN_LABEL
-    assert OPEN_LABEL not in legend(figures.improvement(estimates(), METHODS, "vhp_vae", "title"))
+    assert (faces["vae"], faces["flat_vae"]) == ("#ffffff", method_style("flat_vae").colour.lower())
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["VAE †", "VHP-VAE", "Flat VAE"]
+    assert legend(figure)[-1] == "open, †: a seed of it or of VHP-VAE missed equal reconstruction"
+    assert len(legend(figures.improvement(estimates(), METHODS, "vhp_vae", "title"))) == 2
     assert_inside(figure)
+
+
+@pytest.mark.parametrize(
+    ("metric", "effect", "text"),
+    [
+        ("condition_number_median", (0.0698, 0.0542, 0.0899), "× 0.070 [0.054, 0.090]"),
+        ("condition_number_median", (0.9251, 0.9214, 0.9298), "× 0.925 [0.921, 0.930]"),
+        ("condition_number_median", (0.01, 0.0021, 0.05), "× 0.01 [0.0021, 0.05]"),  # the ends over a decade apart
+        ("condition_number_median", (math.inf, math.nan, math.nan), "× ∞"),
+        ("test_error", (1.0, 1.0, 1.0), "× 1"),
+        ("kl", (-1.84, -2.03, -1.66), "−1.8 [−2.0, −1.7]"),
+        ("knn_accuracy", (0.01284, -0.0013, 0.02693), "+0.013 [−0.001, 0.027]"),
+        ("knn_accuracy", (0.0, 0.0, 0.0), "0"),
+    ],
+)
+def test_improvement_writes_the_effect_beside_the_row_of_its_method(metric, effect, text):
+    frame = estimates(metrics=[metric])
+    frame.loc[frame["method"] == "vae", "effect"] = math.nan
+    frame.loc[frame["method"] == "flat_vae", ["effect", "effect_low", "effect_high"]] = effect
+    (axes,) = panels(figures.improvement(frame, METHODS, "vhp_vae", "title"))
+    assert [(written.get_text(), written.xy[1]) for written in axes.texts] == [(text, 2)], "none of the baseline's own"
 
 
 def test_improvement_with_nothing_to_compare_with_says_so():
     figure = figures.improvement(estimates()[:0], METHODS, "vhp_vae", "title")
-    assert figure.texts[-1].get_text() == "There are no numbers of vhp_vae to compare with."
+    assert figure.texts[-1].get_text() == "There are no numbers of VHP-VAE to compare with."
     with pytest.raises(InputError, match="lacks the column 'low'"):
         figures.improvement(estimates().drop(columns="low"), METHODS, "vhp_vae", "title")
 

@@ -180,6 +180,7 @@ def test_no_methods_and_missing_arrays_are_refused(draw):
 
 POINTS = (1000, 10000, 50000)
 SECONDS = {"euclidean": 1e-9, "geodesic": 1e-5, "graph": 1e-6}
+TITLES = ("Euclidean", "geodesic, chord filter", "geodesic, graph alone")
 
 
 def efficiency_frame(methods=("vae", "flat_vae"), points=POINTS):
@@ -199,64 +200,67 @@ def efficiency_frame(methods=("vae", "flat_vae"), points=POINTS):
 
 def test_efficiency_draws_every_seed_and_the_geometric_mean_of_every_distance_and_method():
     figure = figures.efficiency(efficiency_frame(), "pendulum")
-    query, amortised, _, _ = figure.axes
     assert figure.get_suptitle() == "pendulum"
-    for axes, factor in ((query, 1), (amortised, 2)):
-        assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
-        drawn = medians(axes)
-        assert len(drawn) == 2 * 3 * (SEEDS + 1)
-        for method in ("vae", "flat_vae"):
-            for kind, seconds in SECONDS.items():
-                for seed, times in ((0, 1), (1, 2), (2, 3), ("mean", 6 ** (1 / 3))):
-                    line = drawn[f"{method} {kind} {seed}"]
-                    assert list(line.get_xdata()) == list(POINTS)
-                    assert line.get_ydata() == pytest.approx([factor * seconds * times * n for n in POINTS])
-        assert [label.get_text() for label in axes.get_xticklabels()] == ["1,000", "10,000", "50,000"]
-        assert axes.get_xlabel() == "number of points"
-        assert axes.get_ylabel().endswith("[s]")
+    for column, (title, seconds) in enumerate(zip(TITLES, SECONDS.values(), strict=True)):
+        query, amortised = figure.axes[2 * column : 2 * column + 2]
+        assert query.get_title() == title
+        assert query.get_ylim() == amortised.get_ylim()
+        for axes, factor in ((query, 1), (amortised, 2)):
+            assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+            drawn = medians(axes)
+            assert len(drawn) == 2 * (SEEDS + 1)
+            for method in ("vae", "flat_vae"):
+                for label, times in (
+                    (f"{method} 0", 1),
+                    (f"{method} 1", 2),
+                    (f"{method} 2", 3),
+                    (method, 6 ** (1 / 3)),
+                ):
+                    microseconds = [1e6 * factor * seconds * times * n for n in POINTS]
+                    assert drawn[label].get_ydata() == pytest.approx(microseconds)
+            assert [label.get_text() for label in axes.get_xticklabels()] == ["1,000", "10,000", "50,000"]
+            assert axes.get_xlabel() == "number of points"
+    assert [axes.get_ylabel()[-4:] for axes in figure.axes[:4]] == ["[µs]", "[µs]", "", ""]
 
 
-def test_efficiency_tells_distances_by_line_and_methods_by_marker_too():
-    query = figures.efficiency(efficiency_frame(), "title").axes[0]
-    lines = medians(query)
-    for method, marker in (("vae", "o"), ("flat_vae", "s")):
-        means = [lines[f"{method} {kind} mean"] for kind in SECONDS]
-        assert {line.get_marker() for line in means} == {marker}
-        assert len({line._unscaled_dash_pattern for line in means}) == 3
-        assert all(line.get_linewidth() > lines["vae graph 0"].get_linewidth() for line in means)
+def test_efficiency_sets_methods_side_by_side_at_each_number_of_points():
+    lines = medians(figures.efficiency(efficiency_frame(), "title").axes[0])
+    left, right = (lines[method].get_xdata() for method in ("vae", "flat_vae"))
+    assert (left < POINTS).all()
+    assert (right > POINTS).all()
+    assert (right[:-1] < left[1:]).all(), "nearer to their own number than to the next"
+    np.testing.assert_array_equal(lines["vae 1"].get_xdata(), left)
+    assert (lines["vae"].get_marker(), lines["flat_vae"].get_marker()) == ("o", "^")
+    assert lines["vae"].get_markersize() > lines["vae 0"].get_markersize()
 
 
 def test_efficiency_training_steps_have_a_dot_for_each_seed_from_zero():
-    steps = figures.efficiency(efficiency_frame(), "title").axes[2]
+    steps = figures.efficiency(efficiency_frame(), "title", {"vae"}).axes[-1]
     assert steps.get_xlim()[0] == 0
-    assert steps.get_xlim()[1] > 2e-3
+    assert steps.get_xlim()[1] > 2
     for place, method in enumerate(("vae", "flat_vae")):
         dots = medians(steps)[method]
         assert dots.get_linestyle() == "None"
-        assert dots.get_xdata() == pytest.approx([1e-3 * (place + 1) + 1e-6 * seed for seed in range(SEEDS)])
+        assert dots.get_xdata() == pytest.approx([place + 1 + 1e-3 * seed for seed in range(SEEDS)])
         assert all(abs(y - place) < 0.5 for y in dots.get_ydata())
         assert len(set(dots.get_ydata())) == SEEDS
-    assert [label.get_text() for label in steps.get_yticklabels()] == ["vae", "flat_vae"]
-    assert steps.get_xlabel() == "time per training step [s]"
+    assert [label.get_text() for label in steps.get_yticklabels()] == ["VAE †", "Flat VAE"]
+    assert steps.get_xlabel() == "time per training step [ms]"
 
 
 def test_efficiency_names_only_the_distances_that_it_draws():
     frame = efficiency_frame()
     frame = frame[~frame["metric"].str.startswith("graph_")]
-    legend = figures.efficiency(frame, "title").axes[3].get_legend()
-    assert [text.get_text() for text in legend.get_texts()] == [
-        "vae",
-        "flat_vae",
-        "geodesic (chord filter)",
-        "Euclidean",
-    ]
+    figure = figures.efficiency(frame, "title")
+    assert [axes.get_title() for axes in figure.axes[:-1:2]] == list(TITLES[:2])
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["VAE", "Flat VAE"]
 
 
 def test_efficiency_says_which_panel_has_no_rows():
     frame = efficiency_frame()
-    query, amortised, steps, _ = figures.efficiency(frame[frame["metric"] == "step_seconds"], "title").axes
+    query, amortised, steps = figures.efficiency(frame[frame["metric"] == "step_seconds"], "title").axes
     assert [texts(axes) for axes in (query, amortised, steps)] == [["none"], ["none"], []]
-    steps = figures.efficiency(frame[frame["metric"] != "step_seconds"], "title").axes[2]
+    steps = figures.efficiency(frame[frame["metric"] != "step_seconds"], "title").axes[-1]
     assert texts(steps) == ["none"]
 
 
@@ -271,7 +275,7 @@ def test_a_log_axis_has_at_least_two_numbers():
     for low, high in ((0.0013, 0.09), (0.011, 0.9), (3.0, 80.0), (1.0, 1.02), (2e-9, 5.0)):
         frame = efficiency_frame(points=(1000,))
         frame = frame[frame["metric"].isin(["query_seconds_at_1000"])]
-        frame["value"] = np.where(frame["distance"] == "euclidean", low, high)
+        frame["value"] = np.where(frame["seed"] == 0, low, high)
         axes = figures.efficiency(frame, "title").axes[0]
         ticks = axes.get_yticks()
         assert len(ticks) >= 2

@@ -66,7 +66,7 @@ def test_trajectories_join_consecutive_frames_of_one_trial_and_nothing_else(spac
     figure = figures.trajectories(spaces, rows, "human_motion")
     assert figure.get_suptitle() == "human_motion"
     grid = grid_of(figure, SEEDS, 2)
-    assert [axes.get_title() for axes in grid[0]] == ["vae", "flat_vae"]
+    assert [axes.get_title() for axes in grid[0]] == ["VAE", "Flat VAE"]
     for column, arrays in enumerate(spaces.values()):
         for seed in range(SEEDS):
             lines = grid[seed, column].lines
@@ -302,7 +302,7 @@ def test_sides_of_the_skeleton_of_the_database():
 
 def test_poses_name_their_pairs_seeds_and_ways(methods):
     grid = grid_of(draw(methods), 3, 2)
-    assert [axes.get_title() for axes in grid[0]] == ["vae", "flat_vae"]
+    assert [axes.get_title() for axes in grid[0]] == ["VAE", "Flat VAE"]
     names = ["walking → jogging", "walking → kicking", "jogging → punching"]
     assert [axes.get_ylabel() for axes in grid[:, 0]] == names
     for axes in grid[:, 0]:

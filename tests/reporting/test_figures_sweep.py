@@ -6,11 +6,12 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from inside import assert_inside
 from matplotlib.colors import to_hex
 
 from flatvae.errors import InputError
 from flatvae.reporting import figures
-from flatvae.reporting.figures._common import OPEN_LABEL
+from flatvae.reporting.figures._common import OPEN_LABEL, series_style
 from flatvae.reporting.scales import logarithmic
 from flatvae.reporting.statistics import t_interval
 
@@ -74,7 +75,7 @@ def mean_lines(axes):
 
 def dots(axes, curve, eta):
     """Values of the seeds of a curve at this place: its small markers."""
-    style = figures.method_style(CURVES.index(curve))
+    style = series_style(CURVES.index(curve))
     small = [line for line in axes.lines if line.get_marker() == style.marker and line.get_markersize() < 4]
     return [line.get_ydata().tolist() for line in small if set(line.get_xdata()) == {eta}]
 
@@ -174,6 +175,7 @@ def test_sweep_opens_the_markers_of_methods_that_missed_the_bound(frame):
         markers = mean_markers(axes)
         assert len(markers) == 2 * len(ETAS)
         assert [key for key, opened in markers.items() if opened] == [("o", 100.0)]
+        assert [(text.get_text(), text.xy[0]) for text in axes.texts] == [("†", 100.0)]
     assert OPEN_LABEL in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
@@ -186,7 +188,7 @@ def test_sweep_draws_a_baseline_as_levels(frame):
         assert drawn == pytest.approx([3.0, 4.0, interval.mean, 5.0, 6.0]), "four seeds and their mean"
         (span,) = axes.patches
         assert (span.get_y(), span.get_y() + span.get_height()) == pytest.approx((interval.low, interval.high))
-    assert any(text.get_text().startswith("vae ") for text in figure.legends[0].get_texts())
+    assert any(text.get_text().startswith("VAE ") for text in figure.legends[0].get_texts())
 
 
 def test_sweep_marks_what_is_infinite_at_the_edge(frame, tmp_path):
@@ -213,6 +215,15 @@ def test_sweep_of_one_seed_has_no_interval(frame):
     for axes in panels(figure):
         assert all(segment.size == 0 for bars in axes.collections[1::2] for segment in bars.get_segments())
         assert len(mean_lines(axes)) == 2
+
+
+@pytest.mark.parametrize("curves", [1, 2])
+def test_sweep_lies_within_the_figure(frame, curves):
+    one = (frame["method"] == "flat_vae_100") & (frame["metric"] == "settled")
+    frame.loc[one, "value"] = 0
+    values = dict(list(VALUES.items())[:curves])
+    assert_inside(figures.sweep(frame, values, "eta", "title", baseline="vae"))
+    assert_inside(figures.sweep(frame[frame["metric"].isin(["settled", "mf_std"])], values, "eta", "title"))
 
 
 def test_sweep_curves_differ_in_line_and_marker(frame):

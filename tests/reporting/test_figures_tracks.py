@@ -10,7 +10,9 @@ from matplotlib.colors import to_hex, to_rgb
 
 from flatvae.errors import InputError
 from flatvae.reporting import figures
+from flatvae.reporting.figures._common import ONE_SEED
 from flatvae.reporting.figures.latent import label_colour
+from flatvae.reporting.names import display_name
 
 SHAPE = (3, 6, 4)
 ROWS, QUERIES = 60, 5
@@ -53,8 +55,8 @@ def retrieval(methods, crops):
 
 def test_strips_show_the_pictures_of_the_first_seed_in_their_places(methods, crops):
     figure = retrieval(methods, crops)
-    assert figure.get_suptitle() == "mot"
-    assert [axes.get_title("left") for axes in figure.axes] == ["vae, seed 3", "flat_vae, seed 3"]
+    assert figure.get_suptitle().replace("\n", " ") == f"mot {ONE_SEED}"
+    assert [axes.get_title("left") for axes in figure.axes] == ["VAE, seed 3", "Flat VAE, seed 3"]
     for axes, arrays in zip(figure.axes, methods.values(), strict=True):
         rows = np.column_stack([arrays["queries"], arrays["nearest"][0]])  # (Q, 11)
         assert len(axes.images) == rows.size
@@ -168,6 +170,7 @@ def test_retrieval_refuses_what_does_not_fit(methods, crops):
 # -------------------------------------------------------------------------------------------------------------- tracks
 
 FRAMES, HEIGHT, WIDTH = 50, 48, 64
+SHOWN = [9, 26, 42]  # in the middle of three equal parts
 # (person, first frame, last frame, identity of the tracker): a switch at 21, a gap of the tracker in 36 to 40, a second
 # person whose detections pause in 11 to 14, one that is never tracked, and one that takes the switched number back
 STRETCHES = [
@@ -216,9 +219,9 @@ def tracks(trackers, sequence="square"):
 
 
 def panels(figure, method):
-    """The five frames and the lines of the method at this place."""
-    mine = figure.axes[6 * method : 6 * method + 6]
-    return mine[:5], mine[5]
+    """The three frames and the lines of the method at this place."""
+    mine = figure.axes[4 * method : 4 * method + 4]
+    return mine[:3], mine[3]
 
 
 def bars(axes):
@@ -236,14 +239,14 @@ COLOUR = {
 }  # in order of appearance
 
 
-def test_five_frames_evenly_spread_with_their_boxes(trackers):
+def test_three_frames_evenly_spread_with_their_boxes(trackers):
     figure = tracks(trackers)
-    assert figure.get_suptitle() == "mot"
+    assert figure.get_suptitle().replace("\n", " ") == f"mot {ONE_SEED}"
     for place, (method, arrays) in enumerate(trackers.items()):
         frames, _ = panels(figure, place)
-        assert frames[0].get_title("left") == f"{method}, seed 2"
-        assert [axes.get_xlabel() for axes in frames] == [f"frame {f}" for f in (6, 16, 26, 36, 46)]
-        for axes, frame in zip(frames, (6, 16, 26, 36, 46), strict=True):
+        assert frames[0].get_title("left") == f"{display_name(method)}, seed 2"
+        assert [axes.get_xlabel() for axes in frames] == [f"frame {f}" for f in SHOWN]
+        for axes, frame in zip(frames, SHOWN, strict=True):
             (image,) = axes.images
             assert (image.get_array() == 100 + frame).all()
             here = (arrays["frame"] == frame) & (arrays["sequence"] == 1)
@@ -255,12 +258,18 @@ def test_the_upper_left_pixel_lies_between_1_and_2(trackers):
     axes = panels(tracks(trackers), 0)[0][0]
     assert axes.images[0].get_extent() == [1, WIDTH + 1, HEIGHT + 1, 1]
     assert axes.get_xlim() == (1, WIDTH + 1)
-    assert axes.get_ylim() == (HEIGHT + 1, 1)
+
+
+def test_frames_are_cut_to_the_height_of_the_boxes_with_a_margin(trackers):
+    assert {axes.get_ylim() for axes in panels(tracks(trackers), 0)[0]} == {(43.75, 1.0)}, "a quarter of 36 − 5"
+    high = detections([(7, 1, 50, 1)])
+    high["box"][:, 1] = 20
+    assert {axes.get_ylim() for axes in panels(tracks({"sort": high}), 0)[0]} == {(45.0, 15.0)}
 
 
 def test_boxes_have_the_identity_s_colour_and_number_or_are_dotted(trackers):
     frames, _ = panels(tracks(trackers), 0)
-    expected = [{1, 2}, {1, 2}, {4, 2, 8}, {-1, 3}, {4, 1}]  # at frames 6, 16, 26, 36, 46
+    expected = [{1, 2, -1}, {4, 2, 8}, {4, 1}]  # at frames 9, 26, 42
     for axes, identities in zip(frames, expected, strict=True):
         solid = [p for p in axes.patches if p.get_linestyle() == "solid"]
         assert {to_hex(p.get_edgecolor()) for p in solid} == {COLOUR[i] for i in identities if i > 0}
@@ -309,7 +318,7 @@ def test_thin_lines_go_from_the_first_to_the_last_detection_and_dashes_to_the_fr
             thin, [[(0.5, 0), (50.5, 0)], [(4.5, 1), (30.5, 1)], [(7.5, 2), (12.5, 2)], [(29.5, 3), (50.5, 3)]]
         )
         dashes = [line.get_xdata()[0] for line in lines.lines if line.get_color() == "0.5"]
-        assert dashes == [6, 16, 26, 36, 46]
+        assert dashes == SHOWN
         assert lines.get_xlim() == (0.5, 50.5)
 
 

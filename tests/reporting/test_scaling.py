@@ -57,3 +57,10 @@ def test_table_and_figure_hold_every_method(tmp_path):
     geometric_mean = (1.0 * 1.01 * 1.02) ** (1 / 3)  # of the three rounds
     np.testing.assert_allclose(drawn[0].get_ydata(), 1e-3 * np.square(SIZES) * geometric_mean)
     figures.save(figure, tmp_path / "figure")
+
+
+def test_figure_writes_display_names_with_what_stands_in_brackets():
+    rows = costs(("vae", 0, 1e-3, 2), ("flat_vae (forward_mode)", 0, 1e-3, 1))
+    (axes,) = figures.scaling(rows, scaling.exponents(rows), "title").axes
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert labels == ["VAE: 2.00", "Flat VAE (forward mode): 1.00"]

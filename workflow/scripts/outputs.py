@@ -103,9 +103,10 @@ class Run:
         return [name for name in self.shown(dataset) if name not in left_out]
 
     def figure_inputs(self, dataset: str) -> list[str]:
-        """Arrays and histories that a data set's figures show."""
+        """Arrays and histories that a data set's figures show, and the numbers that tell which methods missed the bound."""
         sources = {FIGURES[name].task for name in self.figures(dataset)}
         files = ["history.csv" if task == "training" else f"{task}.npz" for task in sorted(sources)]
+        files += ["reconstruction.csv"] * ("reconstruction" in self.evaluated(dataset))
         return [f"{self.out}/{dataset}/{method}/{file}" for method in self.methods for file in files]
 
     def sweeps(self, dataset: str) -> dict[str, dict]:

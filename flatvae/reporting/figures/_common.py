@@ -1,9 +1,9 @@
-"""What all figures share: styles, ticks, limits, checks, and how a figure is made and saved."""
+"""What all figures share: styles, names, ticks, limits, checks, and how a figure is made and saved."""
 
 import math
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from os import PathLike
-from typing import NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -16,8 +16,11 @@ from matplotlib.transforms import Bbox
 from numpy.typing import ArrayLike
 
 from flatvae.errors import InputError
+from flatvae.reporting.names import Style, display_name
 
 Arrays = Mapping[str, np.ndarray]
+
+_LETTERS = 12  # of a title, per inch
 
 # Okabe and Ito (2008), safe for colour-blind readers, with greys in place of their yellow, which is lost on white
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#888888")
@@ -40,19 +43,12 @@ RC = {
     "axes.linewidth": 0.6,
     "pdf.fonttype": 42,  # text in the PDF stays text
     "image.cmap": "gray",
+    "hatch.linewidth": 0.5,
 }
 
 
-class Style(NamedTuple):
-    """How a method looks; line or marker alone tells it apart in grey."""
-
-    colour: str
-    line: object
-    marker: str
-
-
-def method_style(index: int) -> Style:
-    """Colour, line style and marker of the method at this place; after eight the colours return with other lines."""
+def series_style(index: int) -> Style:
+    """Colour, line style and marker of the curve at this place, of what has no name; after eight the colours return."""
     row, column = divmod(index, len(COLOURS))
     return Style(COLOURS[column], LINES[(column + row) % len(LINES)], MARKERS[(column + row) % len(MARKERS)])
 
@@ -103,14 +99,33 @@ def _rounded(places: ArrayLike) -> np.ndarray:
 
 
 def new_figure(width: float, height: float, title: str, layout: str = "constrained") -> Figure:
-    """A figure of this size in inches with an Agg canvas and a title."""
-    figure = Figure(figsize=(width, height), layout=layout)
+    """A figure of this size in inches with an Agg canvas and a title, wrapped; each further line of that makes it taller."""
+    lines = [part for line in title.split("\n") for part in textwrap.wrap(line, int(width * _LETTERS))]
+    figure = Figure(figsize=(width, height + 0.17 * (len(lines) - 1)), layout=layout)
     FigureCanvasAgg(figure)
-    figure.suptitle(title)
+    figure.suptitle("\n".join(lines))
     return figure
 
 
-OPEN_LABEL = "open: a seed missed equal reconstruction"
+SMALL = 6  # points: the smallest text that can be read at 100 %
+ONE_SEED = "one seed is enough to show the kinds of error; the tables count them over all seeds"
+MARK = "†"
+OPEN_LABEL = f"open, {MARK}: a seed missed equal reconstruction"
+
+
+def heading(method: str, missed: Collection[str]) -> str:
+    """A method's display name, with † where it is among those of which a seed missed equal reconstruction."""
+    return f"{display_name(method)} {MARK}" if method in missed else display_name(method)
+
+
+def explained(title: str, methods: Iterable[str], missed: Collection[str]) -> str:
+    """A title, and below it what † says where a method has one."""
+    return f"{title}\n{MARK} a seed missed equal reconstruction" if set(methods) & set(missed) else title
+
+
+def mark_missed(axes: Axes, x: float, y: float, colour: str) -> None:
+    """† beside an open marker."""
+    axes.annotate(MARK, (x, y), (3, 2), textcoords="offset points", fontsize=7, color=colour, annotation_clip=False)
 
 
 def note(text: str, title: str) -> Figure:
@@ -149,17 +164,21 @@ def seeds_of(arrays: Arrays, name: str) -> list[int]:
 
 
 def log_ticks(axis, low: float, high: float) -> None:
-    """Plain numbers as ticks of a log axis, also over less than a decade, where matplotlib's own would be crowded."""
+    """Numbers of one format as ticks of a log axis, also over less than a decade, where matplotlib's own would be crowded."""
     decades = math.log10(high / low)
-    if decades < 0.7:
-        ticks = [tick for tick in MaxNLocator(4).tick_values(low, high) if low <= tick <= high]
+    evenly = decades < 0.7
+    if evenly:
+        ticks = [tick for tick in MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(low, high) if low <= tick <= high]
     else:
         ticks = _decade_ticks(low, high, (1, 2, 5) if decades < 1.6 else (1,))
+    if decades >= 1.6 and len(ticks) < 3:
+        ticks = _decade_ticks(low, high, (1, 3))
     if len(ticks) < 2:  # one number alone does not tell the scale
-        ticks = _decade_ticks(low, high, (1, 2, 5))
+        ticks, evenly = _decade_ticks(low, high, (1, 2, 5)), False
     axis.set_major_locator(FixedLocator(ticks))
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: _tick_label(value)))
+    written = _tick_format(ticks, evenly)
+    axis.set_major_formatter(FuncFormatter(lambda value, _: written(value)))
 
 
 def _decade_ticks(low: float, high: float, steps: Sequence[int]) -> list[float]:
@@ -169,12 +188,25 @@ def _decade_ticks(low: float, high: float, steps: Sequence[int]) -> list[float]:
     return [tick for tick in ticks if low <= tick <= high]
 
 
-def _tick_label(value: float) -> str:
-    if 1e-3 <= value < 1e5:
-        return f"{value:.6g}"
+def _tick_format(ticks: Sequence[float], evenly: bool) -> Callable[[float], str]:
+    """How all of these are written: as powers of ten where one is tiny or huge; evenly spaced ones with equal decimals."""
+    if not all(1e-3 <= tick < 1e5 for tick in ticks):
+        return _power
+    if evenly:
+        decimals = max(len(f"{tick:.6g}".partition(".")[2]) for tick in ticks)
+        return lambda value: f"{value:,.{decimals}f}"
+    return lambda value: f"{value:,.6g}"
+
+
+def _power(value: float) -> str:
     exponent = math.floor(math.log10(value) + 1e-9)
     factor = value / 10.0**exponent
     return f"$10^{{{exponent}}}$" if math.isclose(factor, 1) else rf"${factor:.3g}\cdot10^{{{exponent}}}$"
+
+
+def counts(axis) -> None:
+    """Write the ticks of an axis of counts with commas: «2,000»."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 
 def about(values: np.ndarray) -> tuple[float, float]:

@@ -12,28 +12,33 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
+from flatvae.reporting.comparison import COLUMNS, RATIOS
 from flatvae.reporting.equality import missed
 from flatvae.reporting.figures._common import (
+    MARK,
     OPEN_LABEL,
     RC,
-    Style,
     about,
     check_columns,
+    heading,
     log_ticks,
-    method_style,
+    mark_missed,
     new_figure,
     note,
     of_metric,
 )
+from flatvae.reporting.formatting import fixed, format_interval
+from flatvae.reporting.names import Style, method_style
 from flatvae.reporting.statistics import t_interval
 
-_COLUMNS = ("method", "metric", "probability", "low", "high", "n", "datasets", "equal")
 _WIDTH = 7.2
+_NEAR = 0.98, 1.02  # test error / bound: the axis is never narrower, lest noise looks like a difference
 _BOUND = {"color": "black", "linewidth": 0.9, "linestyle": "--", "zorder": 1}
 _FRONT = {"color": "0.55", "linewidth": 1.0, "drawstyle": "steps-post", "zorder": 1.5}
 _HALF = {"color": "black", "linewidth": 0.9, "linestyle": "--", "zorder": 1}
 _SEED = {"linestyle": "", "markersize": 2.5, "markeredgewidth": 0, "alpha": 0.6}
 _MEAN = {"linestyle": "", "markersize": 6, "zorder": 3}
+_ACROSS = 3  # panels of the forest plot in a row, with room for the effects
 _OPEN = {"linestyle": "", "marker": "o", "color": "white", "markeredgecolor": "0.3"}
 
 LABELS = {
@@ -69,17 +74,16 @@ class _Cloud(NamedTuple):
 def pareto(frame: pd.DataFrame, methods: Sequence[str], title: str) -> Figure:
     """Flatness against reconstruction: a panel for each data set, every seed, the methods' means and their Pareto front.
 
-    x is the test error over the bound κ² (log axis). It is the *test* error because the bound holds the training error of every
-    method at 1 (dashed), where only how closely it was met would tell them apart; what lies to the right of 1 is lost in
-    generalising. y is the median condition number at test codes (log axis; 1, the lower end, is flat). Small: a seed; large:
-    mean of x and geometric mean of y (the median where a seed is infinite), open where a seed missed equal reconstruction or
-    had not settled. The grey staircase is the Pareto front: its corners are the methods that no other equals or beats in both
-    means. Infinite condition numbers stand at the upper edge, on a tick of their own, and a method of which a seed is infinite
-    is on no front.
+    x is the test error over the bound κ² (log axis, at least ± 2 % about 1). It is the *test* error because the bound holds the
+    training error of every method at 1 (dashed), where only how closely it was met would tell them apart; what lies to the right
+    of 1 is lost in generalising. y is the median condition number at test codes (log axis; 1, the lower end, is flat). Small: a
+    seed; large: mean of x and geometric mean of y (the median where a seed is infinite), open and with a † where a seed missed
+    equal reconstruction or had not settled. The grey staircase is the Pareto front: its corners are the methods that no other
+    equals or beats in both means. Infinite condition numbers stand at the upper edge, on a tick of their own, and a method of
+    which a seed is infinite is on no front.
 
     `frame`: rows of metrics.csv (columns dataset, method, task, metric, seed, value); seeds that lack a number are left out.
-    `methods` gives colours and markers by place. Where no method has the numbers, a note. Raises InputError on a missing
-    column.
+    `methods` are those that are drawn. Where no method has the numbers, a note. Raises InputError on a missing column.
     """
     check_columns(frame, ("dataset", "method", "task", "metric", "seed", "value"), "figure pareto")
     clouds = {name: _clouds(rows, methods) for name, rows in frame.groupby("dataset", sort=False)}
@@ -87,7 +91,7 @@ def pareto(frame: pd.DataFrame, methods: Sequence[str], title: str) -> Figure:
     if not clouds:
         return note("No method has both an error and a condition number.", title)
     drawn = [method for method in methods if any(method in found for found in clouds.values())]
-    styles = {method: method_style(methods.index(method)) for method in drawn}
+    styles = {method: method_style(method) for method in drawn}
     handles = _pareto_handles(styles, any(cloud.missed for found in clouds.values() for cloud in found.values()))
     with mpl.rc_context(RC):
         rows = math.ceil(len(clouds) / 3)
@@ -133,6 +137,8 @@ def _pareto_panel(axes: Axes, name: str, clouds: dict[str, _Cloud], styles: dict
         face = "white" if cloud.missed else style.colour
         look = {"color": face, "markeredgecolor": style.colour, "label": method, "clip_on": False}
         axes.plot(x, _within(y, top), marker=style.marker, **look, **_MEAN)
+        if cloud.missed:
+            mark_missed(axes, x, float(_within(y, top)), style.colour)
 
 
 def _within(y: np.ndarray | float, top: float) -> np.ndarray:
@@ -141,8 +147,8 @@ def _within(y: np.ndarray | float, top: float) -> np.ndarray:
 
 
 def _limit(axes: Axes, clouds: Sequence[_Cloud]) -> None:
-    """Log axes about all seeds, the bound and k = 1; infinite condition numbers get a tick at the upper edge."""
-    low, high = about(np.concatenate([[1.0], *(cloud.x for cloud in clouds)]))
+    """Log axes about all seeds, the bound ± 2 % and k = 1; infinite condition numbers get a tick at the upper edge."""
+    low, high = about(np.concatenate([_NEAR, *(cloud.x for cloud in clouds)]))
     axes.set(xscale="log", xlim=(low, high))
     log_ticks(axes.xaxis, low, high)
     y = np.concatenate([[1.0], *(cloud.y for cloud in clouds)])
@@ -178,17 +184,17 @@ def _front(axes: Axes, centres: Sequence[tuple[float, float]]) -> None:
 
 def _pareto_handles(styles: dict[str, Style], missed: bool) -> list[Line2D]:
     handles = [
-        Line2D([], [], color=style.colour, marker=style.marker, label=method, **_MEAN)
+        Line2D([], [], color=style.colour, marker=style.marker, label=heading(method, ()), **_MEAN)
         for method, style in styles.items()
     ]
     handles.append(Line2D([], [], color="0.3", marker="o", **_SEED, label="a seed (large: mean, geometric of k)"))
     handles.append(Line2D([], [], **_BOUND, label=r"bound $\kappa^2$ of the training error"))
     handles.append(Line2D([], [], **_FRONT, label="Pareto front of the means"))
-    return handles + [_open_handle()] * missed
+    return handles + [_open_handle(OPEN_LABEL)] * missed
 
 
-def _open_handle() -> Line2D:
-    return Line2D([], [], markersize=5, **_OPEN, label=OPEN_LABEL)
+def _open_handle(label: str) -> Line2D:
+    return Line2D([], [], markersize=5, **_OPEN, label=label)
 
 
 def _height(legend_rows: int) -> float:
@@ -199,51 +205,78 @@ def _height(legend_rows: int) -> float:
 def improvement(frame: pd.DataFrame, methods: Sequence[str], baseline: str, title: str) -> Figure:
     """Forest plot of the probability of improvement over a baseline: a panel for each metric, a row for each method.
 
-    `frame`: as `flatvae.reporting.comparison.improvement` gives it (columns method, metric, probability, low, high, n,
-    datasets, equal). A marker with its 95 % interval (none where low is NaN), the dashed line at ½; it is open where a seed of
-    the method or the baseline missed equal reconstruction. A panel's heading tells by its arrow which way is better, over how
-    many data sets, and the least number n of seeds. A method without a number has an empty row. `methods` are the rows and give
-    colours and markers by place. A frame without rows makes a note. Raises InputError on a missing column.
+    `frame`: as `flatvae.reporting.comparison.improvement` gives it. A marker with its 95 % interval (none where low is NaN), the
+    dashed line at ½; it is open, and the method has a †, where a seed of the method or the baseline missed equal reconstruction.
+    At the right of each row stands how large the difference is, with its 95 % interval: «× 0.5», the ratio to the baseline, or
+    «+0.1», the difference from it. A panel's heading tells by its arrow which way is better, over how many data sets, and the
+    least number n of seeds. A method without a number has an empty row. `methods` are the rows. A frame without rows makes a
+    note. Raises InputError on a missing column.
     """
-    check_columns(frame, _COLUMNS, "figure improvement")
+    check_columns(frame, COLUMNS, "figure improvement")
+    rival = heading(baseline, ())
     if frame.empty:
-        return note(f"There are no numbers of {baseline} to compare with.", title)
+        return note(f"There are no numbers of {rival} to compare with.", title)
     metrics = list(dict.fromkeys(frame["metric"]))
-    shown = f"probability of being better than {baseline}, 95 % bootstrap interval"
+    unequal = set(frame.loc[~frame["equal"].astype(bool), "method"])
     handles = [
-        Line2D([], [], color="0.3", marker="o", markersize=4, label=shown),
-        Line2D([], [], **_HALF, label=f"as good as {baseline}"),
-        *[_open_handle()] * bool((~frame["equal"].astype(bool)).any()),
+        Line2D([], [], color="0.3", marker="o", markersize=4, label="probability, 95 % bootstrap interval"),
+        Line2D([], [], **_HALF, label=f"as good as {rival}"),
+        *[_open_handle(f"open, {MARK}: a seed of it or of {rival} missed equal reconstruction")] * bool(unequal),
     ]
+    effects = f"at the right: effect size, × as ratio to {rival}, + or − as difference from it, with 95 % t-interval"
     with mpl.rc_context(RC):
-        rows = math.ceil(len(metrics) / 4)
+        rows = math.ceil(len(metrics) / _ACROSS)
         columns = math.ceil(len(metrics) / rows)
-        height = rows * (0.7 + 0.15 * len(methods)) + _height(len(handles))
-        figure = new_figure(max(4.8, 2.0 + 1.4 * columns), height, title)
+        height = rows * (0.72 + 0.17 * len(methods)) + _height(4 - (columns > 1))
+        figure = new_figure(max(6.4, 1.2 + 2.3 * columns), height, title)
         axes = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
+        names = [heading(method, unequal) for method in methods]
         for panel, metric in zip(axes, metrics, strict=False):
-            _improvement_panel(panel, frame[frame["metric"] == metric], metric, methods)
+            _improvement_panel(panel, frame[frame["metric"] == metric], metric, methods, baseline)
+            panel.set_yticks(range(len(methods)), names)
         for panel in axes[len(metrics) :]:
             panel.axis("off")
-        figure.legend(handles=handles, loc="outside lower center", frameon=False)
+        figure.legend(
+            handles=handles, title=effects, loc="outside lower center", ncols=1 + (columns > 1), frameon=False
+        )
     return figure
 
 
-def _improvement_panel(axes: Axes, frame: pd.DataFrame, metric: str, methods: Sequence[str]) -> None:
+def _improvement_panel(axes: Axes, frame: pd.DataFrame, metric: str, methods: Sequence[str], baseline: str) -> None:
     datasets = int(frame["datasets"].max())
     scope = f"{datasets} data set{'s' * (datasets > 1)}, n = {frame['n'].min()}"
     axes.set_title(f"{LABELS.get(metric, metric)}\n{scope}", fontsize=7)
     axes.set(xlim=(-0.06, 1.06), ylim=(len(methods) - 0.5, -0.5))
     axes.set_xticks([0, 0.5, 1], ["0", "½", "1"])
-    axes.set_yticks(range(len(methods)), methods)
     axes.tick_params(axis="y", length=0)
     axes.axvline(0.5, **_HALF)
     for slot in range(1, len(methods)):
         axes.axhline(slot - 0.5, color="0.9", linewidth=0.5, zorder=0.5)
     for row in frame.itertuples():
-        slot = methods.index(row.method)
-        style = method_style(slot)
+        slot, style = methods.index(row.method), method_style(row.method)
         axes.plot([row.low, row.high], [slot, slot], color=style.colour, linewidth=1.1, solid_capstyle="butt")
         face = style.colour if row.equal else "white"
         look = {"color": face, "markeredgecolor": style.colour, "label": row.method}
         axes.plot(row.probability, slot, style.marker, markersize=4, zorder=3, **look)
+        if row.method != baseline:
+            _write_effect(axes, slot, metric, row)
+
+
+def _write_effect(axes: Axes, slot: int, metric: str, row) -> None:
+    """How large the difference is, at the right of the panel; nothing where it has no number."""
+    if np.isnan(row.effect):
+        return
+    text = _short(row.effect, row.effect_low, row.effect_high)
+    sign = "× " if metric in RATIOS else "+" if row.effect > 0 else ""
+    place = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points"}
+    axes.annotate(f"{sign}{text}", (1, slot), (4, 0), va="center", fontsize=6.5, annotation_clip=False, **place)
+
+
+def _short(mean: float, low: float, high: float) -> str:
+    """«0.39 [0.28, 0.54]»: two significant digits of the largest, or as many as tell the ends apart."""
+    largest, width = max(abs(mean), abs(low), abs(high)), high - low
+    if not (width > 0 and 1e-3 <= largest < 1e4) or 0 < 10 * low < high:
+        return format_interval(mean, low, high)
+    decimals = max(1 - math.floor(math.log10(largest)), -math.floor(math.log10(width)))
+    mean, low, high = (fixed(value, decimals) for value in (mean, low, high))
+    return f"{mean} [{low}, {high}]"

@@ -1,6 +1,6 @@
 """What the methods and the distances cost in time."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import matplotlib as mpl
 import numpy as np
@@ -8,59 +8,67 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, NullLocator
 
 from flatvae.errors import InputError
 from flatvae.reporting.figures._common import (
-    GEODESIC,
     RC,
-    STRAIGHT,
+    SMALL,
     about,
     check_columns,
+    counts,
+    explained,
+    heading,
     log_axis,
-    method_style,
+    log_ticks,
     new_figure,
     say,
 )
+from flatvae.reporting.names import method_style
 from flatvae.reporting.statistics import t_interval
 
 _TIMING = r"^(?P<graph>graph_)?(?P<what>query|amortised)_seconds_at_(?P<points>\d+)$"
-_KINDS = {
-    "geodesic": ("geodesic (chord filter)", GEODESIC.line),
-    "graph": ("geodesic, on the graph alone", (0, (1, 1))),
-    "euclidean": ("Euclidean", STRAIGHT.line),
-}
+_KINDS = {"euclidean": "Euclidean", "geodesic": "geodesic, chord filter", "graph": "geodesic, graph alone"}
+_WHATS = {"query": "time per query [µs]", "amortised": "amortised time\nper query [µs]"}
 _MAX_TICKS = 6
+_APART = 0.6  # of the way from one number of points to the next: how far apart the outer methods stand
+_SEED = {"linestyle": "", "markersize": 2, "markeredgewidth": 0, "alpha": 0.6}
 
 
-def efficiency(frame: pd.DataFrame, title: str) -> Figure:
-    """Seconds of a query and amortised seconds of one against the number of points, and seconds of a training step.
+def efficiency(frame: pd.DataFrame, title: str, missed: Collection[str] = ()) -> Figure:
+    """Microseconds of a query and of an amortised one against the number of points, and milliseconds of a training step.
 
     amortised = build / number of queries + query: what a query costs when the index is built for the queries alone.
+    A column for each distance, both panels of it on one scale; methods stand side by side at each number of points, so that
+    none hides another. Small: a seed; line with large markers: their geometric mean. Below, the step: a dot for each seed.
     `frame`: rows of efficiency.csv of one data set (columns method, distance, metric, seed, value) with the metrics
     query_seconds_at_<N> and amortised_seconds_at_<N> of the distances euclidean and geodesic, for geodesic also
     graph_query_seconds_at_<N> and graph_amortised_seconds_at_<N> (shortest path on the graph, not refined), and
-    step_seconds of each method. A thin line for each seed, a thick one for their geometric mean; a method has a colour and a
-    marker, a distance a line style. A panel without rows says so. Raises InputError on a missing column and on a frame
-    without any of these metrics.
+    step_seconds of each method. `missed`: methods that get a †. A panel without rows says so. Raises InputError on a missing
+    column and on a frame without any of these metrics.
     """
     check_columns(frame, ("method", "distance", "metric", "seed", "value"), "figure efficiency")
     timings, steps = _timings(frame), frame[frame["metric"] == "step_seconds"]
     if timings.empty and steps.empty:
         raise InputError("figure efficiency: the frame has none of its metrics; pass the rows of efficiency.csv")
     methods = list(dict.fromkeys([*timings["method"], *steps["method"]]))
+    kinds = [kind for kind in _KINDS if kind in set(timings["kind"])] or ["euclidean"]
     with mpl.rc_context(RC):
-        figure = new_figure(7.2, 5.2, title)
-        (query, amortised), (step, legend) = figure.subplots(2, 2)
-        for panel, what, label in (
-            (query, "query", "time per query [s]"),
-            (amortised, "amortised", "amortised time per query [s]"),
-        ):
-            panel.set(xlabel="number of points", ylabel=label)
-            _against_points(panel, timings[timings["what"] == what], methods)
-        step.set(xlabel="time per training step [s]")
-        _step_seconds(step, steps, methods)
-        _explain(legend, methods, timings["kind"].unique())
+        size = max(4.8, 0.6 + 2.5 * len(kinds)), 4.6 + 0.2 * len(methods)
+        figure = new_figure(*size, explained(title, methods, missed))
+        grid = figure.add_gridspec(3, len(kinds), height_ratios=[1.9, 1.9, 0.3 + 0.2 * len(methods)])
+        for column, kind in enumerate(kinds):
+            panels = [figure.add_subplot(grid[row, column]) for row in range(len(_WHATS))]
+            own = timings[timings["kind"] == kind]
+            for panel, (what, label) in zip(panels, _WHATS.items(), strict=True):
+                panel.set(ylabel=label if column == 0 else "", xlabel="number of points")
+                _against_points(panel, own[own["what"] == what], methods)
+            _limit(panels, own)
+            panels[0].set_title(_KINDS[kind])
+        step = figure.add_subplot(grid[2, :])
+        step.set(xlabel="time per training step [ms]")
+        _step_seconds(step, steps, methods, missed)
+        _explain(figure, methods, missed)
     return figure
 
 
@@ -70,75 +78,71 @@ def _geometric_mean(values: pd.Series) -> float:
 
 
 def _timings(frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows of timings of distances, with `kind` (of distance), `what` (is timed) and `points` read from their metric."""
+    """Rows of timings of distances in µs, with `kind` (of distance), `what` (is timed) and `points` read from their metric."""
     parts = frame["metric"].str.extract(_TIMING)
     kind = frame["distance"].where(parts["graph"].isna(), "graph")
     points = pd.to_numeric(parts["points"])
-    frame = frame.assign(what=parts["what"], points=points, kind=kind)
+    frame = frame.assign(what=parts["what"], points=points, kind=kind, value=1e6 * frame["value"])
     return frame[parts["what"].notna() & kind.isin(_KINDS)]
 
 
 def _against_points(axes: Axes, timings: pd.DataFrame, methods: Sequence[str]) -> None:
+    """Methods side by side at each number of points."""
     if timings.empty:
         say(axes, "none")
+        axes.set(xticks=[], yticks=[])
         return
-    for (method, kind), rows in timings.groupby(["method", "kind"], sort=False):
-        style = method_style(methods.index(method))
-        look = {"color": style.colour, "linestyle": _KINDS[kind][1]}
-        for seed, one in rows.sort_values("points").groupby("seed", sort=False):
-            label = f"{method} {kind} {seed}"
-            axes.plot(
-                one["points"],
-                one["value"],
-                marker=style.marker,
-                markersize=1.5,
-                linewidth=0.5,
-                alpha=0.6,
-                label=label,
-                **look,
-            )
-        mean = rows.groupby("points")["value"].agg(_geometric_mean)
-        label = f"{method} {kind} mean"
-        axes.plot(mean.index, mean, marker=style.marker, markersize=4, linewidth=1.2, label=label, **look)
-    log_axis(axes)
     numbers = np.unique(timings["points"])
-    axes.set(xscale="log", xlim=about(numbers))
+    step = np.diff(np.log(numbers)).min(initial=np.log(2))
+    for place, method in enumerate(methods):
+        rows, style = timings[timings["method"] == method], method_style(method)
+        aside = np.exp(step * _APART * ((place + 0.5) / len(methods) - 0.5))
+        look = {"color": style.colour, "marker": style.marker}
+        for seed, one in rows.sort_values("points").groupby("seed", sort=False):
+            axes.plot(aside * one["points"], one["value"], label=f"{method} {seed}", **look, **_SEED)
+        mean = rows.groupby("points")["value"].agg(_geometric_mean)
+        axes.plot(aside * mean.index, mean, linestyle=style.line, linewidth=0.8, markersize=4, label=method, **look)
+    axes.set(xscale="log", xlim=(numbers[0] * np.exp(-step / 2), numbers[-1] * np.exp(step / 2)))
     axes.xaxis.set_major_locator(FixedLocator(numbers[:: -(-len(numbers) // _MAX_TICKS)]))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    counts(axes.xaxis)
 
 
-def _step_seconds(axes: Axes, steps: pd.DataFrame, methods: Sequence[str]) -> None:
+def _limit(panels: Sequence[Axes], timings: pd.DataFrame) -> None:
+    """The same log axis for all panels of a distance."""
+    low, high = about(timings["value"].to_numpy(float))
+    for axes in panels:
+        if axes.lines:
+            axes.set(yscale="log", ylim=(low, high))
+            log_ticks(axes.yaxis, low, high)
+
+
+def _step_seconds(axes: Axes, steps: pd.DataFrame, methods: Sequence[str], missed: Collection[str]) -> None:
     """A dot for each seed, from 0, for the ratio of two methods' costs is what counts."""
     if steps.empty:
         say(axes, "none")
         axes.set_yticks([])
         return
-    axes.set(xlim=(0, 1.08 * steps["value"].max()), ylim=(len(methods) - 0.5, -0.5))
-    axes.set_yticks(range(len(methods)), methods)
+    milliseconds = 1e3 * steps["value"]
+    axes.set(xlim=(0, 1.08 * milliseconds.max()), ylim=(len(methods) - 0.5, -0.5))
+    axes.set_yticks(range(len(methods)), [heading(method, missed) for method in methods])
     axes.tick_params(axis="y", length=0)
-    axes.locator_params(axis="x", nbins=5)
+    axes.locator_params(axis="x", nbins=6)
     for slot, method in enumerate(methods):
-        values = steps.loc[steps["method"] == method, "value"].to_numpy()
-        style, places = method_style(slot), slot - 0.25 + 0.5 * (np.arange(len(values)) + 0.5) / max(1, len(values))
-        axes.plot(values, places, style.marker, color=style.colour, markersize=3.5, label=method)
+        values, style = milliseconds[steps["method"] == method].to_numpy(), method_style(method)
+        places = slot - 0.25 + 0.5 * (np.arange(len(values)) + 0.5) / max(1, len(values))
+        axes.plot(values, places, style.marker, color=style.colour, markersize=3, label=method)
         axes.axhline(slot - 0.5, color="0.85", linewidth=0.5)
 
 
-def _explain(axes: Axes, methods: Sequence[str], kinds: Sequence[str]) -> None:
-    axes.axis("off")
-    styles = [(method, method_style(index)) for index, method in enumerate(methods)]
+def _explain(figure: Figure, methods: Sequence[str], missed: Collection[str]) -> None:
+    styles = {heading(method, missed): method_style(method) for method in methods}
     handles = [
-        Line2D([], [], color=style.colour, linestyle="", marker=style.marker, markersize=4, label=method)
-        for method, style in styles
+        Line2D([], [], color=s.colour, linestyle=s.line, linewidth=0.8, marker=s.marker, markersize=4, label=name)
+        for name, s in styles.items()
     ]
-    handles += [
-        Line2D([], [], color="0.3", linestyle=line, linewidth=1.2, label=label)
-        for kind, (label, line) in _KINDS.items()
-        if kind in kinds
-    ]
-    note = "thin line, dot: a seed;\nthick line: geometric mean of the seeds"
-    axes.legend(handles=handles, loc="center", frameon=False, title=note, handlelength=4)
+    note = "small, and dots below: a seed; line: geometric mean of the seeds"
+    figure.legend(handles=handles, title=note, loc="outside lower center", ncols=4, frameon=False, handlelength=3)
 
 
 def scaling(frame: pd.DataFrame, exponents: pd.DataFrame, title: str) -> Figure:
@@ -149,30 +153,36 @@ def scaling(frame: pd.DataFrame, exponents: pd.DataFrame, title: str) -> Figure:
     InputError on a missing column.
     """
     check_columns(frame, ("method", "quantity", "size", "seed", "seconds"), "figure scaling")
-    methods, quantities = (list(dict.fromkeys(frame[name])) for name in ("method", "quantity"))
+    quantities = list(dict.fromkeys(frame["quantity"]))
     with mpl.rc_context(RC):
         figure = new_figure(2.6 * len(quantities) + 0.4, 3.9, title)
         for panel, quantity in zip(np.ravel(figure.subplots(1, len(quantities))), quantities, strict=True):
             own, fitted = frame[frame["quantity"] == quantity], exponents[exponents["quantity"] == quantity]
-            _against_size(panel, own, fitted.groupby("method")["exponent"].mean(), methods)
+            _against_size(panel, own, fitted.groupby("method")["exponent"].mean())
             panel.set(xlabel=quantity)
         figure.axes[0].set(ylabel="seconds")
     return figure
 
 
-def _against_size(axes: Axes, frame: pd.DataFrame, exponent: pd.Series, methods: Sequence[str]) -> None:
+def _against_size(axes: Axes, frame: pd.DataFrame, exponent: pd.Series) -> None:
     for method, rows in frame.groupby("method", sort=False):
-        style = method_style(methods.index(method))
+        style = method_style(method)
         for _, one in rows.sort_values("size").groupby("seed"):
             axes.plot(one["size"], one["seconds"], linewidth=0.4, alpha=0.5, color=style.colour)
         mean = rows.groupby("size")["seconds"].agg(_geometric_mean)
         look = {"color": style.colour, "linestyle": style.line, "marker": style.marker, "markersize": 3}
-        axes.plot(mean.index, mean, linewidth=1.2, label=f"{method}: {exponent[method]:.2f}", **look)
+        axes.plot(mean.index, mean, linewidth=1.2, label=f"{_variant(method)}: {exponent[method]:.2f}", **look)
     log_axis(axes)
     sizes = np.unique(frame["size"])
     axes.set(xscale="log", xlim=about(sizes))
     axes.xaxis.set_major_locator(FixedLocator(sizes))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    counts(axes.xaxis)
     below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.17), "frameon": False}
-    axes.legend(fontsize=5.5, title="exponent at the larger sizes", title_fontsize=5.5, **below)
+    axes.legend(fontsize=SMALL, title="exponent at the larger sizes", title_fontsize=SMALL, **below)
+
+
+def _variant(method: str) -> str:
+    """The display name of a method, and as it is what stands in brackets after it."""
+    name, bracket, rest = method.partition(" (")
+    return heading(name, ()) + bracket + rest.replace("_", " ")

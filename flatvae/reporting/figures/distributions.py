@@ -1,7 +1,7 @@
 """Distributions over points or pairs, a bar of quantiles for each seed: flatness, distances, interpolation."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
@@ -10,32 +10,34 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy.special import logsumexp
 
-from flatvae.reporting.figures._common import RC, Arrays, about, check, log_ticks, method_style, new_figure
+from flatvae.reporting.figures._common import RC, Arrays, about, check, explained, heading, log_ticks, new_figure
+from flatvae.reporting.names import method_style
 
 _Tests = Mapping[str, Callable[[np.ndarray], np.ndarray]]
 _NOT_ON_LOG: _Tests = {"∞": np.isinf, "0": lambda values: values == 0}
 _ABOVE_ONE: _Tests = {"> 1": lambda values: values > 1}
 
 
-def flatness(methods: Mapping[str, Arrays], title: str) -> Figure:
+def flatness(methods: Mapping[str, Arrays], title: str, missed: Collection[str] = ()) -> Figure:
     """Condition number and normalised magnification factor of every seed; both are 1 on a flat manifold.
 
     `methods`: {method: arrays} with condition_number, condition_number_mixup, log_magnification_factor and
-    log_magnification_factor_mixup, each (S, N). Left test codes, right mixup points; upper row k(G) = λ_max/λ_min, lower
-    row MF / mean MF, the mean being the seed's own. A seed is a thin line from the 5 % to the 95 % quantile, a thick one
-    between the quartiles and a dot at the median. What a log axis cannot hold (k = ∞, MF = 0) is drawn as an
-    arrow at the edge where it reaches a quantile, and counted in the panel; seeds with NaN are counted too.
-    Raises InputError on no methods and on a missing array.
+    log_magnification_factor_mixup, each (S, N). Left test codes, right mixup points, on the same axis; upper row
+    k(G) = λ_max/λ_min, lower row MF / mean MF, the mean being the seed's own. A seed is a thin line from the 5 % to the
+    95 % quantile, a thick one between the quartiles and a dot at the median. What a log axis cannot hold (k = ∞, MF = 0) is
+    drawn as an arrow at the edge where it reaches a quantile, and counted in the panel; seeds with NaN are counted too.
+    `missed`: methods that get a †. Raises InputError on no methods and on a missing array.
     """
     needed = [f"{name}{part}" for name in ("condition_number", "log_magnification_factor") for part in ("", "_mixup")]
     check(methods, needed, "figure flatness")
     with mpl.rc_context(RC):
-        figure, axes = _panels(methods, "condition_number", 2, 2, title)
-        for column, (part, where) in enumerate((("", "test codes"), ("_mixup", "mixup points"))):
-            numbers = {m: np.asarray(a[f"condition_number{part}"], float) for m, a in methods.items()}
-            factors = {m: normalised_factor(a[f"log_magnification_factor{part}"]) for m, a in methods.items()}
-            _on_log_axis(axes[0, column], numbers, reference=1)
-            _on_log_axis(axes[1, column], factors, reference=1)
+        figure, axes = _panels(methods, "condition_number", 2, 2, title, missed)
+        parts = ("", "_mixup")
+        numbers = [{m: np.asarray(a[f"condition_number{p}"], float) for m, a in methods.items()} for p in parts]
+        factors = [{m: normalised_factor(a[f"log_magnification_factor{p}"]) for m, a in methods.items()} for p in parts]
+        _on_log_axis(axes[0], numbers, missed, reference=1)
+        _on_log_axis(axes[1], factors, missed, reference=1)
+        for column, where in enumerate(("test codes", "mixup points")):
             axes[0, column].set(title=where, xlabel=r"condition number $k(G)$")
             axes[1, column].set(xlabel="MF / mean MF")
         _explain(figure, reference="flat")
@@ -50,7 +52,7 @@ def normalised_factor(log_factor: np.ndarray) -> np.ndarray:
     return np.exp(log_factor - np.where(np.isneginf(log_mean), 0.0, log_mean))
 
 
-def distances(methods: Mapping[str, Arrays], title: str) -> Figure:
+def distances(methods: Mapping[str, Arrays], title: str, missed: Collection[str] = ()) -> Figure:
     """How far straight latent lines are from geodesics, over the pairs of every seed, drawn as in `flatness`.
 
         geodesic length / straight line's length          1 where the straight line is the geodesic
@@ -65,10 +67,10 @@ def distances(methods: Mapping[str, Arrays], title: str) -> Figure:
     needed = ("length_ratio", "euclidean", "euclidean_scale", "geodesic_length", "graph_length")
     check(methods, needed, "figure distances")
     with mpl.rc_context(RC):
-        figure, axes = _panels(methods, "length_ratio", 1, 3, title)
-        _on_axis_to_one(axes[0, 0], {m: _rounded_to_one(a["length_ratio"]) for m, a in methods.items()})
-        _on_log_axis(axes[0, 1], {m: _relative_error(a) for m, a in methods.items()}, reference=None)
-        _on_log_axis(axes[0, 2], {m: _graph_ratio(a) for m, a in methods.items()}, reference=1)
+        figure, axes = _panels(methods, "length_ratio", 1, 3, title, missed)
+        _on_axis_to_one(axes[0, 0], {m: _rounded_to_one(a["length_ratio"]) for m, a in methods.items()}, missed)
+        _on_log_axis(axes[0, 1:2], [{m: _relative_error(a) for m, a in methods.items()}], missed, reference=None)
+        _on_log_axis(axes[0, 2:], [{m: _graph_ratio(a) for m, a in methods.items()}], missed, reference=1)
         axes[0, 0].set(xlabel="length:\ngeodesic / straight line")
         axes[0, 1].set(xlabel="relative distance error\n$|c\\,d_E - d_g|\\,/\\,d_g$")
         axes[0, 2].set(xlabel="length:\ngraph / refined geodesic")
@@ -76,7 +78,7 @@ def distances(methods: Mapping[str, Arrays], title: str) -> Figure:
     return figure
 
 
-def interpolation(methods: Mapping[str, Arrays], title: str) -> Figure:
+def interpolation(methods: Mapping[str, Arrays], title: str, missed: Collection[str] = ()) -> Figure:
     """How smoothly straight latent lines decode, over the pairs of every seed, drawn as in `flatness`.
 
     `methods`: {method: arrays} with second_difference and velocity_cv, each (S, P): the mean norm of the decoded curve's
@@ -86,9 +88,10 @@ def interpolation(methods: Mapping[str, Arrays], title: str) -> Figure:
     """
     check(methods, ("second_difference", "velocity_cv", "kept"), "figure interpolation")
     with mpl.rc_context(RC):
-        figure, axes = _panels(methods, "second_difference", 1, 2, title)
-        for panel, name in zip(axes[0], ("second_difference", "velocity_cv"), strict=True):
-            _on_log_axis(panel, {m: _kept(a, name) for m, a in methods.items()}, reference=None)
+        figure, axes = _panels(methods, "second_difference", 1, 2, title, missed)
+        for column, name in enumerate(("second_difference", "velocity_cv")):
+            kept = {m: _kept(a, name) for m, a in methods.items()}
+            _on_log_axis(axes[0, column : column + 1], [kept], missed, reference=None)
         axes[0, 0].set(xlabel="second difference · (T − 1)² / curve length")
         axes[0, 1].set(xlabel="step length: standard deviation / mean")
         _explain(figure)
@@ -124,29 +127,39 @@ def _quotient(numerator: np.ndarray, denominator: np.ndarray, zero_by_zero: floa
     return np.where((numerator == 0) & (denominator == 0), zero_by_zero, quotient)
 
 
-def _panels(methods: Mapping[str, Arrays], name: str, rows: int, columns: int, title: str) -> tuple[Figure, np.ndarray]:
+def _panels(
+    methods: Mapping[str, Arrays], name: str, rows: int, columns: int, title: str, missed: Collection[str]
+) -> tuple[Figure, np.ndarray]:
     """A figure of panels (rows, columns) with room for a line of every seed; `name` is an array with the seeds first."""
     seeds = max(len(arrays[name]) for arrays in methods.values())
-    figure = new_figure(7.2, 0.5 + 0.7 * rows + rows * len(methods) * max(0.34, 0.065 * seeds + 0.1), title)
+    height = 0.5 + 0.7 * rows + rows * len(methods) * max(0.34, 0.065 * seeds + 0.1)
+    figure = new_figure(7.2, height, explained(title, methods, missed))
     return figure, figure.subplots(rows, columns, sharey=True, squeeze=False)
 
 
-def _on_log_axis(axes: Axes, values: Mapping[str, Sequence[np.ndarray]], reference: float | None) -> None:
-    """Bars of {method: (S, P)} on a log axis about all that is drawn and about the reference, a dotted line."""
-    low, high = about(np.append(_drawn(values), [] if reference is None else reference))
-    axes.set(xscale="log", xlim=(low, high))
-    _bars(axes, values, _NOT_ON_LOG)
-    log_ticks(axes.xaxis, low, high)
-    if reference is not None:
-        axes.axvline(reference, color="black", linewidth=0.8, linestyle=":", zorder=1)
+def _on_log_axis(
+    panels: Sequence[Axes],
+    values: Sequence[Mapping[str, Sequence[np.ndarray]]],
+    missed: Collection[str],
+    reference: float | None,
+) -> None:
+    """Bars of {method: (S, P)}, of each panel its own, on one log axis about all and about the reference, a dotted line."""
+    drawn = np.concatenate([_drawn(own) for own in values])
+    low, high = about(np.append(drawn, [] if reference is None else reference))
+    for axes, own in zip(panels, values, strict=True):
+        axes.set(xscale="log", xlim=(low, high))
+        _bars(axes, own, missed, _NOT_ON_LOG)
+        log_ticks(axes.xaxis, low, high)
+        if reference is not None:
+            axes.axvline(reference, color="black", linewidth=0.8, linestyle=":", zorder=1)
 
 
-def _on_axis_to_one(axes: Axes, values: Mapping[str, Sequence[np.ndarray]]) -> None:
+def _on_axis_to_one(axes: Axes, values: Mapping[str, Sequence[np.ndarray]], missed: Collection[str]) -> None:
     """Bars of {method: (S, P)} on a linear axis that ends at 1."""
     drawn = _drawn(values)
     low = min(drawn[np.isfinite(drawn)], default=1.0)
     axes.set(xlim=(min(low - 0.05 * (1 - low), 0.99), 1))
-    _bars(axes, values, _ABOVE_ONE)
+    _bars(axes, values, missed, _ABOVE_ONE)
     axes.locator_params(axis="x", nbins=4)
 
 
@@ -156,15 +169,15 @@ def _drawn(values: Mapping[str, Sequence[np.ndarray]]) -> np.ndarray:
     return np.ravel(shown)
 
 
-def _bars(axes: Axes, values: Mapping[str, Sequence[np.ndarray]], outside: _Tests) -> None:
+def _bars(axes: Axes, values: Mapping[str, Sequence[np.ndarray]], missed: Collection[str], outside: _Tests) -> None:
     """A bar for each seed of {method: (S, P)} within the x limits, and in words how many points are outside."""
     axes.set(ylim=(len(values) - 0.5, -0.5))
-    axes.set_yticks(range(len(values)), list(values))
+    axes.set_yticks(range(len(values)), [heading(method, missed) for method in values])
     axes.tick_params(axis="y", length=0)
     for slot, (method, seeds) in enumerate(values.items()):
         width = 0.6 / len(seeds)
         for seed, points in enumerate(seeds):
-            _seed_bar(axes, points, slot - 0.2 + (seed + 0.5) * width, method_style(slot).colour, f"{method} {seed}")
+            _seed_bar(axes, points, slot - 0.2 + (seed + 0.5) * width, method_style(method).colour, f"{method} {seed}")
         place = {"transform": axes.get_yaxis_transform(), "ha": "right", "va": "top", "fontsize": 6}
         axes.text(0.99, slot - 0.48, _counts(seeds, outside), **place)
         axes.axhline(slot - 0.5, color="0.85", linewidth=0.5)

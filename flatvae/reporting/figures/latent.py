@@ -1,7 +1,7 @@
 """Two-dimensional latent spaces over a map of the magnification factor: codes, and level sets of distances."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import matplotlib as mpl
@@ -11,7 +11,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.lines import Line2D
-from matplotlib.patches import Circle
+from matplotlib.patches import Circle, Rectangle
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from scipy.special import logsumexp
@@ -24,6 +24,8 @@ from flatvae.reporting.figures._common import (
     STRAIGHT,
     Arrays,
     check,
+    explained,
+    heading,
     new_figure,
     say,
     seeds_of,
@@ -46,7 +48,9 @@ _UNLABELLED, _UNLABELLED_COLOUR = -1, "#BBBBBB"  # flatvae.datasets.UNLABELLED, 
 # blue, yellow, red, dark and back: opposite phases differ in lightness or along blue to yellow
 _CYCLIC = LinearSegmentedColormap.from_list("phase", ["#0072B2", "#F0E442", "#D55E00", "#3B0F4F", "#0072B2"])
 _GREYS = LinearSegmentedColormap.from_list("light_greys", ["#707070", "#FAFAFA"])
+_FACTOR = "true factor"  # as flatvae.evaluation.flatness writes it
 _MAX_LABELS = 20
+_BEYOND = {"hatch": "////", "edgecolor": "0.85", "linewidth": 0}  # where a panel reaches further than its map
 # geodesic and straight ways on a map: the thin solid line lies on the thick dashed one, so both show where they coincide
 GEODESIC_LINE = {"color": GEODESIC.colour, "linestyle": GEODESIC.line, "linewidth": 0.6, "zorder": 2.4}
 STRAIGHT_LINE = {"color": STRAIGHT.colour, "linestyle": STRAIGHT.line, "linewidth": 1.6, "zorder": 2.2}
@@ -54,27 +58,30 @@ STRAIGHT_LINE["path_effects"] = [withStroke(linewidth=2.2, foreground="white", a
 _CENTRE = {"linestyle": "", "marker": "o", "markersize": 3, "color": "black", "markeredgecolor": "white", "zorder": 3}
 
 
-def latent_map(methods: Mapping[str, Arrays], title: str) -> Figure:
+def latent_map(
+    methods: Mapping[str, Arrays], title: str, missed: Collection[str] = (), factor: str = "true factor"
+) -> Figure:
     """Latent codes of every seed over a map of the magnification factor; methods in columns, seeds in rows; n = 2 only.
 
     `methods`: {method: arrays} with codes (S, N, 2); map_x, map_y (S, G) and map_log_mf (S, G, G) indexed [seed, y, x];
     colour (N,), colour_name and colour_period (0 where the colour variable is not cyclic). Background: log10 of MF / mean
     MF, the mean over the panel, one robust scale (2 to 98 %, at least ±0.1) for all panels. Integer labels are drawn as
     classes, unlabelled rows (-1) in grey. Raises InputError on no methods, a missing array, and codes that are not
-    two-dimensional.
+    two-dimensional. `missed`: methods that get a †. `factor`: what the data set's true factor is called.
     """
     needed = ("codes", "map_x", "map_y", "map_log_mf", "colour", "colour_name", "colour_period")
     check(methods, needed, "figure latent_map")
     check_plane(methods, "codes", "figure latent_map")
     with mpl.rc_context(RC):
         seeds = all_seeds(methods, "codes")
-        figure = new_figure(1.6 * len(methods) + 1.5, 1.42 * len(seeds) + 0.6, title)
-        colouring = _Colouring.of(methods)
+        size = 1.6 * len(methods) + 1.5, 1.42 * len(seeds) + 0.8
+        figure = new_figure(*size, explained(title, methods, missed))
+        colouring = _Colouring.of(methods, factor)
 
         def draw(axes: Axes, arrays: Arrays, row: int) -> None:
             colouring.scatter(axes, np.asarray(arrays["codes"][row], float), np.asarray(arrays["colour"]))
 
-        axes, scale = draw_grid(figure, methods, seeds, ("codes",), draw)
+        axes, scale = draw_grid(figure, methods, seeds, ("codes",), draw, missed)
         colouring.explain(figure, axes)
         explain_map(figure, axes, scale)
     return figure
@@ -89,7 +96,7 @@ class _Colouring(NamedTuple):
     limits: Normalize
 
     @classmethod
-    def of(cls, methods: Mapping[str, Arrays]) -> "_Colouring":
+    def of(cls, methods: Mapping[str, Arrays], factor: str) -> "_Colouring":
         first = next(iter(methods.values()))
         values = np.concatenate([np.ravel(arrays["colour"]) for arrays in methods.values()])
         period, classes = float(first["colour_period"]), None
@@ -98,7 +105,8 @@ class _Colouring(NamedTuple):
             if str(first["colour_name"]) == "label":  # unlabelled rows last, so that every class has its own colour
                 classes = classes[np.argsort(classes == _UNLABELLED, kind="stable")]
         limits = Normalize(0, period) if period > 0 else Normalize(values.min(), values.max())
-        return cls(str(first["colour_name"]), classes, period, limits)
+        name = str(first["colour_name"])
+        return cls(factor if name == _FACTOR else name, classes, period, limits)
 
     @property
     def colour_map(self) -> Colormap:
@@ -151,7 +159,7 @@ def label_marker(index: int) -> str:
     return MARKERS[(index + index // len(_LABEL_COLOURS)) % len(MARKERS)]
 
 
-def equidistance(methods: Mapping[str, Arrays], title: str) -> Figure:
+def equidistance(methods: Mapping[str, Arrays], title: str, missed: Collection[str] = ()) -> Figure:
     """Level sets of geodesic and of Euclidean distance round points of the latent space; n = 2 only.
 
     Where they coincide the straight-line distance is the geodesic one: on a flat manifold both are circles. Methods in
@@ -160,7 +168,7 @@ def equidistance(methods: Mapping[str, Arrays], title: str) -> Figure:
     `methods`: {method: arrays} with centres (S, K, 2) and their distances from one another, centre_distances (S, K, K);
     distance_x, distance_y (S, H) and geodesic_map (S, K, H, H) indexed [seed, centre, y, x]; euclidean_scale (S,), the
     factor c; map_x, map_y (S, G) and map_log_mf (S, G, G) indexed [seed, y, x]. Raises InputError on no methods, a missing
-    array, and centres that are not two-dimensional.
+    array, and centres that are not two-dimensional. `missed`: methods that get a †.
     """
     maps, distances = ("map_x", "map_y", "map_log_mf"), ("distance_x", "distance_y", "geodesic_map", "euclidean_scale")
     check(methods, ("centres", "centre_distances", *distances, *maps), "figure equidistance")
@@ -168,10 +176,10 @@ def equidistance(methods: Mapping[str, Arrays], title: str) -> Figure:
     with mpl.rc_context(RC):
         seeds = all_seeds(methods, "centres")
         columns = 3 if len(methods) > 1 else 1  # of the legend
-        height = 1.42 * len(seeds) + 0.7 + 0.2 * (3 / columns)
-        figure = new_figure(1.6 * len(methods) + 1.1, height, title)
+        height = 1.42 * len(seeds) + 0.9 + 0.2 * (3 / columns)
+        figure = new_figure(1.6 * len(methods) + 1.1, height, explained(title, methods, missed))
         finite = ("centres", "distance_x", "distance_y")
-        axes, scale = draw_grid(figure, methods, seeds, finite, _level_sets)
+        axes, scale = draw_grid(figure, methods, seeds, finite, _level_sets, missed)
         explain_map(figure, axes, scale)
         _explain_level_sets(figure, columns)
     return figure
@@ -181,13 +189,15 @@ def _level_sets(axes: Axes, arrays: Arrays, row: int) -> None:
     x, y, centres = (np.asarray(arrays[name][row], float) for name in ("distance_x", "distance_y", "centres"))
     distances = np.ma.masked_invalid(np.asarray(arrays["geodesic_map"][row], float))
     scale = float(arrays["euclidean_scale"][row])
+    corner, sides = (x[0], y[0]), (np.ptp(x), np.ptp(y))
+    known = Rectangle(corner, *sides, transform=axes.transData)  # the panel may reach further
     levels = _levels(np.array(arrays["centre_distances"][row], float), distances)
     for centre, distance in zip(centres, distances, strict=True):
         if ((distance.min() < levels) & (levels < distance.max())).any():
             sets = axes.contour(x, y, distance, levels, colors=GEODESIC.colour, linestyles=GEODESIC.line)
             sets.set(linewidth=GEODESIC_LINE["linewidth"], zorder=GEODESIC_LINE["zorder"])
         for level in levels if scale > 0 else ():
-            axes.add_patch(Circle(centre, level / scale, fill=False, **STRAIGHT_LINE))
+            axes.add_patch(Circle(centre, level / scale, fill=False, **STRAIGHT_LINE)).set_clip_path(known)
     axes.plot(*centres.T, **_CENTRE)
 
 
@@ -231,17 +241,18 @@ def draw_grid(
     seeds: Sequence[int],
     finite: Sequence[str],
     draw: Callable[[Axes, Arrays, int], None],
+    missed: Collection[str],
 ) -> tuple[np.ndarray, Normalize]:
     """Panels (seeds, methods) of the map of log10 MF / mean MF, and on each what draw(axes, arrays, row of the seed) adds.
 
-    A panel whose arrays named in `finite` are not finite says so, and so does one whose method has not that seed. Returns
-    the panels and the scale of the map, one for all.
+    Panels are squares of one size; what lies beyond a map is hatched. A panel whose arrays named in `finite` are not finite
+    says so, and so does one whose method has not that seed. Returns the panels and the scale of the map, one for all.
     """
     axes = figure.subplots(len(seeds), len(methods), squeeze=False)
     maps = {method: _log10_normalised(arrays["map_log_mf"]) for method, arrays in methods.items()}
     scale = _robust_scale(maps.values())
     for column, (method, arrays) in enumerate(methods.items()):
-        axes[0, column].set_title(method)
+        axes[0, column].set_title(heading(method, missed).replace(" (", "\n("))
         axes[-1, column].set_xlabel("$z_1$")
         for row, seed in enumerate(seeds):
             if _background(axes[row, column], arrays, maps[method], seed, scale, finite):
@@ -262,8 +273,7 @@ def _background(
     axes: Axes, arrays: Arrays, maps: np.ndarray, seed: int, scale: Normalize, finite: Sequence[str]
 ) -> bool:
     """Draw the map of a seed; False, and the reason in the panel, where there is nothing to draw on."""
-    axes.set_xticks([])
-    axes.set_yticks([])
+    axes.set(xticks=[], yticks=[], box_aspect=1)
     if seed not in seeds_of(arrays, "map_x"):
         say(axes, "no result")
         return False
@@ -273,7 +283,10 @@ def _background(
         return False
     x, y = (np.asarray(arrays[name][row], float) for name in ("map_x", "map_y"))
     axes.pcolormesh(x, y, maps[row], cmap=_GREYS, norm=scale, shading="nearest", rasterized=True)
-    axes.set(xlim=(x.min(), x.max()), ylim=(y.min(), y.max()), aspect="equal")
+    half = max(np.ptp(x), np.ptp(y)) / 2
+    xlim, ylim = ((middle - half, middle + half) for middle in ((x.min() + x.max()) / 2, (y.min() + y.max()) / 2))
+    axes.set(xlim=xlim, ylim=ylim, aspect="equal")
+    axes.patch.set(**_BEYOND)
     axes.xaxis.set_major_locator(MaxNLocator(3))
     axes.yaxis.set_major_locator(MaxNLocator(3))
     axes.tick_params(labelsize=6, length=2)

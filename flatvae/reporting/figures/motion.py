@@ -1,7 +1,7 @@
 """Human motion: trials as trajectories in latent space, and stick figures along straight lines and geodesics."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import matplotlib as mpl
@@ -15,7 +15,16 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
 from flatvae.errors import InputError
-from flatvae.reporting.figures._common import RC, Arrays, check, check_columns, new_figure, seeds_of
+from flatvae.reporting.figures._common import (
+    RC,
+    Arrays,
+    check,
+    check_columns,
+    explained,
+    heading,
+    new_figure,
+    seeds_of,
+)
 from flatvae.reporting.figures.latent import (
     all_seeds,
     check_plane,
@@ -32,13 +41,13 @@ _TRAJECTORY = {"linewidth": 0.6, "zorder": 2.2, "path_effects": [withStroke(line
 _START = {"markersize": 3, "markeredgecolor": "white", "markeredgewidth": 0.4, "zorder": 2.6}
 
 
-def trajectories(methods: Mapping[str, Arrays], rows: pd.DataFrame, title: str) -> Figure:
+def trajectories(methods: Mapping[str, Arrays], rows: pd.DataFrame, title: str, missed: Collection[str] = ()) -> Figure:
     """Trials as lines through their codes in the order of time, coloured by motion; n = 2 only.
 
     Over the map of `latent_map`; methods in columns, seeds in rows. A line ends where the next row is of another trial or
     not the next frame, so every block of a trial has a line of its own, and a marker stands at each start.
     `methods`: {method: arrays} with codes (S, N, 2); map_x, map_y (S, G) and map_log_mf (S, G, G) indexed [seed, y, x].
-    `rows`: the columns motion, trial and frame of the N codes.
+    `rows`: the columns motion, trial and frame of the N codes. `missed`: methods that get a †.
     Raises InputError on no methods, a missing array or column, codes that are not two-dimensional, and another N.
     """
     check(methods, ("codes", "map_x", "map_y", "map_log_mf"), "figure trajectories")
@@ -54,13 +63,14 @@ def trajectories(methods: Mapping[str, Arrays], rows: pd.DataFrame, title: str) 
     places = [motions.index(rows["motion"].iloc[piece[0]]) for piece in pieces]
     with mpl.rc_context(RC):
         seeds = all_seeds(methods, "codes")
-        figure = new_figure(2.1 * len(methods) + 1.1, 1.8 * len(seeds) + 0.9, title)
+        size = 2.1 * len(methods) + 1.1, 1.8 * len(seeds) + 1.1
+        figure = new_figure(*size, explained(title, methods, missed))
 
         def draw(axes: Axes, arrays: Arrays, row: int) -> None:
             for piece, place in zip(pieces, places, strict=True):
                 _trajectory(axes, np.asarray(arrays["codes"][row], float)[piece], place)
 
-        axes, scale = draw_grid(figure, methods, seeds, ("codes",), draw)
+        axes, scale = draw_grid(figure, methods, seeds, ("codes",), draw, missed)
         _explain_motions(figure, motions, min(5, 2 * len(methods) + 1))
         explain_map(figure, axes, scale)
     return figure
@@ -117,7 +127,12 @@ def nearest_frames(strips: np.ndarray, pairs: Pairs, observations: np.ndarray, m
 
 
 def poses(
-    methods: Mapping[str, Arrays], joints: Sequence[str], bones: Sequence[tuple[int, int]], pairs: Pairs, title: str
+    methods: Mapping[str, Arrays],
+    joints: Sequence[str],
+    bones: Sequence[tuple[int, int]],
+    pairs: Pairs,
+    title: str,
+    missed: Collection[str] = (),
 ) -> Figure:
     """Stick figures at equal steps along straight latent lines and along geodesics from one motion to another.
 
@@ -125,7 +140,8 @@ def poses(
     observations at its ends (shaded). All are seen from their right side, a little from the front, on one scale.
     `methods`: {method: arrays} with joints_straight and joints_geodesic (S, C, F, J, 3) and joints_ends (S, C, 2, J, 3), y
     upwards and z forwards. `joints`: J names; those of the left and the right differ in their first letter, l or r.
-    `bones`: (parent, child), indices of joints. `pairs`: motions, of which the first C are those of the arrays.
+    `bones`: (parent, child), indices of joints. `pairs`: motions, of which the first C are those of the arrays. `missed`:
+    methods that get a †.
     Raises InputError on no methods, a missing array, another number of joints, and fewer pairs.
     """
     check(methods, ("joints_straight", "joints_geodesic", "joints_ends"), "figure poses")
@@ -139,11 +155,12 @@ def poses(
     every = all_seeds(methods, "joints_straight")
     sheet, sides = _Sheet.of(strips, every[:_SEEDS]), _sides(joints, bones)
     with mpl.rc_context(RC):
-        figure = new_figure(_WIDTH * len(methods) + 1.2, (sheet.shape * _WIDTH + 0.1) * len(shown) + 0.9, title)
+        size = _WIDTH * len(methods) + 1.2, (sheet.shape * _WIDTH + 0.1) * len(shown) + 0.9
+        figure = new_figure(*size, explained(title, methods, missed))
         figure.set_dpi(150)  # that of the saved image: the width of text depends on it
         axes = figure.subplots(len(shown), len(methods), squeeze=False)
         for column, (method, of_seeds) in enumerate(strips.items()):
-            axes[0, column].set_title(method)
+            axes[0, column].set_title(heading(method, missed))
             for row, panel in enumerate(axes[:, column]):
                 sheet.prepare(panel)
                 for place, seed in enumerate(sheet.seeds):

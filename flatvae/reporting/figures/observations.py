@@ -1,7 +1,7 @@
 """Observations as images, or as curves where they are none: reconstructions, and what other figures show of decoders."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import matplotlib as mpl
@@ -11,55 +11,63 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, FigureBase
 
 from flatvae.errors import InputError
-from flatvae.reporting.figures._common import RC, Arrays, check, method_style, new_figure, seeds_of
+from flatvae.reporting.figures._common import RC, Arrays, check, explained, heading, new_figure, seeds_of
+from flatvae.reporting.names import method_style
 
-MAX_SAMPLES = 10
+MAX_SAMPLES = 8  # columns of pictures: more would be too small to read
+_SIDE = 0.44, 0.58  # inches: least and greatest side of the square with a picture's area
 
 
-def reconstructions(methods: Mapping[str, Arrays], shape: Sequence[int], title: str) -> Figure:
-    """Up to ten test observations and their reconstructions by every seed of every method.
+def reconstructions(
+    methods: Mapping[str, Arrays], shape: Sequence[int], title: str, missed: Collection[str] = ()
+) -> Figure:
+    """Up to eight test observations and their reconstructions by every seed of every method.
 
     `methods`: {method: arrays} with originals (M, D) and reconstructions (S, M, D). `shape` (H, W), (C, H, W) or
-    (H, W, C) with C of 1 or 3: images, the originals in the first row, then a row for each seed of each method, all on the
+    (H, W, C) with C of 1 or 3: images, for each method the originals and a row for each seed below them, all on the
     originals' scale. Any other shape: curves over the dimension, originals thick and grey, a thin line for each seed.
-    Raises InputError on no methods, a missing array, and a shape that is not of D numbers.
+    `missed`: methods that get a †. Raises InputError on no methods, a missing array, and a shape that is not of D numbers.
     """
     check(methods, ("originals", "reconstructions"), "figure reconstructions")
     originals = np.asarray(next(iter(methods.values()))["originals"], float)[:MAX_SAMPLES]
     check_shape(shape, originals.shape[1], "figure reconstructions")
+    draw = _reconstructed_images if is_image(shape) else _reconstructed_curves
     with mpl.rc_context(RC):
-        if not is_image(shape):
-            return _reconstructed_curves(methods, originals, title)
-        return _reconstructed_images(methods, originals, shape, title)
+        return draw(methods, originals, shape, title, missed)
 
 
 def _reconstructed_images(
-    methods: Mapping[str, Arrays], originals: np.ndarray, shape: Sequence[int], title: str
+    methods: Mapping[str, Arrays], originals: np.ndarray, shape: Sequence[int], title: str, missed: Collection[str]
 ) -> Figure:
-    blocks = {"original": originals[None]} | {
-        method: np.asarray(arrays["reconstructions"], float)[:, :MAX_SAMPLES] for method, arrays in methods.items()
-    }
+    blocks = {
+        method: np.concatenate([originals[None], np.asarray(arrays["reconstructions"], float)[:, :MAX_SAMPLES]])
+        for method, arrays in methods.items()
+    }  # (1 + S, M, D)
     rows = [len(block) for block in blocks.values()]
     limits = Normalize(originals.min(), originals.max())
     height, width = _mosaic(originals[None], shape, limits).shape[:2]
-    row_height = float(np.clip(9 / sum(rows), 0.25, 0.58))
-    figure = new_figure(
-        width / height * row_height + 0.7, row_height * sum(rows) + 0.25 * len(rows) + 0.4, title, "compressed"
-    )
+    high, wide = image_size(shape)
+    row_height = float(np.clip(10 / sum(rows), *_SIDE)) * math.sqrt(high / wide)
+    inches = max(width / height * row_height + 0.7, 4.2)  # of the title
+    title = explained(title, methods, missed)
+    figure = new_figure(inches, row_height * sum(rows) + 0.25 * len(rows) + 0.4, title, "compressed")
     axes = figure.subplots(len(blocks), 1, squeeze=False, height_ratios=rows)[:, 0]
-    for panel, (name, block) in zip(axes, blocks.items(), strict=True):
-        labels = [f"seed {seed}" for seed in seeds_of(methods[name], "reconstructions")] if name in methods else [""]
+    for panel, (method, block) in zip(axes, blocks.items(), strict=True):
+        labels = ["original", *(f"seed {seed}" for seed in seeds_of(methods[method], "reconstructions"))]
         draw_images(panel, block, labels, shape, limits)
-        panel.set_title(name, loc="left", pad=4)
+        panel.set_title(heading(method, missed), loc="left", pad=4)
     return figure
 
 
-def _reconstructed_curves(methods: Mapping[str, Arrays], originals: np.ndarray, title: str) -> Figure:
+def _reconstructed_curves(
+    methods: Mapping[str, Arrays], originals: np.ndarray, shape: Sequence[int], title: str, missed: Collection[str]
+) -> Figure:
     rows = [
-        CurveRow(method, method_style(index).colour, originals, arrays["reconstructions"])
-        for index, (method, arrays) in enumerate(methods.items())
+        CurveRow(heading(method, missed), method_style(method).colour, originals, arrays["reconstructions"])
+        for method, arrays in methods.items()
     ]
-    figure = new_figure(max(3.0, 1.1 * len(originals)), 0.8 + 1.15 * len(methods), title)
+    size = max(3.0, 1.1 * len(originals)), 0.8 + 1.15 * len(methods)
+    figure = new_figure(*size, explained(title, methods, missed))
     draw_curves(figure, rows, "grey: original; one line per seed")
     return figure
 
@@ -96,7 +104,7 @@ def draw_images(panel: Axes, block: np.ndarray, labels: Sequence[str], shape: Se
     """Images (R, M, D) in R rows, each with its label, and M columns; the limits become black and white."""
     height = image_size(shape)[0] + 1  # with its gap
     panel.imshow(_mosaic(block, shape, limits), vmin=0, vmax=1, interpolation="nearest")
-    panel.set_yticks((np.arange(len(block)) + 0.5) * height - 1, labels, fontsize=6)
+    panel.set_yticks((np.arange(len(block)) + 0.5) * height - 1, labels, fontsize=6.5)
     panel.set_xticks([])
     panel.tick_params(length=0)
     panel.spines[:].set_visible(False)

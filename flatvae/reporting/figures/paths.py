@@ -1,7 +1,7 @@
 """Geodesics against straight lines, in the latent space and as the observations that they pass."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import matplotlib as mpl
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure, FigureBase, SubFigure
 from matplotlib.gridspec import SubplotSpec
 from matplotlib.lines import Line2D
 
-from flatvae.reporting.figures._common import RC, Arrays, check, method_style, new_figure, seeds_of
+from flatvae.reporting.figures._common import RC, Arrays, check, explained, heading, new_figure, seeds_of
 from flatvae.reporting.figures.latent import GEODESIC_LINE, STRAIGHT_LINE, all_seeds, draw_grid, explain_map
 from flatvae.reporting.figures.observations import (
     MAX_SAMPLES,
@@ -23,6 +23,7 @@ from flatvae.reporting.figures.observations import (
     image_size,
     is_image,
 )
+from flatvae.reporting.names import method_style
 
 _STRIP_SEEDS = 3  # more would not fit on a page
 _CODE = {"linestyle": "", "marker": "o", "markersize": 2, "color": "black", "zorder": 2.6}
@@ -30,15 +31,16 @@ _END = {"linestyle": "", "color": "black", "markeredgecolor": "white", "markered
 _START_AND_END = (_END | {"marker": "^", "markersize": 5}, _END | {"marker": "s", "markersize": 4})
 
 
-def geodesics(methods: Mapping[str, Arrays], shape: Sequence[int], title: str) -> Figure:
+def geodesics(methods: Mapping[str, Arrays], shape: Sequence[int], title: str, missed: Collection[str] = ()) -> Figure:
     """Geodesics against the straight lines between the same codes, and the first pair's observations along both.
 
     Above, where n = 2: every pair of every seed over the map of `latent_map`, methods in columns, seeds in rows. Below,
-    of the first three seeds: up to ten decoded observations at equal steps along both ways of the first pair. As images,
+    of the first three seeds: up to eight decoded observations at equal steps along both ways of the first pair. As images,
     a strip for each way, all on one scale; as curves where `shape` is no image, straight line thick and grey.
     `methods`: {method: arrays} with curves (S, C, T, n), which start and end at the pair's codes; frames_straight and
     frames_geodesic (S, C, F, D); where n = 2 also codes (S, N, 2), map_x, map_y (S, G) and map_log_mf (S, G, G) indexed
-    [seed, y, x]. Raises InputError on no methods, a missing array, and a shape that is not of D numbers.
+    [seed, y, x]. `missed`: methods that get a †. Raises InputError on no methods, a missing array, and a shape that is not of D
+    numbers.
     """
     check(methods, ("curves", "frames_straight", "frames_geodesic"), "figure geodesics")
     plane = {method: arrays for method, arrays in methods.items() if np.shape(arrays["curves"])[-1] == 2}
@@ -49,14 +51,14 @@ def geodesics(methods: Mapping[str, Arrays], shape: Sequence[int], title: str) -
     with mpl.rc_context(RC):
         width = max(7.2, _plane_width(plane))
         heights = [_plane_height(plane), _strips_height(strips, shape, width)]
-        figure = new_figure(width, sum(heights) + 0.3, title)
+        figure = new_figure(width, sum(heights) + 0.3, explained(title, methods, missed))
         figure.set_dpi(150)  # that of the saved image: the width of text depends on it, and strips leave no room
         grid = figure.add_gridspec(1 + bool(plane), 1, height_ratios=heights[not plane :])
         if plane:
-            _draw_plane(_middle(figure, grid[0], _plane_width(plane)), plane)
+            _draw_plane(_middle(figure, grid[0], _plane_width(plane)), plane, missed)
         below = figure.add_subfigure(grid[-1])
         draw = _draw_image_strips if is_image(shape) else _draw_curve_strips
-        draw(below, strips, shape)
+        draw(below, strips, shape, missed)
         below.suptitle(f"decoded along the first pair{_note(methods, plane)}", fontsize=8)
     return figure
 
@@ -81,7 +83,7 @@ def _plane_width(methods: Mapping[str, Arrays]) -> float:
 
 
 def _plane_height(methods: Mapping[str, Arrays]) -> float:
-    return 1.42 * len(all_seeds(methods, "curves")) + 0.7 + 0.18 * (5 / _legend_columns(methods)) if methods else 0.0
+    return 1.42 * len(all_seeds(methods, "curves")) + 0.9 + 0.18 * (5 / _legend_columns(methods)) if methods else 0.0
 
 
 def _legend_columns(methods: Mapping[str, Arrays]) -> int:
@@ -89,8 +91,8 @@ def _legend_columns(methods: Mapping[str, Arrays]) -> int:
     return len(methods) if len(methods) < 4 else 5
 
 
-def _draw_plane(figure: FigureBase, methods: Mapping[str, Arrays]) -> None:
-    axes, scale = draw_grid(figure, methods, all_seeds(methods, "curves"), ("codes",), _draw_pairs)
+def _draw_plane(figure: FigureBase, methods: Mapping[str, Arrays], missed: Collection[str]) -> None:
+    axes, scale = draw_grid(figure, methods, all_seeds(methods, "curves"), ("codes",), _draw_pairs, missed)
     explain_map(figure, axes, scale)
     handles = [
         Line2D([], [], **GEODESIC_LINE, label="geodesic"),
@@ -128,7 +130,7 @@ class _Strip(NamedTuple):
 
 
 def _strips(arrays: Arrays) -> list[_Strip]:
-    """Those of the first seeds, of at most ten steps from start to end."""
+    """Those of the first seeds, of at most eight steps from start to end."""
     steps = np.shape(arrays["frames_straight"])[2]
     chosen = np.linspace(0, steps - 1, min(steps, MAX_SAMPLES)).round().astype(int)
     ways = (
@@ -152,7 +154,9 @@ def _columns(strips: Mapping[str, list[_Strip]], width: float) -> int:
     return min(len(strips), int(width // 3.4))
 
 
-def _draw_image_strips(figure: FigureBase, strips: Mapping[str, list[_Strip]], shape: Sequence[int]) -> None:
+def _draw_image_strips(
+    figure: FigureBase, strips: Mapping[str, list[_Strip]], shape: Sequence[int], missed: Collection[str]
+) -> None:
     """A panel for each method, in it two strips for each seed."""
     limits = _limits(strips)
     columns = _columns(strips, figure.figure.get_figwidth())
@@ -165,7 +169,7 @@ def _draw_image_strips(figure: FigureBase, strips: Mapping[str, list[_Strip]], s
             for label, row in zip(labels, images, strict=True)
         ]
         draw_images(panel, images, labels, shape, limits)
-        panel.set_title(method, loc="left", pad=4)
+        panel.set_title(heading(method, missed), loc="left", pad=4)
     for panel in axes[len(strips) :]:
         panel.axis("off")
     figure.supxlabel("equal steps along the way", fontsize=8)
@@ -178,12 +182,14 @@ def _limits(strips: Mapping[str, list[_Strip]]) -> Normalize:
     return Normalize(values.min(), values.max()) if len(values) else Normalize(0, 1)
 
 
-def _draw_curve_strips(figure: FigureBase, strips: Mapping[str, list[_Strip]], shape: Sequence[int]) -> None:
+def _draw_curve_strips(
+    figure: FigureBase, strips: Mapping[str, list[_Strip]], shape: Sequence[int], missed: Collection[str]
+) -> None:
     """A row of panels for each seed of each method, a step in each."""
     rows, first = [], {}
-    for index, (method, block) in enumerate(strips.items()):
-        first[method], colour = len(rows), method_style(index).colour
+    for method, block in strips.items():
+        first[method], colour = len(rows), method_style(method).colour
         rows += [CurveRow(f"seed {strip.seed}", colour, strip.straight, strip.geodesic[None]) for strip in block]
     axes = draw_curves(figure, rows, "columns: equal steps along the way; grey: straight line, colour: geodesic")
     for method, row in first.items():
-        axes[row, 0].set_title(method, loc="left", pad=4)
+        axes[row, 0].set_title(heading(method, missed), loc="left", pad=4)

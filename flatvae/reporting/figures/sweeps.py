@@ -17,14 +17,16 @@ from flatvae.reporting.equality import missed
 from flatvae.reporting.figures._common import (
     OPEN_LABEL,
     RC,
-    Style,
     about,
     check_columns,
+    heading,
     log_ticks,
-    method_style,
+    mark_missed,
     new_figure,
     of_metric,
+    series_style,
 )
+from flatvae.reporting.names import Style
 from flatvae.reporting.scales import logarithmic
 from flatvae.reporting.statistics import Interval, t_interval
 
@@ -70,12 +72,12 @@ def sweep(frame: pd.DataFrame, values: Values, name: str, title: str, baseline: 
     Of metrics with a logarithmic scale (`flatvae.reporting.scales`), whose axis is logarithmic too, both are in logarithms.
 
     `frame`: rows of metrics.csv of one data set (columns method, distance, task, metric, seed, value). `values`: {curve: {method:
-    value of the hyperparameter}}; `name` is the hyperparameter's. `baseline`: a method without the hyperparameter, drawn as
-    level lines. A panel for each metric that the frame has of these methods. The error stands against `bound` = κ²
-    (dashed), in its own units (squared error, or nats). The mean of a method of which a seed missed equal reconstruction has an
-    open marker; what the axis cannot hold (∞, 0 on a log axis) is an arrow at its edge. The axis of the hyperparameter is
-    logarithmic where all its values are > 0 and spread over more than a factor 10. Raises InputError on no methods, a
-    missing column, a method without rows, and none of the metrics.
+    value of the hyperparameter}}, the curves' styles being by their places; `name` is the hyperparameter's. `baseline`: a method
+    without the hyperparameter, drawn as level lines. A panel for each metric that the frame has of these methods. The error
+    stands against `bound` = κ² (dashed), in its own units (squared error, or nats). The mean of a method of which a seed missed
+    equal reconstruction has an open marker and a †; what the axis cannot hold (∞, 0 on a log axis) is an arrow at its edge. The
+    axis of the hyperparameter is logarithmic where all its values are > 0 and spread over more than a factor 10. Raises
+    InputError on no methods, a missing column, a method without rows, and none of the metrics.
     """
     check_columns(frame, ("method", "distance", "task", "metric", "seed", "value"), "figure sweep")
     frame = _of_methods(frame, values, baseline)
@@ -85,7 +87,7 @@ def sweep(frame: pd.DataFrame, values: Values, name: str, title: str, baseline: 
     with mpl.rc_context(RC):
         columns = min(3, len(shown))
         rows = math.ceil(len(shown) / columns)
-        figure = new_figure(max(4.8, 2.4 * columns), 2.0 * rows + 1.1, title)
+        figure = new_figure(max(5.4, 2.4 * columns), 2.0 * rows + 1.6, title)
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for panel, metric in zip(axes, shown, strict=False):
             _hyperparameter(panel, values, name)
@@ -141,7 +143,7 @@ def _panel(axes: Axes, frame: pd.DataFrame, metric: _Metric, values: Values, bas
     if baseline in seeds:
         _level(axes, seeds[baseline], log)
     for index, (label, points) in enumerate(curves.items()):
-        _curve(axes, sorted(points, key=lambda point: point.x), method_style(index), label)
+        _curve(axes, sorted(points, key=lambda point: point.x), series_style(index), label)
 
 
 def _ends(seeds: np.ndarray, log: bool) -> list[np.ndarray]:
@@ -192,6 +194,8 @@ def _curve(axes: Axes, points: list[_Point], style: Style, label: str) -> None:
         _values(axes, point.x, point.seeds, style.marker, color=style.colour, markeredgecolor=style.colour, **_SEED)
         look = {"color": "white" if point.missed else style.colour, "markeredgecolor": style.colour}
         _values(axes, point.x, np.array([point.interval.mean]), style.marker, linestyle="", **look, **_MEAN)
+        if point.missed and axes.get_ylim()[0] <= point.interval.mean <= axes.get_ylim()[1]:
+            mark_missed(axes, point.x, point.interval.mean, style.colour)
 
 
 def _values(axes: Axes, x: float, values: np.ndarray, marker: str, **look) -> None:
@@ -206,13 +210,13 @@ def _values(axes: Axes, x: float, values: np.ndarray, marker: str, **look) -> No
 
 
 def _explain(figure: Figure, frame: pd.DataFrame, values: Values, baseline: str | None) -> None:
-    styles = [(label, method_style(index)) for index, label in enumerate(values)]
+    styles = [(label, series_style(index)) for index, label in enumerate(values)]
     handles = [
         Line2D([], [], color=s.colour, linestyle=s.line, linewidth=1, marker=s.marker, markersize=4.5, label=label)
         for label, s in styles
     ]
     if baseline is not None:
-        handles.append(Line2D([], [], **_BASELINE, label=f"{baseline} (ticks: its seeds)"))
+        handles.append(Line2D([], [], **_BASELINE, label=f"{heading(baseline, missed(frame))} (ticks: its seeds)"))
     handles.append(Line2D([], [], color="0.3", marker="o", **_SEED, label="a seed"))
     handles.append(
         Patch(color="0.3", alpha=0.2, linewidth=0, label="mean, 95 % t-interval (of logarithms on log axes)")
@@ -224,4 +228,4 @@ def _explain(figure: Figure, frame: pd.DataFrame, values: Values, baseline: str 
         handles.append(Line2D([], [], linestyle="", **open_marker, label=OPEN_LABEL))
     if any(line.get_label() == _BEYOND for panel in figure.axes for line in panel.lines):
         handles.append(Line2D([], [], linestyle="", color="0.3", marker="^", label=_BEYOND, **_EDGE))
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, handlelength=3.5)
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, handlelength=3.5)

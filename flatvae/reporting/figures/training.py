@@ -1,6 +1,6 @@
 """How training went."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import matplotlib as mpl
 import numpy as np
@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from flatvae.reporting.figures._common import RC, Style, check, log_axis, method_style, new_figure
+from flatvae.reporting.figures._common import RC, check, counts, explained, heading, log_axis, new_figure
+from flatvae.reporting.names import Style, method_style
 
 _CURVES = (
     ("error", "reconstruction error $C$"),
@@ -20,31 +21,34 @@ _CURVES = (
 )
 
 
-def training_curves(methods: Mapping[str, pd.DataFrame], bound: float, title: str) -> Figure:
+def training_curves(
+    methods: Mapping[str, pd.DataFrame], bound: float, title: str, missed: Collection[str] = ()
+) -> Figure:
     """How error, KL, β, penalty and scale went in training: a thin line for each seed.
 
     `methods`: {method: frame} with columns seed, step, error, kl, beta, penalty, scale, initial. The error stands
     against `bound` = κ² (dashed), in its own units (squared error, or nats). All but KL have log axes, and that of KL
     leaves out peaks, which a note tells of; of the penalty only what is > 0 is drawn. A marker stands at the first step
-    after the initial phase. Raises InputError on no methods and on a missing column.
+    after the initial phase. `missed`: methods that get a †. Raises InputError on no methods and on a missing column.
     """
     check(methods, ("seed", "step", *(name for name, _ in _CURVES), "initial"), "figure training_curves")
     with mpl.rc_context(RC):
-        figure = new_figure(7.2, 4.4, title)
+        figure = new_figure(7.2, 4.4, explained(title, methods, missed))
         axes = figure.subplots(2, 3, sharex=True).flat
         for panel, (name, label) in zip(axes, _CURVES, strict=False):
             panel.set(ylabel=label, xlabel="training step")
             panel.tick_params(labelbottom=True)
-            for index, (method, frame) in enumerate(methods.items()):
+            counts(panel.xaxis)
+            for method, frame in methods.items():
                 for _, seed in frame.groupby("seed", sort=False):
-                    _training_curve(panel, seed, name, method_style(index), method)
+                    _training_curve(panel, seed, name, method_style(method), method)
             if name == "error":
                 panel.axhline(bound, color="black", linewidth=0.9, linestyle="--", zorder=3)
             if name == "kl":
                 _leave_out_peaks(panel, np.concatenate([frame["kl"].to_numpy(float) for frame in methods.values()]))
             else:
                 log_axis(panel)
-        _explain_curves(axes[5], methods)
+        _explain_curves(axes[5], methods, missed)
     return figure
 
 
@@ -73,9 +77,9 @@ def _leave_out_peaks(axes: Axes, values: np.ndarray) -> None:
         axes.text(0.97, 0.97, text, transform=axes.transAxes, ha="right", va="top", fontsize=7)
 
 
-def _explain_curves(axes: Axes, methods: Mapping[str, pd.DataFrame]) -> None:
+def _explain_curves(axes: Axes, methods: Mapping[str, pd.DataFrame], missed: Collection[str]) -> None:
     axes.axis("off")
-    styles = {method: method_style(index) for index, method in enumerate(methods)}
+    styles = {heading(method, missed): method_style(method) for method in methods}
     handles = [
         Line2D([], [], color=s.colour, linestyle=s.line, marker=s.marker, markersize=3.5, linewidth=0.9, label=method)
         for method, s in styles.items()
