@@ -130,6 +130,6 @@ rule manifest:
     resources:
         mem_mb=1000,
         runtime=10,
-    # commit and config are no params: what they did not change keeps the origin it has
+    # commit and config are no params: files that they do not change keep their recorded origin
     script:
         "../scripts/manifest.py"

@@ -1,5 +1,5 @@
-# Figures. Those of one data set are made in one process: importing what draws takes longer than most of them.
-# A rule for each data set, because which figures there are depends on its tasks and its kind.
+# Figures. One process draws all figures of a data set: importing the plotting library takes longer than most of them.
+# Each data set has its own rule, because its tasks and its kind decide which figures are drawn.
 for dataset in [dataset for dataset in RUN.datasets if RUN.figures(dataset)]:
 
     rule:
@@ -129,7 +129,7 @@ rule tables:
         "../scripts/tables.py"
 
 
-# after the manifest, which it links: so the manifest does not know the page's hash
+# runs after the manifest, which it links to; so the manifest lacks the page's hash
 rule page:
     input:
         RUN.results(),

@@ -1,7 +1,7 @@
-"""Says, before training starts, what will be trained and about how long that takes here; refuses methods out of contract.
+"""Announces, before training starts, the trainings and their approximate times; refuses methods that break their contract.
 
-``announce`` runs in Snakemake's own process and reads the jobs from its graph; the measuring, which needs torch, in a
-process of its own.
+``announce`` runs in Snakemake's own process and reads the jobs from its graph. The measurement needs torch and runs in a
+separate process.
 """
 
 import json
@@ -14,11 +14,11 @@ from adapter import end_with_parent
 from resolution import dataset_options, grid_size, loader, searched, specification, summary_options, wants_gpu
 from snakemake.exceptions import WorkflowError
 
-BROKEN = 3  # status of the process that finds a method which does not keep its contract
+BROKEN = 3  # exit status of the measuring process if a method breaks its contract
 
 
 def file_stamp(config: dict, dataset: str) -> list | None:
-    """Size and time of change of each of a user's own data files, so that a change is noticed; None for other data sets."""
+    """Size and modification time of each of a user's own data files, to notice changes; None for other data sets."""
     path = dataset_options(config, dataset).get("path")
     files = [Path(file).expanduser() for file in (path.values() if isinstance(path, dict) else [path]) if file]
     if not files or not all(file.is_file() for file in files):
@@ -27,12 +27,12 @@ def file_stamp(config: dict, dataset: str) -> list | None:
 
 
 def announce(workflow, config: dict) -> None:
-    """Prints the plan for the trainings, those of a search included, that are about to run; nothing where there are none.
+    """Prints the plan for the trainings that are about to run, including those of a search; prints nothing without any.
 
-    Methods are tried on the CPU. For trainings on a GPU or a cluster no time is told: what a CPU takes says nothing of it.
+    Methods are tried on the CPU. For a GPU or a cluster it prints no times: a CPU's would not carry over.
 
     Raises:
-        WorkflowError: a method does not keep its contract.
+        WorkflowError: a method breaks its contract.
     """
     trainings = []
     for job in sorted(workflow.dag.needrun_jobs(), key=lambda job: str(job.output)):
@@ -66,24 +66,24 @@ def announce(workflow, config: dict) -> None:
     done = subprocess.run(
         command, input=json.dumps(request), text=True, env=environment, stdout=sys.stderr, check=False
     )
-    # where it failed otherwise, for want of memory or of a GPU that is free, there is no reason not to try
+    # other failures, such as too little memory or a busy GPU, need not stop the run
     if done.returncode == BROKEN:
-        raise WorkflowError("a method does not keep its contract (see above); nothing was run")
+        raise WorkflowError("a method breaks its contract (see above); nothing was run")
 
 
 def _tried(t: dict, data) -> dict[str, str | float]:
-    """A training after one of its steps: the ``seconds`` it takes, or why they are ``unknown``, or what is ``broken``."""
+    """Tries one step of a training: its estimated ``seconds``, why they are ``unknown``, or how the method is ``broken``."""
     from flatvae.errors import ContractError, InputError
     from flatvae.training import timing
 
     try:
-        if t["by"] not in {"train", "search_candidates"}:  # a rule of its own makes the models
+        if t["by"] not in {"train", "search_candidates"}:  # the baseline's own rule makes the models
             timing.check_build(t["builder"], data, t["hyperparameters"])
             return {"unknown": f"the rule {t['by']} makes the models"}
         return {"seconds": t["times"] * timing.estimated_seconds(t["builder"], data, t["hyperparameters"], t["seeds"])}
     except ContractError as error:
         return {"broken": str(error)}
-    except InputError as error:  # the job itself will say so and stop
+    except InputError as error:  # the job itself will report it and stop
         return {"unknown": str(error)}
 
 
@@ -100,7 +100,7 @@ def _about(summary: dict, bound: float) -> str:
 
 
 def _loaded(request: dict) -> dict[str, tuple | str]:
-    """Every data set that is trained on, with what there is to explain in it, or the sentence of why it cannot be trained on."""
+    """Every training data set with the summary of its variance, or the sentence that says why it cannot be loaded."""
     from flatvae import datasets, variance
     from flatvae.errors import InputError
 
@@ -116,7 +116,7 @@ def _loaded(request: dict) -> dict[str, tuple | str]:
 
 
 def main() -> None:
-    """Tries a step of each training of the request on standard input, and prints the plan."""
+    """Reads a request from standard input, tries a step of each of its trainings and prints the plan."""
     end_with_parent()
     request = json.load(sys.stdin)
     trainings, data = request["trainings"], _loaded(request)
