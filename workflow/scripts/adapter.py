@@ -84,9 +84,8 @@ def _whole(snakemake):
 def job(snakemake):
     """Runs a script's body with its output, warnings and traceback in the rule's log, and its files whole or not there.
 
-    Output goes to the terminal too where that is no terminal (CI, a cluster's own log); on one, progress bars are shown
-    instead. Bad input (InputError) ends the job with its sentence alone; a training that was asked to end, with a
-    status of its own.
+    Output goes to Snakemake's own too where that is no terminal and the run prints as Snakemake does (see console.py). Bad
+    input (InputError) ends the job with its sentence alone; a training that was asked to end, with a status of its own.
     """
     end_with_parent()  # before the imports, which take seconds: Snakemake may die meanwhile
     keep_memory()
@@ -95,7 +94,8 @@ def job(snakemake):
 
     terminal = sys.__stderr__
     with open(snakemake.log[0], "w", buffering=1, encoding="utf-8") as log:
-        tee = _Tee(log) if terminal.isatty() else _Tee(log, terminal)
+        quiet = terminal.isatty() or os.environ.get("FLATVAE_CONSOLE") == "quiet"
+        tee = _Tee(log) if quiet else _Tee(log, terminal)
         with contextlib.redirect_stdout(tee), contextlib.redirect_stderr(tee):
             try:
                 with _whole(snakemake):
