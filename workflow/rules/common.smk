@@ -7,6 +7,7 @@ sys.path.insert(0, SCRIPTS)
 
 import adapter
 import config_files
+import console
 import kept
 import last_lines
 import own_rules
@@ -34,6 +35,7 @@ from validation import check
 
 from snakemake.exceptions import WorkflowError
 
+CONSOLE = console.install(workflow)
 os.environ[adapter.RUN] = str(os.getpid())  # jobs end when this process ends
 
 

@@ -84,8 +84,8 @@ def _whole(snakemake):
 def job(snakemake):
     """Runs a script's body, writes its output, warnings and traceback to the rule's log, and its files atomically.
 
-    If stderr is no terminal (CI, a cluster's own log), output goes there too; a terminal shows progress bars instead. Bad
-    input (InputError) ends the job with one sentence. An interrupted training ends with its own status.
+    If stderr is no terminal and the run prints as Snakemake does (see console.py), output goes there too. Bad input
+    (InputError) ends the job with one sentence. An interrupted training ends with its own status.
     """
     end_with_parent()  # before the imports: they take seconds, in which Snakemake may die
     keep_memory()
@@ -94,7 +94,8 @@ def job(snakemake):
 
     terminal = sys.__stderr__
     with open(snakemake.log[0], "w", buffering=1, encoding="utf-8") as log:
-        tee = _Tee(log) if terminal.isatty() else _Tee(log, terminal)
+        quiet = terminal.isatty() or os.environ.get("FLATVAE_CONSOLE") == "quiet"
+        tee = _Tee(log) if quiet else _Tee(log, terminal)
         with contextlib.redirect_stdout(tee), contextlib.redirect_stderr(tee):
             try:
                 with _whole(snakemake):

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from adapter import end_with_parent
@@ -26,8 +27,8 @@ def file_stamp(config: dict, dataset: str) -> list | None:
     return [number for file in files for number in (file.stat().st_size, file.stat().st_mtime_ns)]
 
 
-def announce(workflow, config: dict) -> None:
-    """Prints the plan for the trainings that are about to run, including those of a search; prints nothing without any.
+def announce(workflow, config: dict, console=None) -> None:
+    """Prints the plan for the trainings that are about to run, including those of a search, and the run's estimated time.
 
     Methods are tried on the CPU. For a GPU or a cluster it prints no times: a CPU's would not carry over.
 
@@ -53,22 +54,39 @@ def announce(workflow, config: dict) -> None:
                 **specification(config, dataset, method),
             }
         )
-    if not trainings:
+    timed = not workflow.non_local_exec and not wants_gpu(config["device"])
+    seconds = _measured(workflow, config, trainings, timed) if trainings else {}
+    if console is None:
         return
+    about = console.expect(workflow, seconds)
+    known = timed and len(seconds) == len(trainings) and all(t["by"] == "train" for t in trainings)
+    duration = f", about {max(1, about / 60):.0f} min in all" if known else ""
+    counted = [f"{n} {what}{'s' * (n != 1)}" for n, what in ((console.total, "job"), (console.cores, "core"))]
+    print(f"flatvae: {' on '.join(counted)}{duration}", flush=True)
+
+
+def _measured(workflow, config: dict, trainings: list[dict], timed: bool) -> dict[str, float]:
+    """Tries a step of each training in a separate process, which prints the plan; returns «pendulum/vae» -> seconds.
+
+    Raises:
+        WorkflowError: see ``announce``.
+    """
     request = {
         "trainings": trainings,
         "root": config["data_root"],
-        "timed": not workflow.non_local_exec and not wants_gpu(config["device"]),
+        "timed": timed,
         "parallel": min(workflow.cores or 1, len(trainings)),
     }
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(Path(__file__).resolve())]
-    done = subprocess.run(
-        command, input=json.dumps(request), text=True, env=environment, stdout=sys.stderr, check=False
-    )
-    # other failures, such as too little memory or a busy GPU, need not stop the run
-    if done.returncode == BROKEN:
-        raise WorkflowError("a method breaks its contract (see above); nothing was run")
+    with tempfile.NamedTemporaryFile("r", suffix=".json") as measured:
+        command = [sys.executable, str(Path(__file__).resolve()), measured.name]
+        done = subprocess.run(
+            command, input=json.dumps(request), text=True, env=environment, stdout=sys.stderr, check=False
+        )
+        if done.returncode == BROKEN:
+            raise WorkflowError("a method breaks its contract (see above); nothing was run")
+        # other failures, such as too little memory or a busy GPU, need not stop the run
+        return json.loads(measured.read() or "{}")
 
 
 def _tried(t: dict, data) -> dict[str, str | float]:
@@ -121,7 +139,7 @@ def main() -> None:
     request = json.load(sys.stdin)
     trainings, data = request["trainings"], _loaded(request)
     print(f"flatvae: {sum(t['times'] for t in trainings)} trainings to run", flush=True)
-    broken, total, told = [], 0.0, set()
+    broken, seconds, told = [], {}, set()
     for t in trainings:
         of_data = data[t["dataset"]]
         if isinstance(of_data, str):
@@ -139,13 +157,14 @@ def main() -> None:
         elif "unknown" in found:
             print(f"{line}, time unknown: {found['unknown']}")
         else:
-            total += found["seconds"]
+            seconds[f"{t['dataset']}/{t['method']}"] = found["seconds"]
             print(f"{line}, about {found['seconds'] / 60:.1f} min" if request["timed"] else line, flush=True)
     if broken:
         print("\n" + "\n".join(f"flatvae: {sentence}" for sentence in dict.fromkeys(broken)) + "\n", flush=True)
         sys.exit(BROKEN)
-    minutes = total / 60 / request["parallel"]
-    if total and request["timed"]:
+    Path(sys.argv[1]).write_text(json.dumps(seconds), encoding="utf-8")
+    minutes = sum(seconds.values()) / 60 / request["parallel"]
+    if minutes and request["timed"]:
         print(f"  in all about {minutes:.1f} min for training alone, {request['parallel']} at a time", flush=True)
 
 
