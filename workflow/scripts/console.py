@@ -24,7 +24,7 @@ _LEFT_OUT = re.compile(
     r"Assuming|Config file|Using shell|Conda env|Building DAG|Provided |Rules claiming|Select jobs|Execute \d|Reasons:|Handing"
     r"|Host:|Job counts"
 )
-# Seconds of each rule's jobs in the default run, on two threads of an Intel machine; trainings are measured, other jobs take less.
+# Seconds of jobs in the default run, on two threads of an Intel machine; trainings are measured, other rules' jobs take less.
 _TYPICAL = {"evaluate": 38, "descriptor": 32, "figures": 13, "efficiency": 23}
 _SHORT = 4
 _ENOUGH = 10.0  # expected seconds of finished jobs before their pace is used
