@@ -7,8 +7,8 @@
     <sequence>/gt/gt.txt          ground truth, one box per line
     <sequence>/det/det.txt        public detections, one box per line
 
-See _boxes.py for the text files and _benchmark.py for the boxes that count. Frames with an EXIF orientation are turned, as in
-OpenCV, with which people draw boxes.
+See _boxes.py for the text files and _benchmark.py for the boxes that count. Pixels are those that OpenCV shows, as people draw
+boxes with it: a frame with an EXIF orientation is turned.
 """
 
 import configparser

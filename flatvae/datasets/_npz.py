@@ -70,7 +70,7 @@ def _entries(path: Path) -> int:
 
 
 def _check_name(name: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
-    """Raise InputError where a member's own header has another name: damage then hides a known array."""
+    """Raise InputError where a member's own header has another name: it may be a known array with a damaged name."""
     try:
         archive.open(info).close()
     except (RuntimeError, NotImplementedError):

@@ -24,7 +24,7 @@ from flatvae.errors import InputError
 PADDING = 128  # grey level around a box, of 255
 _DARK = 0.1  # sum of RGB values below which a pixel's chromaticity fades
 _SPREAD, _LEAST_SPREAD = 0.1, 1e-3  # deviation of a chromaticity picture after scaling, and the least before it
-# Changed code makes the pictures again.
+# The pictures are cut out again when this code changes.
 _CODE = hashlib.sha256(b"".join(Path(file).read_bytes() for file in (__file__, _motchallenge.__file__))).hexdigest()
 
 

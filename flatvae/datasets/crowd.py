@@ -33,7 +33,7 @@ __all__ = ["boxes", "load", "sequences"]
 
 _FALSE = 0.3  # mean number of false detections per frame
 _MADE = "SHA256"  # file in a sequence's folder that holds the hash of the others
-# Changed code makes the videos again.
+# The videos are drawn again when this code changes.
 _MADE_BY = (__file__, *(module.__file__ for module in (_crowd_scene, _crowd_drawing, _motchallenge, _boxes)))
 _CODE = hashlib.sha256(b"".join(Path(file).read_bytes() for file in _MADE_BY)).hexdigest()
 
@@ -76,7 +76,7 @@ def load(
 
 
 def boxes(root: Path | None = None, **options) -> pd.DataFrame:
-    """The source of each row of load() with the same options; a table as of mot.boxes(). Raises InputError as load() does."""
+    """The source of each row of load() with the same options, as a table like mot.boxes(). Raises InputError as load() does."""
     given = mot.arguments(load, root, options)
     made_of = {field: given[field] for field in ("source", "visibility", "colour", "copies", "validation", "seed")}
     return mot.table(mot.Choice("crowd", size=tuple(given["size"]), **made_of), *_given_videos(given))
@@ -141,7 +141,7 @@ def _make(folder: Path, number: int, frames: int, people: int, seed: int) -> Non
 
 
 def _whole(folder: Path) -> bool:
-    """Whether all files of a sequence are there unchanged; clusters clear their scratch folders file by file."""
+    """Whether all files of a sequence exist and are unchanged; clusters clear their scratch folders file by file."""
     try:
         return (folder / _MADE).read_text(encoding="ascii") == _hash(folder)
     except (OSError, ValueError):

@@ -55,7 +55,7 @@ def check(path: str | Path) -> None:
     """Checks that a config file holds keys with values, each key once.
 
     Raises:
-        ValueError: it is not.
+        ValueError: it does not.
     """
     try:
         raw = Path(path).read_bytes()
@@ -94,7 +94,7 @@ def check_arguments(arguments: Sequence[str]) -> None:
     """Checks the command line for mistakes that Snakemake ignores silently: a repeated option, a missing profile.
 
     Raises:
-        ValueError: it has one.
+        ValueError: it contains one.
     """
     same = {"--configfiles": "--configfile", "-C": "--config"}
     names = [same.get(name, name) for name in (argument.split("=")[0] for argument in arguments)]
