@@ -18,7 +18,7 @@ from flatvae.datasets._boxes import BOX
 
 PEDESTRIAN = 1
 DISTRACTORS = {2: "person on a vehicle", 7: "static person", 8: "distractor", 12: "reflection"}
-SAME = 0.5  # the benchmark takes two boxes for one object from this intersection over union on
+SAME = 0.5  # least intersection over union of two boxes that the benchmark takes for one object
 
 
 def counted(ground_truth: pd.DataFrame) -> pd.Series:

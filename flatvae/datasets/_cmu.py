@@ -118,7 +118,7 @@ def _check_can_be_had(folder: Path, files: list[str]) -> None:
 
 
 def recording(folder: Path, file: str, skeleton: Skeleton) -> Motion:
-    """The used frames of a trial; the file is downloaded first where missing."""
+    """The used frames of a trial; downloads the file if it is missing."""
     path = folder / file
     if not os.path.exists(path):
         _download(path, file, lambda copy: _checked(copy, file, skeleton))

@@ -106,9 +106,9 @@ def load(
     returns m and s. Labels are the motions, numbered in the order of ``trials``; ``label_names`` holds their names.
 
     The parts train, validation and test alternate along time in blocks, and the frames between two blocks are left out. At
-    120 Hz a frame nearly equals its neighbours, so testing on frames next to training frames would test memory. Testing only
-    on the end of a recording could test movements that never occur before. The recordings of a motion are cut as if they
-    followed one another, so a short one may lie in a single part. With T the frames of a motion's recordings and b the
+    120 Hz a frame nearly equals its neighbours, so test frames next to training frames would only test memory. The end of a
+    recording alone would not do either, as its movements may not occur earlier. The recordings of a motion are cut as if
+    they followed one another, so a short one may lie in a single part. With T the frames of a motion's recordings and b the
     blocks' least lengths::
 
         m = max(1, ⌊(T + gap) / (b_train + b_test + b_validation + 3 gap)⌋)    periods of equal length (T + gap) / m,

@@ -45,7 +45,7 @@ COLOURS = ("rgb", "chromaticity")
 _MOVED, _ZOOM = (0.1, 0.05), 0.1  # of copies: largest shift in widths and heights, largest |log scale|
 _LARGEST = 512  # pixels a side of a crop
 _FEWEST = 4  # identities a sequence needs: two in each part, so that one can be mistaken for another
-_ALIKE = 0.3  # two boxes of a frame show the same content from this intersection over union on
+_ALIKE = 0.3  # least intersection over union of two boxes of a frame that are taken to show the same thing
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,8 @@ def load(
     are left out, and their number is printed. A frame with an EXIF orientation is turned first, as in OpenCV, so boxes refer
     to the frame as it is shown.
 
-    Training and test part are different videos. Validation holds out *identities* of the training videos: from each video
-    at least two, with at least the share ``validation`` of its boxes. It does not hold out a block of time: the people in a
+    Training and test part are different videos. Validation holds out *identities* of the training videos: in each video at
+    least two, who have at least the share ``validation`` of its boxes. It does not hold out a block of time: the people in a
     block are in the training part too, so its error would say nothing about people the model has never seen, and in these
     short videos a block has no two pictures of a person far enough apart in time for re-identification. Held-out people
     appear next to others, so training boxes that overlap a held-out person's box in the same frame (intersection over union

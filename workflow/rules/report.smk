@@ -129,7 +129,7 @@ rule tables:
         "../scripts/tables.py"
 
 
-# runs after the manifest, which it links to; so the manifest lacks the page's hash
+# The page links to the manifest, so it is made later and its hash is not in the manifest.
 rule page:
     input:
         RUN.results(),

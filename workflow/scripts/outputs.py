@@ -28,7 +28,7 @@ class Run:
         out: the folder of its results.
         datasets, methods: names.
         tasks: the tasks that run on at least one data set.
-        descriptors: the descriptors that are not methods of the run; those are evaluated as methods.
+        descriptors: the configured descriptors, without those that are methods of the run.
     """
 
     def __init__(self, config: dict, out: str):

@@ -90,7 +90,7 @@ def _measured(workflow, config: dict, trainings: list[dict], timed: bool) -> dic
 
 
 def _tried(t: dict, data) -> dict[str, str | float]:
-    """Tries one step of a training: its estimated ``seconds``, why they are ``unknown``, or how the method is ``broken``."""
+    """Tries one step of a training; returns its ``seconds``, why they are ``unknown``, or how the method is ``broken``."""
     from flatvae.errors import ContractError, InputError
     from flatvae.training import timing
 
@@ -106,7 +106,7 @@ def _tried(t: dict, data) -> dict[str, str | float]:
 
 
 def _about(summary: dict, bound: float) -> str:
-    """«D = 4, total variance 4.573, PCA with n = 2 leaves 0.1019 (2.2%), bound 0.4573 (10.0%)»."""
+    """A data set's size and bound: «D = 4, total variance 4.573, PCA with n = 2 leaves 0.1019 (2.2%), bound 0.4573 (10.0%)»."""
     if "total_variance" not in summary:
         return f"D = {summary['dim']}, bound {bound:.4g} nats"
     variance = summary["total_variance"]

@@ -65,7 +65,7 @@ def has_videos(config: dict, dataset: str) -> bool:
 
 
 def descriptor(config: dict, dataset: str, name: str) -> dict:
-    """A descriptor's module and options: those of the data set's common and its own hyperparameters that it accepts."""
+    """A descriptor's module, and those of the data set's common and its own hyperparameters that the module accepts."""
     own = config["descriptors"][name]
     module = own.get("builder", f"baselines.{name}")
     merged = {**common(config, dataset), **own}

@@ -147,7 +147,7 @@ def check_signatures(module: str) -> None:
     """Checks that the functions of a baseline's file have the signatures with which the suite calls them.
 
     Raises:
-        ValueError: one has not.
+        ValueError: one has another signature.
     """
     for function, wanted in CONTRACT.items():
         found = definition(module, function)
