@@ -221,7 +221,11 @@ def test_a_broken_baseline_is_named_before_anything_runs(project, tmp_path, case
             "modell.safetensors",
             "sk_autoencoder.smk: 0 rules have the output model: results/broken/{dataset}/sk_autoencoder/model.safetensors; there",
         ),
-        ("history=", "story=", "sk_autoencoder/history.csv for their output history; there must be one"),
+        (
+            "history=",
+            "story=",
+            "rules have the output history: results/broken/{dataset}/sk_autoencoder/history.csv; there must be one",
+        ),
         (
             'methods_of("baselines.sk_autoencoder")',
             '".*"',
