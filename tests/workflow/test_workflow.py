@@ -310,6 +310,9 @@ def test_the_report_opens_with_captions_and_categories(smoke):
     assert "probability of being better than vhp_vae" in " ".join(text.split())
     assert "Figures" in text
     assert "magnification factor" in text
+    assert "Verdicts of the claims, one sign for each test" in text  # on the first page
+    assert {"flatness.html", "claims.html", "controls.html"} <= {Path(name).name for name in names}
+    assert '"Other"' not in text
 
 
 @pytest.mark.parametrize(

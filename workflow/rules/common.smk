@@ -9,6 +9,7 @@ import adapter
 import config_files
 import console
 import kept
+import landing
 import last_lines
 import own_rules
 import plan
@@ -62,6 +63,8 @@ except ValueError as error:
     raise WorkflowError(str(error)) from None
 
 RUN = Run(config, OUT)
+if any(argument.startswith("--report") for argument in sys.argv):
+    config["verdicts"] = landing.verdicts(OUT)  # for the report's first page
 
 
 wildcard_constraints:

@@ -52,7 +52,7 @@ if RUN.number_figures():
                     f"{OUT}/figures/{name}.png",
                     caption=caption("figures", figure["figure"]),
                     category="Figures" if "dataset" in figure else "Comparison",
-                    **({"subcategory": figure["dataset"]} if "dataset" in figure else {}),
+                    subcategory=figure.get("dataset", "all data sets"),
                     labels={"figure": name.removeprefix(f"{figure.get('dataset', 'comparison')}_")},
                 )
                 for name, figure in RUN.number_figures().items()
@@ -79,7 +79,7 @@ if RUN.number_figures():
 
 rule left_out:
     output:
-        report(f"{OUT}/figures/left_out.md", caption="../report/left_out.rst", category="Figures"),
+        f"{OUT}/figures/left_out.md",
     log:
         f"{OUT}/logs/left_out.log",
     conda:
@@ -99,15 +99,7 @@ rule tables:
         numbers=RUN.numbers(),
         run=f"{OUT}/run.json",
     output:
-        csv=[
-            report(
-                f"{OUT}/tables/{name}.csv",
-                caption=caption("tables", name),
-                category="Comparison" if name == "comparison" else "Tables",
-                labels={"table": name},
-            )
-            for name in RUN.tables()
-        ],
+        csv=[f"{OUT}/tables/{name}.csv" for name in RUN.tables()],
         md=[f"{OUT}/tables/{name}.md" for name in RUN.tables()],
         tex=[f"{OUT}/tables/{name}.tex" for name in RUN.tables()],
     log:
@@ -127,6 +119,39 @@ rule tables:
         code=fingerprint("flatvae.reporting.comparison", "flatvae.reporting.compute"),
     script:
         "../scripts/tables.py"
+
+
+# Tables and ledgers for `snakemake --report`, which offers other text files only as downloads
+rule html_tables:
+    input:
+        RUN.readable().values(),
+    output:
+        [
+            report(
+                f"{OUT}/html/{name}.html",
+                caption=caption("tables", name) if name in RUN.tables() else f"../report/{name}.rst",
+                category="Claims" if name in ("claims", "controls") else "Tables",
+                subcategory=(
+                    "left out"
+                    if name == "left_out"
+                    else "ledgers" if name in ("claims", "controls") else "tasks"
+                ),
+                labels={"table": name},
+            )
+            for name in RUN.readable()
+        ],
+    log:
+        f"{OUT}/logs/html_tables.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=fingerprint("flatvae.reporting.html_tables"),
+    script:
+        "../scripts/html_tables.py"
 
 
 # The page links to the manifest, so it is made later and its hash is not in the manifest.

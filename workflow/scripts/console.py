@@ -13,8 +13,7 @@ import textwrap
 import threading
 import time
 
-from snakemake.logging import logger
-from snakemake_interface_logger_plugins.common import LogEvent
+from snakemake.logging import LogEvent, logger
 from tqdm import tqdm
 
 VARIABLE = "FLATVAE_CONSOLE"  # jobs read it too: see adapter.py

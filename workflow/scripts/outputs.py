@@ -153,6 +153,12 @@ class Run:
             found[name] = {"datasets": done or self.datasets} | claim
         return found
 
+    def readable(self) -> dict[str, str]:
+        """Name -> Markdown file of each table and ledger that has an HTML page."""
+        files = {name: f"{self.out}/tables/{name}.md" for name in self.tables()}
+        files |= {"claims": f"{self.out}/claims.md"} if self.config.get("claims") else {}
+        return files | {"controls": f"{self.out}/controls.md", "left_out": f"{self.out}/figures/left_out.md"}
+
     def results(self) -> list[str]:
         """The final files of a run."""
         figures = [f"{dataset}_{name}" for dataset in self.datasets for name in self.figures(dataset)]
