@@ -19,6 +19,7 @@ MODULES = {
     "yaml": "pyyaml",
     "jsonschema": "snakemake",
     "markupsafe": "jinja2",
+    "markdown_it": "rich",
     "supervision": "trackers",
 }
 

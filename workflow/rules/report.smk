@@ -129,11 +129,33 @@ rule tables:
         "../scripts/tables.py"
 
 
-# after the manifest, which it links: so the manifest does not know the page's hash
+# The report and the page come after the manifest, which both show: so the manifest does not know their hashes.
+rule document:
+    input:
+        RUN.results(),
+        f"{OUT}/manifest.json",
+    output:
+        f"{OUT}/report.pdf",
+    log:
+        f"{OUT}/logs/document.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=fingerprint("flatvae.reporting.document"),
+        texts=texts("document"),
+    script:
+        "../scripts/document.py"
+
+
 rule page:
     input:
         RUN.results(),
         f"{OUT}/manifest.json",
+        f"{OUT}/report.pdf",
     output:
         f"{OUT}/index.html",
     log:
@@ -146,6 +168,6 @@ rule page:
         runtime=10,
     params:
         code=fingerprint("flatvae.reporting.page", "flatvae.reporting.page.html"),
-        texts=page_texts(),
+        texts=texts("page"),
     script:
         "../scripts/page.py"

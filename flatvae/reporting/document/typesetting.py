@@ -1,6 +1,5 @@
 """From the summary of a run to Typst source: what the templates need besides the summary itself."""
 
-import re
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -35,7 +34,6 @@ def source(run: Summary, fidelity: str = "") -> str:
         "with_code": markup.with_code,
         "quoted": markup.quoted,
         "halves": halves,
-        "words": words,
     }
     terms = {metric: found for metric in run.metrics if (found := glossary.define(metric))}
     return environment.get_template("report.typ.jinja").render(
@@ -56,8 +54,3 @@ def halves(text: str) -> tuple[str, str]:
         if found and not text.startswith(("(", "median")):
             return before, (mark + after).strip()
     return text, ""
-
-
-def words(text: str) -> list[str]:
-    """The words of a heading, each with the marks that follow it: «Flat» and «VAE †»."""
-    return re.split(r" (?![†‡§])", text)
