@@ -142,7 +142,7 @@ rule document:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=2000,
         runtime=10,
     params:
         code=fingerprint("flatvae.reporting.document"),
