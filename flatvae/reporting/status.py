@@ -20,7 +20,7 @@ from flatvae.reporting.formatting import format_duration
 from flatvae.reporting.run_log import DONE, FAILED, RUNNING, Job, RunLog
 
 TRAINING, TARGET = "train", "all"  # the rule whose log tells steps; the rule that asks for everything
-ENDS = ("metrics.csv", "claims.csv", "run.json", "manifest.json", "index.html")  # what a run ends with
+ENDS = ("metrics.csv", "claims.csv", "run.json", "manifest.json", "report.pdf", "index.html")  # what a run ends with
 NAMED = 6  # rules that a line names
 
 _STEP = re.compile(r"step (\d+)/(\d+) .* ([\d.]+) steps/s")

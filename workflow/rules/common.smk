@@ -122,10 +122,11 @@ def figure_code(wildcards):
     return fingerprint(*entries, f"flatvae.datasets.{loader(config, wildcards.dataset)}")
 
 
-def page_texts():
-    """Fingerprint of the page's templates and the figures' captions."""
+def texts(form):
+    """Fingerprint of what the page or the document shows besides numbers: templates, figures' captions, fidelity to the paper."""
     folder = ROOT / "flatvae" / "reporting"
-    return files_fingerprint(folder / "page" / "templates", folder / "figure_captions")
+    also = [ROOT / "docs" / "fidelity.md"] * (form == "document")
+    return files_fingerprint(folder / form / "templates", folder / "figure_captions", *also)
 
 
 def trained_by_steps():

@@ -154,11 +154,33 @@ rule html_tables:
         "../scripts/html_tables.py"
 
 
-# The page links to the manifest, so it is made later and its hash is not in the manifest.
+# The report and the page show the manifest, so they are made later and their hashes are not in the manifest.
+rule document:
+    input:
+        RUN.results(),
+        f"{OUT}/manifest.json",
+    output:
+        f"{OUT}/report.pdf",
+    log:
+        f"{OUT}/logs/document.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=fingerprint("flatvae.reporting.document"),
+        texts=texts("document"),
+    script:
+        "../scripts/document.py"
+
+
 rule page:
     input:
         RUN.results(),
         f"{OUT}/manifest.json",
+        f"{OUT}/report.pdf",
     output:
         f"{OUT}/index.html",
     log:
@@ -171,6 +193,6 @@ rule page:
         runtime=10,
     params:
         code=fingerprint("flatvae.reporting.page", "flatvae.reporting.page.html"),
-        texts=page_texts(),
+        texts=texts("page"),
     script:
         "../scripts/page.py"

@@ -81,10 +81,10 @@ def fingerprint(*modules: str, without: Iterable[str] = ()) -> str:
     return digest.hexdigest()[:16]
 
 
-def files_fingerprint(*folders: Path) -> str:
-    """Hash of all files below the folders, such as templates and captions."""
+def files_fingerprint(*places: Path) -> str:
+    """Hash of files and of all files below folders, such as templates and captions."""
     digest = hashlib.sha256()
-    for path in sorted(path for folder in folders for path in folder.rglob("*") if path.is_file()):
+    for path in sorted(path for place in places for path in (place, *place.rglob("*")) if path.is_file()):
         digest.update(path.name.encode() + b"\n" + path.read_bytes())
     return digest.hexdigest()[:16]
 

@@ -97,8 +97,9 @@ def _size(path: Path) -> tuple[int, int]:
 
 
 def downloads(folder: RunFolder) -> dict[str, list[Download]]:
-    """Tables, verdicts, numbers, records and figures, as far as they are there."""
+    """The report, tables, verdicts, numbers, records and figures, as far as they are there."""
     groups = {
+        "Document": ["report"],
         "Tables": [f"tables/{path.stem}" for path in sorted((folder.path / "tables").glob("*.csv"))],
         "Verdicts": ["claims", "controls"],
         "Numbers": ["metrics", "efficiency"],
