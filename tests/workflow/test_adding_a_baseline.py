@@ -183,7 +183,7 @@ BROKEN = {
     "fit": (
         "from baselines import vae\nfrom baselines.vae import build\n"
         "def fit(dataset, *, seed, **_): return vae.build(dataset, hidden=[3])\n",
-        "baselines/broken.py: the model that fit makes differs from that of build in decoder.0.bias; it must have the same",
+        "baselines/broken.py: the model that fit makes differs from build's in decoder.0.bias; it must have the same",
     ),
 }
 
@@ -192,7 +192,7 @@ BROKEN |= {
     "no Python": ("def build(dataset, *\n", "baselines/broken.py, line 1: '(' was never closed; mend it"),
     "import": (
         "import no_such_package\nfrom baselines.vae import build\n",
-        "baselines/broken.py: its import failed with ModuleNotFoundError: No module named 'no_such_package'; mend it",
+        "baselines/broken.py: its import failed with ModuleNotFoundError: No module named 'no_such_package'; fix it",
     ),
 }
 
