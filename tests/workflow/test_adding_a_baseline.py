@@ -136,8 +136,8 @@ def test_the_template_runs_at_once_and_a_name_that_is_taken_is_refused(project):
         assert run.returncode == 0, run.stdout[-3000:]
         assert len(pd.read_csv(project.folder / target)["seed"].unique()) == 3
         for name, why in (
-            ("my_method", "baselines/my_method.py is there already; choose another NAME"),
-            ("My-Method", "NAME is 'My-Method'; it must be a Python name of small letters, digits and _"),
+            ("my_method", "baselines/my_method.py exists already; choose another NAME"),
+            ("My-Method", "NAME is 'My-Method'; it must be a Python name of lowercase letters, digits and _"),
             ("", "NAME is ''; it must be"),
         ):
             refused = lay_down(name)
