@@ -136,8 +136,8 @@ def test_the_template_runs_at_once_and_a_name_that_is_taken_is_refused(project):
         assert run.returncode == 0, run.stdout[-3000:]
         assert len(pd.read_csv(project.folder / target)["seed"].unique()) == 3
         for name, why in (
-            ("my_method", "baselines/my_method.py is there already; choose another NAME"),
-            ("My-Method", "NAME is 'My-Method'; it must be a Python name of small letters, digits and _"),
+            ("my_method", "baselines/my_method.py exists already; choose another NAME"),
+            ("My-Method", "NAME is 'My-Method'; it must be a Python name of lowercase letters, digits and _"),
             ("", "NAME is ''; it must be"),
         ):
             refused = lay_down(name)
@@ -183,7 +183,7 @@ BROKEN = {
     "fit": (
         "from baselines import vae\nfrom baselines.vae import build\n"
         "def fit(dataset, *, seed, **_): return vae.build(dataset, hidden=[3])\n",
-        "baselines/broken.py: the model that fit makes differs from that of build in decoder.0.bias; it must have the same",
+        "baselines/broken.py: the model that fit makes differs from build's in decoder.0.bias; it must have the same",
     ),
 }
 
@@ -192,7 +192,7 @@ BROKEN |= {
     "no Python": ("def build(dataset, *\n", "baselines/broken.py, line 1: '(' was never closed; fix it"),
     "import": (
         "import no_such_package\nfrom baselines.vae import build\n",
-        "baselines/broken.py: its import failed with ModuleNotFoundError: No module named 'no_such_package'; mend it",
+        "baselines/broken.py: its import failed with ModuleNotFoundError: No module named 'no_such_package'; fix it",
     ),
 }
 
