@@ -1,1 +1,1 @@
-"""From metrics.csv and arrays to intervals over seeds, tables and figures; knows no model."""
+"""Turns metrics.csv and arrays into intervals over seeds, tables and figures; it knows no model."""

@@ -1,10 +1,10 @@
-"""What tables and figures show: columns in their order, captions, and what a descriptor was made with."""
+"""Texts of tables and figures: the order of columns, captions, and the supervision of descriptors."""
 
 import re
 from pathlib import Path
 from types import SimpleNamespace
 
-# the order of the columns; a metric that is not here comes after these, a task that is not here as metrics.csv has it
+# the order of the columns; metrics that are not listed follow, and tasks that are not listed keep the order of metrics.csv
 TASK_METRICS = {
     "reconstruction": (
         "train_error",
@@ -99,60 +99,60 @@ TASK_METRICS = {
 }
 
 CAPTIONS = {
-    "compute": "What the run cost: wall time of the trainings, all seeds together, and of the evaluations, in seconds; steps a "
-    "second, summed over the seeds; the most memory any of these jobs took, in MB; threads, and whether on a GPU.",
+    "compute": "What the run cost: wall time in seconds of the trainings (all seeds together) and of the evaluations; steps per "
+    "second, summed over the seeds; peak memory of these jobs in MB; threads; whether a GPU was used.",
     "reconstruction": "Reconstruction error on training and test data, the bound κ², how many seeds ended within 2 % of it "
-    "(equal_reconstruction) and how many had settled, β, and KL in nats; then the test error on recordings held out whole "
-    "(test_error_recordings) and the test errors of each class, where classes have names.",
-    "flatness": "The pull-back metric at test codes, at mixup points of them and beyond them: condition number (median, 90 % "
-    "quantile; 1 where flat), relative deviation from c² times the identity (median, root mean square; 0 where flat), standard "
-    "deviation of MF / mean MF and of log MF over n (0 where flat); the dimensions in use, and the condition number in these; "
-    "the variation of the speed along the true factor; and the metric's scale c².",
-    "neighbours": "Nearest neighbours by each distance: k-NN label accuracy, precision at 10 and recall of the 10 true "
-    "neighbours where a true factor is known; without labels trustworthiness, and rank correlation with distances along the "
-    "data's neighbour graph; of people in videos rank-1, rank-5 and mAP among pictures of the same video 10 or more frames away "
-    "(geodesic: ranks among the 30 nearest by decoded picture, no mAP). Distance data: Euclidean on raw "
-    "observations, a control.",
-    "tracking": "Tracking people in the test videos, all together, by TrackEval: HOTA to CLR_Pr (recall CLR_Re, precision "
+    "(equal_reconstruction) and how many had settled, β, and KL in nats; then the test error on whole held-out recordings "
+    "(test_error_recordings) and on each class, if classes have names.",
+    "flatness": "The pull-back metric at test codes, at mixup points between them and at points beyond them: condition number "
+    "(median, 90 % quantile; flat: 1), relative deviation from c² times the identity (median, root mean square; flat: 0), "
+    "standard deviation of MF / mean MF and of log MF over n (flat: 0); the number of active dimensions, and the condition "
+    "number restricted to them; the variation of speed along the true factor; and the metric's scale c².",
+    "neighbours": "Nearest neighbours by each distance: k-NN label accuracy, precision at 10, and recall of the 10 true "
+    "neighbours if a true factor is known; without labels trustworthiness, and rank correlation with distances along the "
+    "data's neighbour graph; for people in videos rank-1, rank-5 and mAP among pictures of the same video at least 10 frames "
+    "away (geodesic: ranks among the 30 nearest by decoded picture, no mAP). Distance data: Euclidean on raw observations, "
+    "a control.",
+    "tracking": "Tracking people in all test videos together, scored by TrackEval: HOTA to CLR_Pr (recall CLR_Re, precision "
     "CLR_Pr) in percent, then numbers of people mostly, partly and hardly tracked, false positives, misses, identity switches "
-    "and fragmentations. IDF1_tracks: 95 % interval of IDF1 over resamples of the people. Descriptor: whether identity labels "
-    "were used to make it; none: motion alone. The distance from which on two pictures are of two people is chosen for each "
-    "descriptor on the training videos, with their identities.",
+    "and fragmentations. IDF1_tracks: 95 % interval of IDF1 over resamples of the people. Descriptor: whether it was trained "
+    "with identity labels; none: motion alone. For each descriptor a threshold decides whether two pictures show the same "
+    "person; it is chosen on the training videos with their identities.",
     "distances": "Between 100 random pairs of test codes: length of the geodesic over that of the straight line, median relative "
-    "error of the scaled Euclidean distance against it, and by what share the neighbour graph alone is longer, with its k "
-    "and the edges that had to join it.",
-    "interpolation": "Straight latent lines between 100 random pairs of test codes, decoded: mean norm of the second difference, "
-    "times (T − 1)² for T points, over the length, and coefficient of variation of the velocity.",
+    "error of the scaled Euclidean distance against the geodesic one, and by what share paths on the neighbour graph alone are "
+    "longer; then the graph's k and the edges added to connect it.",
+    "interpolation": "Straight latent lines between 100 random pairs of test codes, decoded at T points: mean norm of the second "
+    "difference times (T − 1)² over the length, and coefficient of variation of the velocity.",
     "likelihood": "−log p(x) of test data by importance sampling in nats (mean and median over the data), its Monte-Carlo "
     "standard error, and the median number of effective samples.",
-    "efficiency": "Seconds, in one process on one thread, with the largest gallery: per query of 10 neighbours, over the "
-    "Euclidean query, to build, and with the building spread over as many queries as there are test data (graph: Dijkstra on "
-    "the graph of the gallery); a training step per seed, and over the first method's; the most memory that a model's "
-    "searches took, in MB.",
-    "performance": "Milliseconds (on a CPU of CPU time on one thread, on a GPU of wall time) of the two calls that stand under "
-    "method, measured alternately in one process, and the first over the second.",
-    "scaling": "How the cost of a training step of all seeds together, and of metric tensors, grows with what stands under "
-    "dataset: the exponent p of milliseconds ∝ sizeᵖ at the larger half of the sizes, and milliseconds at the smallest and the "
-    "largest.",
+    "efficiency": "Times in seconds in one process on one thread, for the largest gallery: a query of 10 neighbours, its ratio "
+    "to the Euclidean query, the build, and a query with the build spread over as many queries as there are test data (graph: "
+    "Dijkstra on the graph of the gallery); a training step per seed, and its ratio to the first method's; peak memory of a "
+    "model's searches in MB.",
+    "performance": "Milliseconds (CPU: CPU time on one thread; GPU: wall time) of the two calls named under method, measured "
+    "alternately in one process, and the ratio of the first to the second.",
+    "scaling": "How the cost of a training step of all seeds together, and of metric tensors, grows with the quantity named "
+    "under dataset: the exponent p of milliseconds ∝ sizeᵖ over the larger half of the sizes, and milliseconds at the smallest "
+    "and the largest size.",
 }
 
-HIDDEN = ("appearance_threshold_quantile",)  # a choice from a grid, of which a mean says nothing; metrics.csv has it
-# what a tracker's descriptor was made with; every other is unsupervised
+HIDDEN = ("appearance_threshold_quantile",)  # chosen from a grid, so its mean says nothing; metrics.csv has it
+# the supervision of a tracker's descriptor; descriptors that are not listed are unsupervised
 SUPERVISION = {"sort": "none", "constant": "none", "supervised": "supervised"}
 
 FIGURE_CAPTIONS = Path(__file__).with_name(
     "figure_captions"
-)  # reStructuredText templates, which Snakemake's report shows too
+)  # reStructuredText templates; Snakemake's report shows them too
 
 
 def figure_caption(figure: str, dataset: str, n_seeds: int, baseline: str) -> str:
-    """The caption of a figure as plain text; empty for a figure without one.
+    """The caption of a figure as plain text; empty if it has none.
 
     Args:
-        figure: its name in the registry, as ``flatness``.
-        dataset: its data set's name; empty for a figure of all data sets.
-        n_seeds: of the run.
-        baseline: the method that others are compared with.
+        figure: its name in the registry, such as ``flatness``.
+        dataset: the name of its data set; empty for a figure of all data sets.
+        n_seeds: the number of seeds of the run.
+        baseline: the method that the others are compared with.
     """
     from jinja2 import Template  # only pages and reports need it
 
@@ -165,5 +165,5 @@ def figure_caption(figure: str, dataset: str, n_seeds: int, baseline: str) -> st
         params=SimpleNamespace(run={"baseline": baseline}),
     )
     text = " ".join(Template(path.read_text(encoding="utf-8")).render(snakemake=job).split())
-    text = re.sub(r"`([^`<]+) <[^>]+>`_", r"\1", text)  # a link's text alone
+    text = re.sub(r"`([^`<]+) <[^>]+>`_", r"\1", text)  # keep only the text of a link
     return re.sub(r"\*([^*]+)\*", r"\1", text)

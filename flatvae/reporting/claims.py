@@ -1,28 +1,28 @@
 """Which of the paper's claims hold? Each is tested on each data set, from metrics.csv and efficiency.csv alone.
 
-A claim is an entry of the config: two sides (or one), how they are compared, and the threshold that was fixed before.
+A claim is an entry of the config: one or two sides, how they are compared, and a threshold fixed in advance.
 
     "6a":
       statement: Flattening does not cost likelihood.
-      subject: {method: flat_vae, task: likelihood, metric: nll}   # distance too, where one applies
-      versus: {method: vhp_vae}       # what is left out is the subject's; none where compare is value
+      subject: {method: flat_vae, task: likelihood, metric: nll}   # and distance, if one applies
+      versus: {method: vhp_vae}       # keys left out are the subject's; absent if compare is value
       compare: difference             # value | difference (subject − versus) | ratio (subject / versus)
       direction: at_most              # at_most | at_least | below | above
       threshold: {pendulum: 2.56}     # one number, or one per data set
       fixed: "2026-11-28"             # when the threshold was fixed
       reason: What the bound's tolerance leaves open.
-      requires:                       # optional: of the same form; unless all are supported, the claim is not testable
+      requires:                       # optional: tests of the same form; the claim is testable only if all are supported
         - subject: {method: flat_vae, task: flatness, metric: condition_number_median}
           compare: value
           direction: at_most
           threshold: 1.1
           reason: The flat VAE is not flat.
-      restates_penalty: true          # optional: what is tested is nearly what was trained for
-      exploratory: [pendulum]         # optional: data sets on which the effect had been seen before the threshold was fixed
-      datasets: [pendulum, mnist]     # optional; else every data set of the run
+      restates_penalty: true          # optional: the test measures nearly what was trained for
+      exploratory: [pendulum]         # optional: data sets whose effect had been seen before the threshold was fixed
+      datasets: [pendulum, mnist]     # optional; default: every data set of the run
       evidence: tables/likelihood.md
 
-How a verdict is made: `flatvae.reporting.verdicts`.
+`flatvae.reporting.verdicts` explains how a verdict is made.
 """
 
 import math
@@ -58,15 +58,16 @@ DIRECTIONS = {"at_most": "≤", "at_least": "≥", "below": "<", "above": ">"}
 PENALTY, EXPLORATORY = "restates the penalty", "exploratory"
 
 CAPTION = (
-    "Effect: mean over n seeds with its 95 % Student t-interval, paired by seed where two methods are compared; of ratios "
-    "and of what is averaged in logarithms (condition numbers, deviations, times) the geometric mean. Seeds in which a side "
-    "missed equal reconstruction or had not settled are left out (n: 4 of 5). Supported, or not supported: the whole "
-    "interval satisfies, or violates, the threshold. Undecided: it crosses the threshold, pairs of seeds are fewer than "
-    f"{MIN_PAIRS}, or the verdict over all seeds is another. Not testable: a condition of the test is not supported, or the "
-    "bound was missed. Not run: numbers are missing. p: two-sided, of «effect = threshold». Holds after: whether the "
-    "verdict stands after Holm's correction at 5 % (no false one among all, in 95 % of ledgers), after Benjamini-Hochberg's "
-    "alone (5 % of those that stand are expected to be false), or neither. Intervals cover the spread of trainings, not "
-    "that of data: one split of one data set. Thresholds, with date and reason: config/claims.yaml."
+    "Effect: mean over n seeds with its 95 % Student t-interval, paired by seed if two methods are compared; the geometric mean "
+    "for ratios and for metrics averaged in logarithms (condition numbers, deviations, times). A seed is left out if a side "
+    "missed equal reconstruction or had not settled (n: 4 of 5). Supported: the whole interval satisfies the threshold. "
+    "Not supported: the whole interval violates it. Undecided: the interval crosses the threshold, fewer than "
+    f"{MIN_PAIRS} pairs of seeds count, or the verdict over all seeds differs. Not testable: a condition of the test is not "
+    "supported, too few seeds met the bound, or no threshold is fixed. Not run: numbers are missing. p: two-sided, for "
+    "«effect = threshold». Holds after: whether the verdict survives Holm's correction at 5 % (95 % of ledgers have no false "
+    "verdict), only Benjamini-Hochberg's (5 % of the survivors are expected to be false), or neither. Intervals cover the "
+    "spread of trainings on one split of the data, not the spread over splits. config/claims.yaml has the thresholds with "
+    "date and reason."
 )
 
 
@@ -76,15 +77,18 @@ def ledger(
     claims: Mapping[str, Mapping],
     datasets: Sequence[str],
 ) -> pd.DataFrame:
-    """Every claim on every data set of the run, or on those of them that the claim names (on all it names where none is run).
+    """Tests every claim on every data set of the run.
 
-    Columns: claim, dataset, statement, test; effect, low, high (NaN where there is none), n, left_out (seeds that do not
-    count), verdict, all_seeds (the verdict with them; empty where nothing was tested); p, and bh and holm, the p-values
+    A claim that names data sets is tested on those of them that are in the run, or on all of them if none is.
+
+    Columns: claim, dataset, statement, test; effect, low, high (NaN if there is none), n, left_out (number of seeds that do
+    not count), verdict, all_seeds (the verdict over all seeds; empty if nothing was tested); p, and bh and holm, the p-values
     adjusted over the tests of this ledger that ran (`corrected`); marks (restates the penalty, exploratory), note, evidence.
-    Sorted by claim (2a before 10a), then data sets in the order of the run. Claims are valid by the config's schema.
+    Rows are sorted by claim (2a before 10a), then by data set in the order of the run. The config's schema has checked the
+    claims.
 
     Raises:
-        InputError: a threshold ≤ 0 of what is averaged in logarithms.
+        InputError: a threshold is ≤ 0 although its metric is averaged in logarithms.
     """
     numbers = metrics if efficiency is None else pd.concat([metrics, efficiency], ignore_index=True)
     rows = [
@@ -99,12 +103,12 @@ def ledger(
 
 
 def natural(claim: str) -> list:
-    """A key to sort claims by: 2a before 10a."""
+    """A sort key for claims: 2a comes before 10a."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", claim)]
 
 
 def corrected(ledger: pd.DataFrame) -> pd.DataFrame:
-    """A ledger with bh and holm, its p-values adjusted over all rows that have one, undecided ones included."""
+    """The ledger with bh and holm: p-values adjusted over all rows that have one, undecided rows included."""
     ran = ledger["p"].notna()
     p = ledger.loc[ran, "p"].to_numpy()
     adjusted = ledger.assign(bh=math.nan, holm=math.nan)
@@ -118,7 +122,7 @@ def _chosen(named: Iterable[str], run: Sequence[str]) -> list[str]:
 
 
 def _row(claim: str, entry: Mapping, dataset: str, outcome: Outcome) -> tuple:
-    statement = " ".join(entry["statement"].split())  # a folded text of YAML ends with a line break
+    statement = " ".join(entry["statement"].split())  # folded text in YAML ends with a line break
     marks = [PENALTY] * entry.get("restates_penalty", False) + [EXPLORATORY] * (dataset in entry.get("exploratory", ()))
     return (
         *(claim, dataset, statement, _test(entry, dataset), *outcome.effect, outcome.left_out),
@@ -130,7 +134,7 @@ def _row(claim: str, entry: Mapping, dataset: str, outcome: Outcome) -> tuple:
 def _test(entry: Mapping, dataset: str) -> str:
     """The test in words: «nll of flat_vae − nll of vhp_vae ≤ 2»."""
     sides = sides_of(entry)
-    tasks = len({side["task"] for side in sides}) > 1  # else the metric's name says enough
+    tasks = len({side["task"] for side in sides}) > 1  # otherwise the metric's name says enough
     texts = [
         f"{side['task']} " * tasks
         + f"{side['metric']} of {method_name(side['method'])}"
@@ -179,12 +183,12 @@ def _cells(row: pd.Series, runs: Sequence[str]) -> dict[str, str]:
 
 
 def seeds_counted(row: pd.Series) -> str:
-    """The number of seeds behind a row of a ledger, «4 of 5» where some are left out."""
+    """How many seeds count in a row of a ledger: «5», or «4 of 5» if one is left out."""
     return f"{row['n']} of {row['n'] + row['left_out']}" if row["left_out"] else str(row["n"])
 
 
 def holds_after(row: pd.Series) -> str:
-    """The strictest correction after which a verdict stands."""
+    """The strictest correction that a verdict survives."""
     if row["verdict"] not in (SUPPORTED, NOT_SUPPORTED):
         return "–"
     if row["holm"] <= LEVEL:
@@ -198,16 +202,16 @@ def _total(ledger: pd.DataFrame) -> str:
 
 
 def standing(ledger: pd.DataFrame) -> str:
-    """How many of the decided tests stand after a correction."""
+    """A sentence: how many of the decided tests survive each correction."""
     decided = ledger[ledger["verdict"].isin([SUPPORTED, NOT_SUPPORTED])]
     stand = {name: int((decided[name] <= LEVEL).sum()) for name in ("bh", "holm")}
     return (
-        f"Of {len(decided)} decided, {stand['bh']} stand after Benjamini-Hochberg, {stand['holm']} after Holm, over "
-        f"{ledger['p'].notna().sum()} tests that ran."
+        f"{stand['bh']} of {len(decided)} decided tests stand after Benjamini-Hochberg, {stand['holm']} after Holm, corrected "
+        f"over the {ledger['p'].notna().sum()} tests that ran."
     )
 
 
 def write(ledger: pd.DataFrame, stem: str | PathLike) -> None:
-    """Write stem.csv (unrounded; empty where there is no number) and stem.md."""
+    """Write stem.csv (unrounded; a missing number is an empty field) and stem.md."""
     ledger.to_csv(f"{stem}.csv", index=False, lineterminator="\n")
     Path(f"{stem}.md").write_text(to_markdown(ledger), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""All methods against one of them over all data sets: probability and size of improvement, from metrics.csv alone."""
+"""Every method against a baseline over all data sets: probability and size of improvement, from metrics.csv alone."""
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
@@ -15,7 +15,7 @@ from flatvae.reporting.scales import logarithmic
 from flatvae.reporting.statistics import GROUP, Interval
 
 BASELINE = "vhp_vae"
-ALL = "all data sets"  # no data set of the config can have a name with spaces
+ALL = "all data sets"  # no data set can have this name: names in the config have no spaces
 RESAMPLES, SEED = 10_000, 0
 COLUMNS = [
     *("method", "metric", "probability", "low", "high", "effect", "effect_low", "effect_high", "n", "datasets", "equal")
@@ -25,7 +25,7 @@ LOWER, HIGHER = -1, 1
 
 
 class Metric(NamedTuple):
-    """A number of metrics.csv that methods are compared by; `better` is LOWER or HIGHER."""
+    """A number of metrics.csv by which methods are compared; `better` is LOWER or HIGHER."""
 
     task: str
     name: str
@@ -49,17 +49,18 @@ METRICS = (
     Metric("tracking", "IDF1", "", HIGHER),
 )
 
-# what the size of an improvement is a ratio of; an error's unit is the data's. Of the others it is a difference
+# metrics whose improvement is a ratio: skewed ones, and the error, whose unit is the data's; the others have a difference
 RATIOS = frozenset(metric.name for metric in METRICS if logarithmic(metric.name) or metric.name == "test_error")
 
 CAPTION = (
-    "Probability of improvement over {baseline}: how often a training of the method is better than one of {baseline}, "
-    "ties counting half, over all pairs of seeds of a data set (Agarwal et al. 2021); all data sets: the mean over those that "
-    "have the number. Better is higher for {higher}, and lower for the others. In brackets the 95 % percentile bootstrap "
-    "interval: in each data set the seeds that both methods have are resampled, the same for both, as seeds pair. n: the least "
-    "number of these seeds ({n_seeds} trained). With few seeds these intervals are too narrow (those of a mean cover 73 % at 3 "
-    "seeds, 85 % at 5), and a number alone, of one seed or the same in every resample, is no certainty. All seeds are compared, "
-    "also those that missed equal reconstruction (†); the ledger of claims leaves these out. –: does not apply."
+    "Probability of improvement over {baseline}: how often a training of the method is better than one of {baseline}, over all "
+    "pairs of seeds of a data set, ties counting half (Agarwal et al. 2021). All data sets: the mean over those that have the "
+    "number. Higher is better for {higher}; lower is better for the others. Brackets: 95 % percentile bootstrap interval; each "
+    "data set is resampled over the seeds that both methods have, and both methods get the same resample. n: the least number "
+    "of these seeds ({n_seeds} trained). With few seeds these intervals are too narrow (those of a mean cover 73 % at 3 seeds, "
+    "85 % at 5). A number without interval comes from one seed or is the same in every resample; it is not certain either. All "
+    "seeds are compared, including those that missed equal reconstruction (†), which the ledger of claims leaves out. –: does "
+    "not apply."
 )
 
 Pair = tuple[np.ndarray, np.ndarray]
@@ -72,25 +73,24 @@ def probability_of_improvement(pairs: Sequence[Pair]) -> Interval:
 
         P = 1/D Σ_d P_d,     P_d = 1/n_d² Σ_s Σ_t ( 1[x_s > y_t] + ½ 1[x_s = y_t] ),
 
-    P_d being the Mann-Whitney statistic over n_d². As in rliable it compares all pairs of seeds (s, t), not only equal
-    seeds (s, s): it says what to expect of one further training of each, and has n_d² comparisons to say it from. The
-    interval has the 2.5 % and 97.5 % quantiles of P over 10,000 resamples. A resample draws n_d seeds with replacement in
-    every data set (stratified: the data sets stay) and takes these seeds of X and of Y. There it departs from rliable, which
-    draws the runs of X and of Y apart: here equal seeds have batches and noise in common. P(X, Y) + P(Y, X) = 1 in every
-    resample. Infinities are values like others: ∞ > a, ∞ = ∞.
+    where P_d is the Mann-Whitney statistic over n_d². As in rliable, P compares all pairs of seeds (s, t), not only equal
+    seeds (s, s): it predicts one further training of each method, and rests on n_d² comparisons. The interval lies between
+    the 2.5 % and 97.5 % quantiles of P over 10,000 resamples. A resample draws n_d seeds with replacement within every data
+    set (stratified) and takes these seeds of both X and Y. rliable draws the runs of X and Y independently; here equal seeds
+    share batches and noise. P(X, Y) + P(Y, X) = 1 in every resample. Infinities compare like other values: ∞ > a, ∞ = ∞.
 
-    With few seeds the interval is too narrow, as every plain bootstrap's: of normal values with P = 0.5 and 0.76 it held P in 74
-    and 59 % of simulations at 3 seeds of one data set, 88 and 85 % at 5, 94 and 89 % at 10, and more over three data sets (84 and
-    87, 91 and 92, 92 and 95 %). It holds it less often where equal seeds of X and Y are much alike, for a resample compares
-    them about twice as often as the data do. It has no width where X is better than Y in all pairs, and is None where a data
-    set has one seed.
+    With few seeds the interval is too narrow, like every plain bootstrap's. In simulations of normal values with P = 0.5 and
+    0.76 it covered P in 74 and 59 % of cases at 3 seeds of one data set, 88 and 85 % at 5, 94 and 89 % at 10; over three data
+    sets in 84 and 87, 91 and 92, 92 and 95 %. It covers P less often if equal seeds of X and Y are much alike, because a
+    resample compares them about twice as often as the data do. It has no width if X is better than Y in all pairs, and is
+    None if a data set has one seed.
 
     Args:
-        pairs: of each data set (x, y), both (n_d,), a place being a seed.
+        pairs: (x, y) for each data set, both (n_d,), indexed by seed.
     Returns:
         Interval of P; its n is the least n_d.
     Raises:
-        InputError: no pairs, one without seeds, or NaN.
+        InputError: there are no pairs, a pair has no seeds, or a value is NaN.
     Source: Agarwal et al. (2021), Deep Reinforcement Learning at the Edge of the Statistical Precipice, NeurIPS,
         arXiv:2108.13264, section 4.3 and its library rliable; Mann and Whitney (1947).
     """
@@ -101,16 +101,16 @@ def probability_of_improvement(pairs: Sequence[Pair]) -> Interval:
     probability = float(np.mean([of_dataset.mean() for of_dataset in wins]))
     if n == 1:
         return Interval(probability, None, None, n)
-    source = np.random.default_rng(SEED)  # afresh: the same resamples for every method
-    resampled = np.mean([_resampled(of_dataset, source) for of_dataset in wins], axis=0)
+    generator = np.random.default_rng(SEED)  # created anew: every method gets the same resamples
+    resampled = np.mean([_resampled(of_dataset, generator) for of_dataset in wins], axis=0)
     low, high = np.quantile(resampled, [0.025, 0.975])
     return Interval(probability, float(low), float(high), n)
 
 
-def _resampled(wins: np.ndarray, source: np.random.Generator) -> np.ndarray:
-    """P_d of every resample: Σ_st c_s wins_st c_t / n², c_s being how often the seed s was drawn."""
+def _resampled(wins: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """P_d of every resample: Σ_st c_s wins_st c_t / n², where c_s counts how often seed s was drawn."""
     n = len(wins)
-    counts = source.multinomial(n, np.full(n, 1 / n), size=RESAMPLES)  # (RESAMPLES, n)
+    counts = generator.multinomial(n, np.full(n, 1 / n), size=RESAMPLES)  # (RESAMPLES, n)
     return ((counts @ wins) * counts).sum(axis=1) / n**2
 
 
@@ -119,16 +119,16 @@ def effect(pairs: Sequence[Pair], ratio: bool) -> Interval:
 
     With the values x_s, y_s of the n_d seeds that X and Y have in common in the data set d,
 
-        E = 1/D Σ_d 1/n_d Σ_s g_s,     g_s = x_s − y_s, or log x_s − log y_s and exp of E, the geometric mean of the ratios.
+        E = 1/D Σ_d 1/n_d Σ_s g_s,     g_s = x_s − y_s; for ratios g_s = log x_s − log y_s, and exp E is their geometric mean.
 
-    The interval is E ± t_ν · √(Σ_d v_d) / D with v_d = s_d² / n_d, s_d² being the variance of g over the seeds of d, and
-    ν = (Σ v_d)² / Σ v_d² / (n_d − 1) after Welch and Satterthwaite; of one data set it is Student's of the paired differences.
-    Where a g is infinite or not a number the median of each data set stands for its mean, and there is no interval; nor is there
-    with one seed.
+    The interval is E ± t_ν · √(Σ_d v_d) / D with v_d = s_d² / n_d, where s_d² is the variance of g over the seeds of d, and
+    ν = (Σ v_d)² / Σ v_d² / (n_d − 1) after Welch and Satterthwaite; for one data set it is Student's interval of the paired
+    differences. If a g is infinite or NaN, each data set's median replaces its mean, and there is no interval. One seed has no
+    interval either.
 
     Args:
-        pairs: of each data set (x, y), both (n_d,), a place being a seed.
-        ratio: whether E is a ratio.
+        pairs: (x, y) for each data set, both (n_d,), indexed by seed.
+        ratio: whether the effect is a ratio.
     Source: Welch (1947), The generalization of Student's problem, Biometrika 34.
     """
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -142,7 +142,7 @@ def effect(pairs: Sequence[Pair], ratio: bool) -> Interval:
 
 
 def _half_width(gaps: Sequence[np.ndarray]) -> float:
-    """Half the width of the interval of the mean of the means."""
+    """Half the width of the interval of E."""
     spread = np.array([gap.var(ddof=1) / len(gap) for gap in gaps])
     if not spread.any():
         return 0.0
@@ -155,11 +155,11 @@ def improvement(
 ) -> pd.DataFrame:
     """Probability and size of improvement of every method over the baseline, by each of METRICS, across the data sets.
 
-    A row for each method and metric that both have on a data set, in at least one seed in common. Columns: method, metric,
-    probability, low, high, effect, effect_low, effect_high (a ratio of RATIOS, else a difference, in the metric's own sense:
-    below 1 or 0 is less; ends are NaN where there is no interval), n (the least number of paired seeds), datasets (how many), and
-    equal: whether method and baseline were at equal reconstruction and settled in every seed of all the data sets (exempt
-    methods count as equal). The baseline against itself has ½.
+    One row for each method and metric for which method and baseline share a seed on some data set. Columns: method, metric,
+    probability, low, high; effect, effect_low, effect_high (a ratio for RATIOS, otherwise a difference; below 1 or 0 means
+    that the method's number is smaller; ends are NaN if there is no interval); n (the least number of paired seeds); datasets
+    (their number); equal (whether method and baseline were at equal reconstruction and settled in every seed of all data sets;
+    exempt methods count as equal). The baseline against itself has probability ½.
     """
     keys = metrics.dropna(subset="seed").groupby(GROUP, sort=False)
     values = {key: rows.set_index("seed")["value"] for key, rows in keys}
@@ -179,7 +179,7 @@ def improvement(
 
 
 def _pair(values: Mapping[tuple, pd.Series], dataset: str, method: str, baseline: str, metric: Metric) -> Pair | None:
-    """Values of method and baseline in the seeds that both have, larger being better."""
+    """Values of method and baseline in the seeds that both have, signed so that larger is better."""
     place = (metric.distance, metric.task, metric.name)
     keys = [(dataset, name, *place) for name in (method, baseline)]
     if any(key not in values for key in keys):
@@ -192,10 +192,10 @@ def _pair(values: Mapping[tuple, pd.Series], dataset: str, method: str, baseline
 def table(
     metrics: pd.DataFrame, datasets: Sequence[str], methods: Sequence[str], n_seeds: int, baseline: str = BASELINE
 ) -> pd.DataFrame:
-    """`improvement` on each data set and across all, as a table that `flatvae.reporting.tables` writes.
+    """`improvement` on each data set and across all, as a table for `flatvae.reporting.tables`.
 
-    Columns: dataset, method, distance (empty), n, then for each metric `m` the columns m, m_low, m_high. `n_seeds` were
-    trained. Raises InputError where the baseline has no number.
+    Columns: dataset, method, distance (empty), n, then for each metric `m` the columns m, m_low, m_high. `n_seeds` is the
+    number of trained seeds. Raises InputError if the baseline has no number.
     """
     groups = {dataset: [dataset] for dataset in datasets} | ({ALL: datasets} if len(datasets) > 1 else {})
     found = {group: improvement(metrics, members, methods, baseline) for group, members in groups.items()}
@@ -219,7 +219,7 @@ def write(
     baseline: str,
     stem: str | PathLike,
 ) -> None:
-    """Write the table, or the sentence that there is nothing to compare with."""
+    """Write the table, or a sentence that there is nothing to compare with."""
     if improvement(metrics, datasets, methods, baseline).empty:
         tables.write_note(f"There are no numbers of {baseline} to compare with.", stem)
     else:
@@ -238,7 +238,7 @@ def _row(group: str, method: str, found: pd.DataFrame, names: Sequence[str]) -> 
 
 
 def _over_all(equal: Mapping, datasets: Sequence[str], methods: Sequence[str]) -> dict:
-    """Seeds at equal reconstruction, and those that have a say, summed over the data sets."""
+    """(seeds at equal reconstruction, all seeds) of each method, summed over the data sets."""
     return {
         (ALL, method): tuple(sum(equal.get((dataset, method), (0, 0))[i] for dataset in datasets) for i in (0, 1))
         for method in methods

@@ -6,12 +6,11 @@ from flatvae.reporting.statistics import COLUMNS
 
 
 def rows(record: dict) -> pd.DataFrame:
-    """Rows as metrics.csv has them, of the task ``compute``: one for each data set, method and number.
+    """Rows of the task ``compute`` with the columns of metrics.csv: one for each data set, method and number.
 
-    ``train_seconds`` is the wall time of the training job, all seeds together and loading included; ``evaluation_seconds`` is
-    that of the tasks, loading not included;
-    ``steps_per_second`` counts the steps of all seeds; ``peak_memory_mb`` is the largest resident memory of any job;
-    ``gpu`` (0/1) and ``gpu_memory_mb`` say whether it was trained on a GPU, and the most memory it took there.
+    ``train_seconds`` is the wall time of the training job, all seeds together, including loading. ``evaluation_seconds`` is the
+    wall time of the tasks, without loading. ``steps_per_second`` counts the steps of all seeds. ``peak_memory_mb`` is the largest
+    resident memory of any job. ``gpu`` (0/1) says whether a GPU trained it, and ``gpu_memory_mb`` is the peak memory there.
 
     Args:
         record: the content of run.json.

@@ -1,17 +1,17 @@
-"""Do the control methods do what they are there for? From metrics.csv alone.
+"""Checks that every control method behaves as it must, from metrics.csv alone.
 
-A positive control must win the metric that it calibrates, a negative control must lose it: else the metric does not measure
-what it is named for, or the code that computes it is wrong. A control is an entry of the config:
+A positive control must win the metric that it calibrates, a negative control must lose it. Otherwise the metric does not
+measure what its name says, or its code is wrong. A control is an entry of the config:
 
     pca_condition_number:
       statement: Principal components have an isometry for a decoder, so nothing is flatter.
       method: pca
       task: flatness
-      metric: condition_number_median      # distance too, where one applies
+      metric: condition_number_median      # and distance, if one applies
       better: lower                        # lower | higher
       must: win                            # win | lose
-      against: [flat_vae]                  # optional; else every other method of the run
-      datasets: [pendulum, digits]         # optional; else every data set of the run
+      against: [flat_vae]                  # optional; default: every other method of the run
+      datasets: [pendulum, digits]         # optional; default: every data set of the run
 """
 
 import math
@@ -27,7 +27,7 @@ from flatvae.reporting.scales import logarithmic
 from flatvae.reporting.statistics import t_interval
 
 COLUMNS = ["control", "dataset", "statement", "test", "value", "rival", "rival_value", "holds"]
-# what must be true of a control's mean and its hardest rival's, by what is better and what the control must do
+# (better, must) -> the relation that must hold between the control's mean and that of its hardest rival
 MUST_BE = {
     ("lower", "win"): ("≤", operator.le),
     ("higher", "win"): ("≥", operator.ge),
@@ -35,31 +35,31 @@ MUST_BE = {
     ("higher", "lose"): ("<", operator.lt),
 }
 CAPTION = (
-    "Controls: means over the seeds, geometric ones of what is positive and skewed. `rival` is the method that comes nearest "
-    "to breaking the control, or breaks it. A run in which a control does not hold fails."
+    "Controls: means over the seeds, geometric for positive and skewed metrics. The rival is the method that comes nearest to "
+    "breaking the control, or breaks it. A run fails if a control does not hold."
 )
 
 
 def check(
     metrics: pd.DataFrame, controls: Mapping[str, Mapping], methods: Sequence[str], datasets: Sequence[str]
 ) -> pd.DataFrame:
-    """Every control on every data set where the run puts it, and a rival, to its task.
+    """Checks every control on every data set where the run evaluates its task for it and for a rival.
 
-    With m the mean of the control's metric over its seeds, on the metric's scale as in the tables, and r that of the rival who
-    is best (where it must win) or worst (where it must lose) among those it is compared with: it holds where m is at least as
-    good as r, or worse than r.
+    Let m be the mean of the control's metric over its seeds, on the metric's scale as in the tables, and r the mean of its
+    hardest rival. A control that must win holds if m is at least as good as the best rival's r; one that must lose holds if m
+    is worse than the worst rival's r.
 
     Args:
         metrics: rows of metrics.csv.
         controls: entries of the config, by name.
-        methods: of the run, the possible rivals.
-        datasets: of the run.
+        methods: the methods of the run: the possible rivals.
+        datasets: the data sets of the run.
 
     Returns:
         columns control, dataset, statement, test, value, rival, rival_value, holds (0/1).
 
     Raises:
-        InputError: the control was put to its task and has no such metric there.
+        InputError: the control has rows of its task, but not this metric.
     """
     rows = []
     for name, entry in controls.items():
@@ -71,14 +71,14 @@ def check(
             rival = _hardest_rival(means, entry, methods)
             if rival is not None:
                 value, other = means[entry["method"]], means[rival]
-                holds = bool(MUST_BE[entry["better"], entry["must"]][1](value, other))  # never of NaN
+                holds = bool(MUST_BE[entry["better"], entry["must"]][1](value, other))  # False for NaN
                 statement = " ".join(entry["statement"].split())
                 rows.append((name, dataset, statement, _test(entry), value, rival, other, int(holds)))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _means(own: pd.DataFrame, name: str, entry: Mapping, dataset: str) -> pd.Series:
-    """Mean over seeds of the control's metric, by method."""
+    """The mean of the control's metric over the seeds of each method."""
     chosen = (own["metric"] == entry["metric"]) & (own["distance"] == entry.get("distance", ""))
     means = own[chosen].groupby("method")["value"].agg(lambda values: _mean(values, logarithmic(entry["metric"])))
     if entry["method"] not in means:
@@ -94,7 +94,7 @@ def _mean(values: pd.Series, in_logarithms: bool) -> float:
 
 
 def _hardest_rival(means: pd.Series, entry: Mapping, methods: Sequence[str]) -> str | None:
-    """The best of the others where the control must win, the worst where it must lose; None where there are no others."""
+    """The best rival if the control must win, the worst if it must lose; None without rivals."""
     rivals = means[[m for m in entry.get("against", methods) if m in means and m != entry["method"]]]
     if rivals.empty:
         return None
@@ -113,7 +113,7 @@ def _test(entry: Mapping) -> str:
 def broken(table: pd.DataFrame) -> list[str]:
     """One sentence for every control that does not hold."""
     return [
-        f"control {row.control} does not hold on {row.dataset}: {row.test}, and it is {row.value:.4g} against "
+        f"control {row.control} does not hold on {row.dataset}: required is {row.test}, found {row.value:.4g} against "
         f"{row.rival_value:.4g} of {row.rival}; {row.statement}"
         for row in table[table["holds"] == 0].itertuples()
     ]
@@ -131,6 +131,6 @@ def to_markdown(table: pd.DataFrame) -> str:
 
 
 def write(table: pd.DataFrame, stem: str | PathLike) -> None:
-    """Writes stem.csv and stem.md."""
+    """Write stem.csv and stem.md."""
     table.to_csv(f"{stem}.csv", index=False, lineterminator="\n")
     Path(f"{stem}.md").write_text(to_markdown(table), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The last lines of a run: what came out, in at most ten lines of a terminal."""
+"""The last lines of a run in the terminal: its results in at most ten lines."""
 
 import textwrap
 
@@ -6,15 +6,16 @@ from flatvae.reporting.formatting import format_duration
 from flatvae.reporting.summary import Leaderboard, Summary
 from flatvae.reporting.summary.leaderboard import FLATNESS
 
-WIDTH = 160  # of a line
-DATASETS = 5  # lines for these at most; the page has them all
+WIDTH = 160  # characters of a line
+DATASETS = 5  # at most so many lines for data sets; the page has them all
 
 
 def lines(run: Summary, page: str, seconds: float) -> list[str]:
-    """What a run came to.
+    """The results of a run as lines of text.
 
-    Counts of the verdicts; for each data set the flattest method at equal reconstruction, with its condition number and its
-    training error; the seeds that missed the bound or had not settled; how long it took; which page to open.
+    They count the verdicts, name the flattest method at equal reconstruction on each data set with its condition number and
+    training error, list the seeds that missed the bound or had not settled, and say how long the run took and which page to
+    open.
 
     Args:
         run: its summary.

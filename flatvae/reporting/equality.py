@@ -1,17 +1,17 @@
-"""Which seeds may be compared: those that reconstruct equally well, and whose training had settled."""
+"""Which seeds may be compared: those at equal reconstruction whose training had settled."""
 
 from collections.abc import Mapping
 
 import pandas as pd
 
-CHECKS = ("equal_reconstruction", "settled")  # 0/1 per seed, of the task reconstruction
+CHECKS = ("equal_reconstruction", "settled")  # metrics of the task reconstruction, 0/1 per seed
 
 
 def equal_seeds(here: pd.DataFrame) -> dict[str, dict[int, bool]]:
-    """method -> seed -> whether the seed has both of CHECKS at 1. A method without such rows is exempt and not there.
+    """method -> seed -> whether both CHECKS are 1. A method without such rows is exempt and left out.
 
     Args:
-        here: rows of metrics.csv of one data set. A check whose row a seed lacks counts as missed.
+        here: rows of metrics.csv of one data set. If a seed lacks the row of a check, it counts as missed.
     """
     rows = here[(here["task"] == "reconstruction") & here["metric"].isin(CHECKS)]
     passed = (rows["value"] == 1).groupby([rows["method"], rows["seed"]], sort=False).sum() == len(CHECKS)
@@ -22,7 +22,7 @@ def equal_seeds(here: pd.DataFrame) -> dict[str, dict[int, bool]]:
 
 
 def counts(metrics: pd.DataFrame) -> dict[tuple[str, str], tuple[int, int]]:
-    """(dataset, method) -> (seeds at equal reconstruction that had settled, seeds); exempt methods are not there."""
+    """(dataset, method) -> (seeds at equal reconstruction that had settled, all seeds), without exempt methods."""
     return {
         (dataset, method): count(seeds)
         for dataset, here in metrics.groupby("dataset", sort=False)
@@ -31,10 +31,10 @@ def counts(metrics: pd.DataFrame) -> dict[tuple[str, str], tuple[int, int]]:
 
 
 def count(seeds: Mapping[int, bool]) -> tuple[int, int]:
-    """How many passed, and of how many."""
+    """How many seeds passed, and how many there are."""
     return sum(seeds.values()), len(seeds)
 
 
 def missed(here: pd.DataFrame) -> set[str]:
-    """Methods of one data set with a seed that is not at equal reconstruction, or had not settled."""
+    """Methods of one data set with a seed that missed equal reconstruction or had not settled."""
     return {method for method, seeds in equal_seeds(here).items() if not all(seeds.values())}

@@ -1,7 +1,7 @@
-"""Every figure of a run: the task that it shows, where it can be drawn, and how. A new figure is one line here.
+"""Every figure of a run: the task that it shows, the data sets that allow it, and how it is drawn. A new figure is one entry.
 
-The workflow reads this in each of its processes, so it imports no plotting: ``draw`` is handed the package
-``flatvae.reporting.figures`` when a figure is made.
+Each process of the workflow reads this module, so it imports no plotting: ``draw`` gets the package
+``flatvae.reporting.figures`` as an argument.
 """
 
 from collections.abc import Callable
@@ -14,10 +14,10 @@ class Figure(NamedTuple):
     """A figure of one data set, drawn from the arrays or histories of all methods.
 
     Attributes:
-        task: the figure is made where this task is run; ``training`` is always.
-        shows: what is shown, in words: its title after the data set's name.
+        task: the figure is made if this task is run; ``training`` always is.
+        shows: what is shown, in words; the title after the data set's name.
         draw: (the package figures, ``results.DatasetResults``, title, methods that missed the bound) -> matplotlib figure.
-        needs: what the data set must be or have, of the words above.
+        needs: what the data set must be or have: PLANE, MOTION, VIDEOS.
     """
 
     task: str
@@ -95,7 +95,7 @@ FIGURES = {
     ),
 }
 
-# Figures of a whole run, and of one data set, that are drawn from metrics.csv and efficiency.csv: see ``number_figure``.
+# Figures of the whole run; like efficiency and sweeps they are drawn from metrics.csv and efficiency.csv (``number_figure``).
 COMPARISONS = ("pareto", "improvement")
 
 
@@ -105,7 +105,7 @@ def titled(dataset: str, shows: str) -> str:
 
 
 def draw(name: str, results) -> object:
-    """The figure of this name; a page with one sentence where every seed of every method became non-finite."""
+    """Draw the figure of this name; it is a sentence if every seed of every method became non-finite."""
     from flatvae.reporting import figures
 
     figure = FIGURES[name]
@@ -117,14 +117,14 @@ def draw(name: str, results) -> object:
 
 
 def number_figure(wanted: dict, metrics, efficiency, run: dict) -> object:
-    """A figure of numbers alone.
+    """Draw a figure from numbers alone.
 
     Args:
-        wanted: ``figure``: one of COMPARISONS, ``efficiency`` or ``sweep``; the last two with their ``dataset``; a sweep
-            with its ``hyperparameter``, ``curves`` and ``baseline`` besides.
+        wanted: ``figure`` is one of COMPARISONS, ``efficiency`` or ``sweep``. The last two need ``dataset``; a sweep also needs
+            ``hyperparameter``, ``curves`` and ``baseline``.
         metrics: rows of metrics.csv.
-        efficiency: rows of efficiency.csv, or None where nothing was timed.
-        run: ``datasets``, ``methods`` and ``baseline``, the method that comparisons are made with.
+        efficiency: rows of efficiency.csv, or None if nothing was timed.
+        run: ``datasets``, ``methods`` and ``baseline``, the method that the others are compared with.
     """
     from flatvae.reporting import comparison, figures
     from flatvae.reporting.equality import missed

@@ -1,4 +1,4 @@
-"""Numbers and texts as tables show them: «1.023 ± 0.012», «69 [26, 180]», and for LaTeX."""
+"""Formats numbers as tables show them, such as «1.023 ± 0.012» and «69 [26, 180]», and escapes text for LaTeX."""
 
 import math
 import re
@@ -7,9 +7,9 @@ import re
 def format_cell(mean: float, low: float, high: float) -> str:
     """A number as «1.023 ± 0.012»: mean ± half-width of its interval, both to the half-width's last digit.
 
-    The half-width has one significant digit, two where the first is 1 or where it reaches the mean. Without an
-    interval, and where all seeds agree to six digits, the number stands alone with three significant digits. Below 10⁻³
-    and from 10⁵ on: «(1.2 ± 0.3)·10⁵». NaN is «–».
+    The half-width has one significant digit, or two if the first is 1 or if it is at least the mean. Without an interval, or
+    if all seeds agree to six digits, the number stands alone with three significant digits. Numbers below 10⁻³ and from 10⁵ on
+    get a power of ten: «(1.2 ± 0.3)·10⁵». NaN is «–».
     """
     if math.isnan(mean):
         return "–"
@@ -19,7 +19,7 @@ def format_cell(mean: float, low: float, high: float) -> str:
     if half <= 1e-6 * abs(mean):
         half = 0.0
     largest = max(abs(mean), half)
-    exponent = int(f"{largest:.2e}".split("e")[1])  # after rounding: 9.9999·10⁻⁶ is 10⁻⁵
+    exponent = int(f"{largest:.2e}".split("e")[1])  # after rounding, so that 9.9999·10⁻⁶ counts as 10⁻⁵
     shift = exponent if not -3 <= exponent < 5 else 0
     power = f"·10{_superscript(shift)}" if shift else ""
     mean, half = mean / 10.0**shift, half / 10.0**shift
@@ -30,7 +30,7 @@ def format_cell(mean: float, low: float, high: float) -> str:
 
 
 def format_share(share: float, low: float, high: float) -> str:
-    """A share in [0, 1] as «0.96 [0.84, 1]», for its interval is not symmetric; alone where that has no width or is none."""
+    """A share in [0, 1] with its asymmetric interval, «0.96 [0.84, 1]»; alone if the interval is missing or has no width."""
     if math.isnan(share):
         return "–"
     share, low, high = ("" if math.isnan(end) else fixed(end, 3, trim=True) for end in (share, low, high))
@@ -38,10 +38,10 @@ def format_share(share: float, low: float, high: float) -> str:
 
 
 def format_interval(mean: float, low: float | None, high: float | None) -> str:
-    """A number with its interval as «1.04 [1.01, 1.07]», for intervals that are not symmetric; alone where it has none.
+    """A number with its asymmetric interval, «1.04 [1.01, 1.07]»; alone if the interval is missing or has no width.
 
-    Three significant digits of the largest, and more where the interval is narrower than these tell; three of each where the ends
-    are more than a factor 10 apart; one number where it has no width.
+    All three have the decimals that give the largest three significant digits, or more if a narrow interval needs them. If the
+    ends are more than a factor 10 apart, each has three significant digits.
     """
     if low is None or math.isnan(low) or low == high:
         return format_cell(mean, math.nan, math.nan)
@@ -56,7 +56,7 @@ def format_interval(mean: float, low: float | None, high: float | None) -> str:
 
 
 def format_p(p: float) -> str:
-    """A p-value with two significant digits, «< 0.001» below that, «–» where there is none."""
+    """A p-value with two significant digits; «< 0.001» below that, «–» for NaN."""
     if math.isnan(p):
         return "–"
     return "< 0.001" if p < 0.001 else fixed(p, 1 - math.floor(math.log10(p)), trim=True)
@@ -78,7 +78,7 @@ def _decimals(mean: float, half: float) -> int:
 
 
 def fixed(value: float, decimals: int, trim: bool = False) -> str:
-    """A number with so many decimals (< 0: rounded before the point), without zeros at the end where ``trim``."""
+    """A number with so many decimals (negative: rounded to tens, hundreds, …); ``trim`` removes trailing zeros."""
     text = f"{round(value, decimals) + 0.0:.{max(decimals, 0)}f}"
     if trim and "." in text:
         text = text.rstrip("0").rstrip(".")
@@ -109,6 +109,6 @@ _SUPERSCRIPTS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 
 
 def escape_latex(text: str) -> str:
-    """Text for LaTeX: its special characters escaped, the signs of these tables as its own, «10⁻⁴» as `10$^{-4}$`."""
+    """Text for LaTeX: escapes special characters, and writes the signs of these tables as commands, «10⁻⁴» as `10$^{-4}$`."""
     text = text.translate(str.maketrans(_LATEX))
     return re.sub("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+", lambda found: f"$^{{{found[0].translate(_SUPERSCRIPTS)}}}$", text)

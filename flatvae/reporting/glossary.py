@@ -1,6 +1,6 @@
-"""What each metric means and which way is better: one table for the documentation, the HTML page and the report.
+"""The meaning of each metric and which direction is better: one table for the documentation, the HTML page and the report.
 
-Run ``python -m flatvae.reporting.glossary docs/metrics.md`` to write the tables between that page's markers.
+``python -m flatvae.reporting.glossary docs/metrics.md`` writes the tables between that page's markers.
 """
 
 import argparse
@@ -21,8 +21,8 @@ class Entry(NamedTuple):
     Attributes:
         metrics: their names in metrics.csv.
         meaning: the formula, or what is counted; `code` in backticks.
-        best: the value of the best, or of a flat manifold, or how to read the number; empty where there is none.
-        better: LOWER, HIGHER, or 0 where neither is.
+        best: the best value, the value of a flat manifold, or how to read the number; «none» if there is nothing to say.
+        better: LOWER, HIGHER, or 0 if neither is better.
     """
 
     metrics: tuple[str, ...]
@@ -32,7 +32,7 @@ class Entry(NamedTuple):
 
 
 class Section(NamedTuple):
-    """The metrics of a task; ``heading`` says what the entries' ``best`` is."""
+    """The metrics of a task; ``heading`` says what the entries' ``best`` means."""
 
     heading: str
     entries: tuple[Entry, ...]
@@ -54,12 +54,12 @@ GLOSSARY = {
                 ("settled",),
                 "1 if the last fifth of the steps has |mean δ| ≤ 1 %, SD(log β) ≤ log 1.5, and k (active) changes by less "
                 "than 5 % from 90 % to 100 % of the steps",
-                "if 0, the numbers are those of a moment",
+                "if 0, the numbers depend on when training stopped",
             ),
             Entry(
                 ("beta",),
                 "β = 1/λ at the end",
-                "inside (0, 1) the bound is at work; at 1 the bound is too wide",
+                "in (0, 1) the bound is active; at 1 the bound is too wide",
             ),
             Entry(
                 ("kl",),
@@ -82,7 +82,7 @@ GLOSSARY = {
                 LOWER,
             ),
             Entry(("metric_deviation_rms",), "root mean square of ‖G − c²I‖_F / (c² √n)", "0", LOWER),
-            Entry(("mf_std",), "SD of MF / mean(MF), MF = √det G the magnification factor", "0", LOWER),
+            Entry(("mf_std",), "SD of MF / mean(MF), where MF = √det G is the magnification factor", "0", LOWER),
             Entry(("log_mf_std",), "SD of log MF, divided by n", "0", LOWER),
             Entry(
                 ("tangent_speed_cv",),
@@ -101,30 +101,30 @@ GLOSSARY = {
     "neighbours": Section(
         "best",
         (
-            Entry(("knn_accuracy",), "label by majority of the 5 nearest training codes", "1", HIGHER),
-            Entry(("precision_at_10",), "share of the 10 nearest with the query's label", "1", HIGHER),
+            Entry(("knn_accuracy",), "accuracy of the majority label of the 5 nearest training codes", "1", HIGHER),
+            Entry(("precision_at_10",), "share of the 10 nearest that have the query's label", "1", HIGHER),
             Entry(
                 ("true_neighbour_recall_at_10",),
-                "share of the 10 nearest by the true factor among the 10 nearest found",
+                "share of the 10 nearest by the true factor that are among the 10 nearest found",
                 "1",
                 HIGHER,
             ),
             Entry(
                 ("trustworthiness_at_10",),
-                "1 minus a penalty for neighbours among codes that are none among observations (Venna & Kaski 2001)",
+                "1 minus a penalty for neighbours in latent space that are not neighbours in the data (Venna & Kaski 2001)",
                 "1",
                 HIGHER,
             ),
             Entry(
                 ("graph_rank_correlation",),
-                "Spearman: distance of codes against shortest path in the data's 10-nearest-neighbour graph",
+                "Spearman correlation of latent distance with the shortest path in the data's 10-nearest-neighbour graph",
                 "1",
                 HIGHER,
             ),
-            Entry(("graph_rank_pairs_left_out",), "pairs that no path joins, left out of the correlation", "0"),
+            Entry(("graph_rank_pairs_left_out",), "pairs without a path, left out of the correlation", "0"),
             Entry(
                 ("rank_1", "rank_5", "mAP"),
-                "is a person's picture nearest to others of that person, at least 10 frames away",
+                "retrieval of other pictures of the same person, at least 10 frames away",
                 "1",
                 HIGHER,
             ),
@@ -137,7 +137,7 @@ GLOSSARY = {
             Entry(("length_ratio_std",), "SD of d_g / d_s", "0", LOWER),
             Entry(("distance_error_median",), "median of |c d_E − d_g| / d_g, c = median(d_g / d_E)", "0", LOWER),
             Entry(
-                ("graph_excess_mean",), "mean of d_graph / d_g − 1: what the neighbour graph alone would add", "none"
+                ("graph_excess_mean",), "mean of d_graph / d_g − 1: how much longer the unrefined graph path is", "none"
             ),
             Entry(
                 ("graph_neighbours", "graph_joined_edges"),
@@ -157,12 +157,12 @@ GLOSSARY = {
         "how to read it",
         (
             Entry(("nll",), "mean −log p(x) of test data, nats, by importance sampling", "lower is better", LOWER),
-            Entry(("nll_median",), "median −log p(x) of test data, nats", "does not follow a few outlying rows", LOWER),
+            Entry(("nll_median",), "median −log p(x) of test data, nats", "robust to a few outlying rows", LOWER),
             Entry(("nll_standard_error",), "Monte-Carlo standard error of `nll`", "near 0"),
             Entry(
                 ("nll_effective_samples",),
-                "median of (Σ w)² / Σ w², w the importance weights",
-                "near 1, do not trust `nll`",
+                "median of (Σ w)² / Σ w², where w are the importance weights",
+                "if near 1, do not trust `nll`",
             ),
         ),
     ),
@@ -189,23 +189,23 @@ GLOSSARY = {
         "how to read it",
         (
             Entry(("query_seconds",), "seconds per query of 10 neighbours in the largest gallery", "lower is faster", LOWER),
-            Entry(("query_ratio",), "seconds per query over those of the Euclidean query", "lower is faster", LOWER),
+            Entry(("query_ratio",), "time per query over that of the Euclidean query", "lower is faster", LOWER),
             Entry(("build_seconds",), "seconds to prepare the gallery", "lower is faster", LOWER),
             Entry(
                 ("amortised_seconds",),
-                "seconds per query, with building spread over as many queries as there are test data",
+                "seconds per query with the build spread over as many queries as there are test data",
                 "lower is faster",
                 LOWER,
             ),
             Entry(
                 ("graph_query_seconds", "graph_query_ratio", "graph_build_seconds", "graph_amortised_seconds"),
-                "times of Dijkstra's search on the neighbour graph alone",
+                "the same for Dijkstra's search on the neighbour graph alone",
                 "lower is faster",
                 LOWER,
             ),
             Entry(("step_seconds",), "seconds of a training step per seed", "lower is faster", LOWER),
-            Entry(("step_ratio",), "seconds of a training step over those of the first method", "lower is faster", LOWER),
-            Entry(("peak_memory_mb",), "most memory that a job took, MB", "lower is cheaper", LOWER),
+            Entry(("step_ratio",), "time of a training step over that of the first method", "lower is faster", LOWER),
+            Entry(("peak_memory_mb",), "peak memory of a job, MB", "lower is cheaper", LOWER),
         ),
     ),
     "compute": Section(
@@ -213,28 +213,28 @@ GLOSSARY = {
         (
             Entry(("train_seconds",), "wall time of the training, all seeds together", "lower is cheaper", LOWER),
             Entry(("evaluation_seconds",), "wall time of the evaluations, loading excluded", "lower is cheaper", LOWER),
-            Entry(("steps_per_second",), "training steps a second, summed over the seeds", "higher is faster", HIGHER),
-            Entry(("threads", "gpu", "gpu_memory_mb"), "what the training ran on", "none"),
+            Entry(("steps_per_second",), "training steps per second, summed over the seeds", "higher is faster", HIGHER),
+            Entry(("threads", "gpu", "gpu_memory_mb"), "threads of the training, whether it used a GPU, memory there", "none"),
         ),
     ),
 }  # fmt: skip
 
 NOTATION = (
     "f is the decoder's mean, J its Jacobian, G = JᵀJ the pull-back metric, c² its scale, n the latent dimension, q(z|x) the "
-    "encoder, C(x, z) the reconstruction error, κ² its bound and δ = (C − κ²) / κ². Between two codes d_g is the length of the "
-    "geodesic, d_s that of the straight latent line, both decoded, and d_E the latent Euclidean distance. f_k are the points "
-    "of a decoded straight line and L is its length."
+    "encoder, C(x, z) the reconstruction error, κ² its bound and δ = (C − κ²) / κ². Between two codes, d_g is the decoded length "
+    "of the geodesic, d_s that of the straight latent line, and d_E the latent Euclidean distance. f_k are the points of a "
+    "decoded straight line and L is its length."
 )
 PLACES = {"_mixup": "at mixup points between the codes", "_beyond": "beyond the codes"}
-VARIANTS = {  # further names of metrics: a pattern, the metric whose definition holds, and what is different
-    r"test_error_recordings": ("test_error", "on recordings held out whole"),
+VARIANTS = {  # names of further metrics: pattern -> (the metric with the definition, how this one differs)
+    r"test_error_recordings": ("test_error", "on whole held-out recordings"),
     r"test_error_(\w+)": ("test_error", "of the class {}"),
     r"nll_(\w+)": ("nll", "of the class {}"),
 }
 
 
 class Definition(NamedTuple):
-    """The definition of one metric: `meaning`, `heading` and `best` of its entry, and which way is `better`."""
+    """The definition of one metric: `meaning`, `heading`, `best` and `better` of its entry."""
 
     metric: str
     meaning: str
@@ -252,7 +252,7 @@ _ENTRIES = {
 
 
 def define(metric: str) -> Definition | None:
-    """The definition of a metric by its name in metrics.csv; None where the table has none."""
+    """The definition of a metric by its name in metrics.csv; None if it is not in the table."""
     found, where = _looked_up(metric)
     if found is None:
         return None
@@ -261,13 +261,13 @@ def define(metric: str) -> Definition | None:
 
 
 def better(metric: str) -> int:
-    """LOWER, HIGHER, or 0 where neither is better or the metric is unknown."""
+    """LOWER, HIGHER, or 0 if neither is better or the metric is unknown."""
     found = define(metric)
     return found.better if found else 0
 
 
 def _looked_up(metric: str) -> tuple[str | None, str]:
-    """The metric whose entry defines this one, and in what this one differs from it."""
+    """The metric whose entry defines this one, and how this one differs from it."""
     if metric in _ENTRIES:
         return metric, ""
     for suffix, where in PLACES.items():

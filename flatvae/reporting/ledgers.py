@@ -1,4 +1,4 @@
-"""One ledger of several runs that share the work, data set by data set:
+"""Merges the ledgers of several runs with different data sets or methods:
 
 python -m flatvae.reporting.ledgers results/paper results/ablations --output results/claims
 """
@@ -19,13 +19,13 @@ MERGED = [*COLUMNS[:2], "run", *COLUMNS[2:]]
 
 
 def merged(ledgers: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """One ledger of several runs', by the folder of each: every row of every run, with the run's name in the column ``run``.
+    """Merges ledgers, given by the folder of each run: all rows, with the run's name in the column ``run``.
 
-    A test that was not run is left out where another run did run it, and stands once where none did. ``evidence`` gets the
-    run's folder before it; bh and holm are adjusted again, over all tests of this ledger.
+    A test that a run did not make is dropped if another run made it, and listed once if none did. ``evidence`` is prefixed with
+    the run's folder. bh and holm are adjusted anew over all tests of the merged ledger.
 
     Raises:
-        InputError: two runs test a claim on a data set each in its own way.
+        InputError: two runs test a claim on the same data set in different ways.
     """
     rows = pd.concat([own.assign(run=run, evidence=f"{run}/" + own["evidence"]) for run, own in ledgers.items()])
     for (claim, dataset), tests in rows.groupby(["claim", "dataset"])["test"]:
@@ -47,10 +47,10 @@ def merged(ledgers: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def read(path: str | PathLike) -> pd.DataFrame:
-    """A ledger as ``claims.write`` left it, of one run or of several.
+    """Reads a ledger that ``claims.write`` wrote, of one run or of several.
 
     Raises:
-        InputError: there is none, or the file is none.
+        InputError: the file is missing or is not a ledger.
     """
     if not Path(path).is_file():
         raise InputError(f"{path} is missing; name folders of results that hold a ledger, claims.csv.")
@@ -61,18 +61,18 @@ def read(path: str | PathLike) -> pd.DataFrame:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """One ledger of several runs: every test of each, with the run's name."""
+    """Merge the ledgers of several runs into one, with the run's name in each row."""
     parser = argparse.ArgumentParser(prog="python -m flatvae.reporting.ledgers", description=main.__doc__)
-    parser.add_argument("results", nargs="+", type=Path, help="their folders")
-    parser.add_argument("--output", required=True, type=Path, help="what to write, without .csv and .md")
+    parser.add_argument("results", nargs="+", type=Path, help="folders of results")
+    parser.add_argument("--output", required=True, type=Path, help="the file to write, without .csv and .md")
     options = parser.parse_args(arguments)
-    below = options.output.resolve().parent
+    output_folder = options.output.resolve().parent
     try:
-        ledgers = {os.path.relpath(run.resolve(), below): read(run / "claims.csv") for run in options.results}
+        ledgers = {os.path.relpath(run.resolve(), output_folder): read(run / "claims.csv") for run in options.results}
         together = merged(ledgers)
     except InputError as error:
         parser.error(str(error))
-    below.mkdir(parents=True, exist_ok=True)
+    output_folder.mkdir(parents=True, exist_ok=True)
     write(together, options.output)
 
 

@@ -1,7 +1,7 @@
-"""What people read in place of an identifier, and how a method looks in every figure: one table, by name.
+"""The display name of each method and its look in every figure: one table, by identifier.
 
-A method that the table does not know keeps its identifier, and gets its look from that name, so that a colour means the same
-method in every figure of every run. It imports no plotting, for pages and messages need names alone.
+A method that is not in the table is shown by its identifier, and its look follows from that, so that a colour means the same
+method in every figure of every run. The module imports no plotting, because pages and messages need names alone.
 """
 
 import zlib
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Style(NamedTuple):
-    """How a method looks in figures; line or marker alone tells it apart in grey."""
+    """How a method looks in figures; its line or marker distinguishes it in greyscale too."""
 
     colour: str
     line: object
@@ -23,11 +23,11 @@ class Shown(NamedTuple):
     style: Style
 
 
-# dashes and gaps in line widths, as matplotlib has them
+# dashes and gaps in line widths, as in matplotlib
 _DASHED, _DOTTED, _DASH_DOT = (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1))
 _LONG, _DASH_DOT_DOT, _SHORT, _SPARSE = (0, (8, 2)), (0, (3, 1, 1, 1, 1, 1)), (0, (2, 2)), (0, (1, 3))
 
-# Okabe and Ito (2008) and Tol (2021), both safe for colour-blind readers, without yellows, which are lost on white
+# Okabe and Ito (2008) and Tol (2021), both safe for colour-blind readers, without yellows, which are hard to see on white
 METHODS = {
     "vae": Shown("VAE", Style("#0072B2", "-", "o")),
     "vhp_vae": Shown("VHP-VAE", Style("#D55E00", _DASHED, "s")),
@@ -48,21 +48,21 @@ METHODS = {
     "sort": Shown("SORT", Style("#661100", "-", "X")),
     "": Shown("raw data", Style("#333333", "-", "s")),
 }
-# of methods that the table does not know: nothing that the four methods of the default run have but lines
+# looks of methods that are not in the table; colours and markers avoid those of the default run's four methods
 _COLOURS = ("#E69F00", "#56B4E9", "#000000", "#882255", "#999933", "#332288", "#8C510A", "#AA4499", "#555555")
 _LINES = ("-", _DASHED, _DOTTED, _DASH_DOT, _LONG, _DASH_DOT_DOT, _SHORT, _SPARSE)
 _MARKERS = ("v", "P", "X", "*", "<", ">", "p", "h", "d", "8")
 
-FACTORS = {"pendulum": "angle"}  # what a loader's generating factor is called; others are «true factor»
+FACTORS = {"pendulum": "angle"}  # the name of a loader's generating factor; the others are «true factor»
 
 
 def display_name(method: str) -> str:
-    """The display name of a method or control; one that the table does not know keeps its identifier."""
+    """The display name of a method or control; its identifier if it is not in the table."""
     return METHODS[method].name if method in METHODS else method
 
 
 def method_style(method: str) -> Style:
-    """Colour, line and marker of a method in all figures: those of the table, else of its name's CRC-32."""
+    """Colour, line and marker of a method in all figures: from the table, otherwise from the CRC-32 of its identifier."""
     if method in METHODS:
         return METHODS[method].style
     rest, colour = divmod(zlib.crc32(method.encode()), len(_COLOURS))

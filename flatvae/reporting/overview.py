@@ -1,6 +1,6 @@
-"""The verdicts of a ledger in one small table, for a page that has no room for the ledger.
+"""A small table of a ledger's verdicts, for a page without room for the whole ledger.
 
-Run ``python -m flatvae.reporting.overview results/reference/claims.csv README.md`` to write it between the page's markers.
+``python -m flatvae.reporting.overview results/reference/claims.csv README.md`` writes it between the page's markers.
 """
 
 import argparse
@@ -33,11 +33,11 @@ def overview(ledger: pd.DataFrame) -> str:
     """One row per data set, one column per claim, one sign per test of the claim, in the order of the ledger.
 
     Args:
-        ledger: with the columns ``claim``, ``dataset`` and ``verdict``. Where two runs made the same test and their verdicts
-            differ, it is undecided; a run that did not make the test does not count.
+        ledger: has the columns ``claim``, ``dataset`` and ``verdict``. If two runs made the same test with different verdicts,
+            it is shown as undecided; a run that did not make the test does not count.
 
     Returns:
-        a Markdown table. A cell is empty where the claim has no test on the data set. A verdict that is none of
+        a Markdown table. A cell is empty if the claim has no test on the data set. A verdict that is not in
         ``verdicts.VERDICTS`` is shown as undecided.
     """
     rows = _rows(ledger)
@@ -74,12 +74,12 @@ def _sign(verdicts: set[str]) -> str:
 
 
 def claim_number(claim: str) -> str:
-    """The number of a claim: 6 of 6a."""
+    """The number of a claim: «6» for «6a»."""
     return re.match(r"\d*", claim)[0] or claim
 
 
 def inserted(page: str, table: str, begin: str = BEGIN, end: str = END) -> str:
-    """A page with the table between two markers.
+    """The page with the table between its two markers.
 
     Raises:
         InputError: the page lacks a marker.
@@ -92,10 +92,10 @@ def inserted(page: str, table: str, begin: str = BEGIN, end: str = END) -> str:
 
 
 def read(path: str | PathLike) -> pd.DataFrame:
-    """The columns of a ledger, claims.csv, that the table needs; all text.
+    """The columns of a ledger (claims.csv) that the table needs, all as text.
 
     Raises:
-        InputError: there is no such file, or it lacks a column.
+        InputError: the file is missing or lacks a column.
     """
     if not Path(path).is_file():
         raise InputError(f"{path} is missing; name a ledger, claims.csv.")

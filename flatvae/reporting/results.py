@@ -1,4 +1,4 @@
-"""The results of one data set that its figures are drawn from, each read when first asked for."""
+"""The results of one data set from which its figures are drawn; each file is read on first use."""
 
 import functools
 import itertools
@@ -14,12 +14,12 @@ Arrays = dict[str, np.ndarray]
 
 
 class DatasetResults:
-    """What the workflow wrote of a data set, and what only the data set itself can tell.
+    """The files that the workflow wrote for a data set, and what must be read from the data set itself.
 
     Args:
-        folder: of the run's results.
-        name: the data set's.
-        methods: in the order in which they are drawn.
+        folder: the results folder of the run.
+        name: the name of the data set.
+        methods: the methods, in drawing order.
         data: ``loader``, ``root`` and ``options`` of the data set.
         bound: κ², the reconstruction bound.
     """
@@ -34,12 +34,12 @@ class DatasetResults:
 
     @functools.cached_property
     def histories(self) -> dict[str, pd.DataFrame]:
-        """history.csv of every method that has rows there."""
+        """history.csv of every method whose file has rows."""
         found = {method: pd.read_csv(self.folder / method / "history.csv") for method in self.methods}
         return {method: rows for method, rows in found.items() if len(rows)}
 
     def arrays(self, task: str) -> dict[str, Arrays]:
-        """Arrays of a task, of every method that kept a finite seed."""
+        """Arrays of a task for every method that has a finite seed."""
         if task not in self._arrays:
             found = {}
             for method in self.methods:
@@ -50,14 +50,14 @@ class DatasetResults:
 
     @functools.cached_property
     def missed(self) -> set[str]:
-        """Methods of which a seed missed equal reconstruction or had not settled; none where reconstruction was not evaluated."""
+        """Methods with a seed that missed equal reconstruction or had not settled; empty if reconstruction was not evaluated."""
         files = {method: self.folder / method / "reconstruction.csv" for method in self.methods}
         rows = [pd.read_csv(file).assign(method=method) for method, file in files.items() if file.is_file()]
         return equality.missed(pd.concat(rows)) if rows else set()
 
     @property
     def factor(self) -> str:
-        """What the data set's true factor is called."""
+        """The name of the data set's true factor."""
         return names.FACTORS.get(self.data["loader"], "true factor")
 
     @functools.cached_property
@@ -78,7 +78,7 @@ class DatasetResults:
 
     @property
     def poses(self) -> tuple[dict[str, Arrays], list[str], list[tuple[int, int]], list[tuple[str, str]]]:
-        """Arrays with the joints' places along both ways and at their ends; joints, bones, and pairs of motions."""
+        """Arrays with joint positions along both paths and at their ends; then joints, bones, and pairs of motions."""
         from flatvae.datasets import human_motion
         from flatvae.reporting.figures import nearest_frames
 
@@ -86,7 +86,7 @@ class DatasetResults:
         skeleton = human_motion.skeleton(self.data["root"], self.frames["trial"].iloc[0].split("/")[0])
         test = human_motion.load(**self._recordings).test.numpy()
         motions = self.frames["motion"].unique()
-        pairs = list(itertools.combinations(motions, 2)) or [(motions[0], motions[0])]  # in the order of the task
+        pairs = list(itertools.combinations(motions, 2)) or [(motions[0], motions[0])]  # the task's order
 
         def joints(observations):
             return human_motion.joint_positions(skeleton, human_motion.pose(skeleton, scaling.degrees(observations)))
@@ -100,14 +100,14 @@ class DatasetResults:
 
     @functools.cached_property
     def _in_colour(self):
-        """The data set with people in their own colours, whatever the models see."""
+        """The data set with its pictures in RGB, whatever colour space the models see."""
         from flatvae import datasets
 
         return datasets.load(self.data["loader"], self.data["root"], **self.data["options"] | {"colour": "rgb"})
 
     @property
     def people(self) -> tuple[np.ndarray, np.ndarray, pd.DataFrame, tuple[int, ...]]:
-        """Pictures of people in the test videos (N, D), who they are (N,), their boxes, and the shape of a picture."""
+        """Pictures of people in the test videos (N, D), their identities (N,), their boxes, and the shape of a picture."""
         dataset = self._in_colour
         boxes = dataset.boxes[dataset.boxes["part"] == "test"]
         return dataset.test.numpy(), dataset.test_labels.numpy(), boxes, dataset.shape

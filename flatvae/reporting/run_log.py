@@ -1,4 +1,4 @@
-"""Snakemake's log of a run: how many jobs it has, when each began and ended, and which failed."""
+"""Reads Snakemake's log of a run: the number of jobs, when each began and ended, and which failed."""
 
 import re
 from collections.abc import Iterator
@@ -27,10 +27,10 @@ class Job:
     Attributes:
         rule: its rule.
         wildcards: «dataset» -> «pendulum», in the order of the log.
-        log: what it prints goes there; None where the rule has no log.
-        began: when it began, or began again.
-        ended: when it ended well; None where it has not.
-        state: RUNNING, DONE or FAILED, by the log: of a run that was killed, jobs stay at RUNNING.
+        log: the file with its output; None if the rule has no log.
+        began: when it began last.
+        ended: when it ended successfully; otherwise None.
+        state: RUNNING, DONE or FAILED according to the log; if the run was killed, its jobs stay RUNNING.
     """
 
     rule: str
@@ -49,17 +49,17 @@ class Job:
 
 @dataclass(frozen=True)
 class RunLog:
-    """What a log says.
+    """The content of a log.
 
     Attributes:
         path: the log.
-        command: the command line, as Snakemake tells it: without quotes.
-        counts: rule -> how many jobs of it the run has.
-        jobs: those that have begun, in the order in which they first did.
-        done, total: jobs, as Snakemake counts them.
-        cores: how many the run has; None on a cluster.
+        command: the command line as Snakemake logs it, without quotes.
+        counts: rule -> number of its jobs in the run.
+        jobs: the jobs that have begun, in the order of their first start.
+        done, total: numbers of jobs as Snakemake counts them.
+        cores: number of cores of the run; None on a cluster.
         began, last: times of the first and the last entry.
-        ended: whether Snakemake came to its end, with or without errors.
+        ended: whether Snakemake exited by itself, with or without errors.
     """
 
     path: Path
@@ -79,12 +79,12 @@ class RunLog:
 
 
 def find(results: Path, folders: list[Path]) -> RunLog | None:
-    """The newest log of a run that wrote into a results folder, among those of Snakemake in some folders; None without one.
+    """The newest Snakemake log, searched in ``folders``, of a run that wrote into the results folder; None if there is none.
 
-    A run that had nothing to do has no jobs, and its log is passed over.
+    Logs of runs without jobs, which had nothing to do, are skipped.
     """
     paths = {path for folder in folders for path in (folder.resolve() / LOGS).glob("*.snakemake.log")}
-    for path in sorted(paths, key=lambda path: path.name, reverse=True):  # names begin with the time
+    for path in sorted(paths, key=lambda path: path.name, reverse=True):  # file names begin with the time
         found = read(path)
         if found and any(_belongs(job, results.resolve()) for job in found.jobs):
             return found
@@ -92,22 +92,22 @@ def find(results: Path, folders: list[Path]) -> RunLog | None:
 
 
 def _belongs(job: Job, results: Path) -> bool:
-    """Whether a job writes into the results folder itself, and not into that of another run inside it."""
+    """Whether a job writes into this results folder, not into another run's folder inside it."""
     if job.log is None or not job.log.is_relative_to(results):
         return False
     return job.log.relative_to(results).parts[0] in {"logs", "search", job.wildcards.get("dataset")}
 
 
 def read(path: Path) -> RunLog | None:
-    """What a log says; None where no job has begun in it."""
+    """Parses a log; None if no job has begun."""
     text = path.read_text(encoding="utf-8", errors="replace")
-    text = text[: text.rfind("\n") + 1]  # the last line may still be written
+    text = text[: text.rfind("\n") + 1]  # the last line may be incomplete
     jobs: dict[int, Job] = {}
     counts: dict[str, int] = {}
     stamps, done, cores, ended = [], 0, None, False
     for stamp, head, fields in _entries(text):
         stamps += [stamp] * (stamp is not None)
-        job = int(fields.get("jobid", -1))  # an entry may still be written
+        job = int(fields.get("jobid", -1))  # the entry may be incomplete
         if (found := _BEGINS.fullmatch(head)) and job >= 0:
             jobs[job] = _begun(found[1], fields, stamp, path.parents[2])
         elif _FAILS.fullmatch(head) and job in jobs:
@@ -137,7 +137,7 @@ def _begun(rule: str, fields: dict[str, str], stamp: datetime, folder: Path) -> 
 
 
 def _entries(text: str) -> Iterator[tuple[datetime | None, str, dict[str, str]]]:
-    """Entries of a log: the last time before it, its first line, and the fields below it."""
+    """The entries of a log: the last time stamp before each, its first line, and the fields below it."""
     stamp, head, fields = None, "", {}
     for line in text.splitlines():
         if found := _FIELD.fullmatch(line):

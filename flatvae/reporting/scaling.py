@@ -1,4 +1,4 @@
-"""How a cost grows: exponents of power laws, fitted to measured times."""
+"""How costs grow with size: exponents of power laws fitted to measured times."""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ def exponent(size: np.ndarray, seconds: np.ndarray) -> float:
     """p of seconds ∝ sizeᵖ by least squares of log seconds on log size, over the larger half of the sizes (at least two).
 
     Raises:
-        InputError: fewer than two sizes, or a time that is not > 0.
+        InputError: there are fewer than two sizes, or a time is not > 0.
     """
     chosen = size >= np.sort(size)[(len(size) - 1) // 2]
     if chosen.sum() < 2 or not (seconds > 0).all():
@@ -20,7 +20,7 @@ def exponent(size: np.ndarray, seconds: np.ndarray) -> float:
 
 
 def exponents(rows: pd.DataFrame) -> pd.DataFrame:
-    """Of every method, quantity and round: columns method, quantity, seed, exponent, first_ms, last_ms.
+    """One row for each method, quantity and round: columns method, quantity, seed, exponent, first_ms, last_ms.
 
     ``rows``: columns method, quantity (n, D or seeds), size, seed (number of the round), seconds.
     """
@@ -33,7 +33,7 @@ def exponents(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def table(found: pd.DataFrame, device: str) -> pd.DataFrame:
-    """The table ``scaling`` of what ``exponents`` found; the quantity stands where other tables have the data set."""
+    """The table ``scaling`` from the rows of ``exponents``; its column dataset holds the quantity."""
     rows = found.melt(["method", "quantity", "seed"], ["exponent", "first_ms", "last_ms"], "metric", "value")
     rows = rows.rename(columns={"quantity": "dataset"}).assign(distance="", task="scaling")
     order = [list(dict.fromkeys(found[name])) for name in ("quantity", "method")]
@@ -41,7 +41,7 @@ def table(found: pd.DataFrame, device: str) -> pd.DataFrame:
 
 
 def of_rounds(table: pd.DataFrame, device: str) -> pd.DataFrame:
-    """A task table whose repetitions are rounds of a measurement; the caption says so, and names the device."""
+    """A task table with a caption that calls the repetitions rounds and names the device."""
     explanation = explained(metric_names(table), "n rounds")
     table.attrs["caption"] = f"{CAPTIONS[table.attrs['task']]} {explanation} Measured on: {device}."
     return table

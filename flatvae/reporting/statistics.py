@@ -17,14 +17,14 @@ KEY = [*GROUP, "seed"]
 COLUMNS = [*KEY, "value"]
 
 
-LEVEL = 0.05  # of every interval (1 − LEVEL) and of every correction
-MOST_SEEDS = 1000  # beyond which no number of seeds is worth naming
+LEVEL = 0.05  # significance level of every correction; intervals have level 1 − LEVEL
+MOST_SEEDS = 1000  # larger numbers of seeds are not named
 
 
 class Interval(NamedTuple):
-    """A mean over n seeds and its confidence interval; `low` and `high` are None where there is none.
+    """A mean over n seeds and its confidence interval; `low` and `high` are None if there is no interval.
 
-    Where a value has no place on the scale (infinite; on a logarithmic one 0), `mean` is the median.
+    If a value is off the scale (infinite, or 0 on a logarithmic scale), `mean` is the median.
     """
 
     mean: float
@@ -36,11 +36,11 @@ class Interval(NamedTuple):
 def read_metrics(path: str | PathLike) -> pd.DataFrame:
     """Read a metrics.csv with the columns dataset, method, distance, task, metric, seed, value.
 
-    An empty text field stays an empty string: no distance applies, or the control, which has no method. A seed is an
-    integer, or empty in a row that no training made. A value may be infinite, never NaN.
+    An empty text field stays an empty string: an empty distance means that none applies, an empty method is the control on raw
+    data. A seed is an integer, or empty in a row without training. A value may be infinite, never NaN.
 
-    Raises InputError on a missing column, a seed that is no integer, a value that is no number, and a key (every
-    column but value) that stands twice.
+    Raises InputError if a column is missing, a seed is not an integer, a value is not a number, or a key (all columns except
+    value) occurs twice.
     """
     try:
         frame = pd.read_csv(path, dtype=str, keep_default_na=False)
@@ -52,7 +52,7 @@ def read_metrics(path: str | PathLike) -> pd.DataFrame:
     frame = frame[COLUMNS]
     no_seed = ~frame["seed"].str.fullmatch(r"(-?\d+)?")
     _refuse(path, frame, no_seed, "has a seed that is no integer; write an integer or leave it empty")
-    # Python's float, because pandas' own parser may be off in the last digit
+    # Python's float, because pandas' parser may be off in the last digit
     values = frame["value"].map(_number).astype(float)
     _refuse(path, frame, values.isna(), "has a value that is no number; write a number or inf, or leave the row out")
     seeds = [int(seed) if seed else pd.NA for seed in frame["seed"]]
@@ -79,20 +79,20 @@ def t_interval(values: Iterable[float], logarithmic: bool = False) -> Interval:
     """Mean and 95 % Student t-interval of repeated measurements, or geometric mean and interval in logarithms.
 
         linear       mean ± t_{n−1, 0.975} · s / √n,     s² = Σ (v − mean)² / (n − 1)
-        logarithmic  exp of the same of log v: the geometric mean, low and high > 0
+        logarithmic  exp of the same for log v: the geometric mean, low and high > 0
 
-    t and not the bootstrap: resampling the few seeds that one can afford understates their spread. The 95 % interval of the
-    plain bootstrap covers the mean 73 % of the time at 3 seeds, 85 % at 5, 90 % at 10; t covers it 95 % of the time for
-    normal values, and exp of t the geometric mean for log-normal ones. Of other values, at 5 and 10 seeds: of Student's
-    distribution with 3 degrees of freedom 96 %, of a gamma distribution of shape 2 92 % (in logarithms 94 %), exponential
-    88 to 90 % (in logarithms 93 %). What it does not cover: another split of the data, another data set. One value has no
-    interval. Where a value has no place on the scale (see `off_scale`), the result is the median without an interval; equal
-    values have an interval of no width on either scale.
+    It uses t instead of the bootstrap, because resampling a few seeds understates their spread. The 95 % interval of the plain
+    bootstrap covers the mean 73 % of the time at 3 seeds, 85 % at 5, 90 % at 10. The t-interval covers it 95 % of the time for
+    normal values, and in logarithms it covers the geometric mean of log-normal values as often. At 5 and 10 seeds it covers the
+    mean of other distributions 96 % (Student's with 3 degrees of freedom), 92 % (gamma of shape 2; 94 % in logarithms) and 88
+    to 90 % of the time (exponential; 93 % in logarithms). It does not cover another split of the data or another data set. One
+    value has no interval. If a value is off the scale (see `off_scale`), the result is the median without an interval. Equal
+    values have an interval without width on either scale.
 
     Raises:
-        InputError: no values, NaN, or infinities of both signs.
+        InputError: there are no values, NaN, or infinities of both signs.
 
-    Source: Student (1908); of logarithms: Olsson (2005), J. Statistics Education 13(1), for the geometric mean.
+    Source: Student (1908); for the geometric mean in logarithms: Olsson (2005), J. Statistics Education 13(1).
     """
     values = np.asarray(list(values), dtype=float)
     n = len(values)
@@ -102,7 +102,7 @@ def t_interval(values: Iterable[float], logarithmic: bool = False) -> Interval:
         raise InputError("t_interval: values hold infinities of both signs, which have no mean; report them apart.")
     if n == 1:
         return Interval(float(values[0]), None, None, 1)
-    if np.isfinite(values).all() and np.ptp(values) == 0:  # rounding would make a width of 1e-17 out of none
+    if np.isfinite(values).all() and np.ptp(values) == 0:  # rounding would give a width of 1e-17 instead of 0
         return Interval(*[float(values[0])] * 3, n)
     if off_scale(values, logarithmic):
         return Interval(float(np.median(values)), None, None, n)
@@ -115,7 +115,7 @@ def t_interval(values: Iterable[float], logarithmic: bool = False) -> Interval:
 
 
 def off_scale(values: Iterable[float], logarithmic: bool) -> str:
-    """Which values have no place on the scale: «∞ in 2 of 5 seeds», «0 in 5 of 5 seeds»; empty where all have one."""
+    """Which values are off the scale: «∞ in 2 of 5 seeds», «0 in 5 of 5 seeds»; empty if none is."""
     values = np.asarray(list(values), dtype=float)
     kinds = {"∞": values == math.inf, "−∞": values == -math.inf}
     if logarithmic:
@@ -124,12 +124,12 @@ def off_scale(values: Iterable[float], logarithmic: bool) -> str:
 
 
 def p_value(values: np.ndarray, threshold: float) -> float:
-    """Two-sided p-value of «the mean of what the values were drawn from is the threshold».
+    """Two-sided p-value for the hypothesis that the values have the threshold as their expectation.
 
-    Finite values: Student's t-test, so p < 0.05 exactly where the 95 % t-interval leaves the threshold out; equal values
-    have p = 1 at the threshold and 0 elsewhere. With an infinite value: the sign test of the median, ties left out; 1
-    where a value is NaN (∞ − ∞). NaN of one finite value, which has no interval. On a logarithmic scale both arguments
-    are logarithms.
+    Finite values: Student's t-test, so p < 0.05 exactly if the 95 % t-interval excludes the threshold; equal values have
+    p = 1 at the threshold and 0 elsewhere. With an infinite value: the sign test of the median without ties. If a value is
+    NaN (∞ − ∞), p = 1. One finite value gives NaN, since it has no interval. On a logarithmic scale both arguments are
+    logarithms.
     """
     values = np.asarray(values, dtype=float)
     if np.isnan(values).any():
@@ -145,10 +145,10 @@ def p_value(values: np.ndarray, threshold: float) -> float:
 
 
 def seeds_needed(values: np.ndarray, threshold: float) -> int | None:
-    """How many seeds would decide, were their mean and spread those observed; None where more than 1000.
+    """How many seeds would decide if they had the observed mean and spread; None if more than 1000.
 
-    The least n at which t_{n−1, 0.975} · s / √n < |mean − threshold|; with an infinite value the least n at which the sign
-    test of the observed share of seeds above the threshold has p < 0.05. It is a guess from few seeds, no promise.
+    The least n with t_{n−1, 0.975} · s / √n < |mean − threshold|. With an infinite value, the least n at which the sign test
+    has p < 0.05 for the observed share of seeds above the threshold. It is an estimate from few seeds.
     """
     values = np.asarray(values, dtype=float)
     n = np.arange(2, MOST_SEEDS + 1)
@@ -165,19 +165,19 @@ def seeds_needed(values: np.ndarray, threshold: float) -> int | None:
 
 
 def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
-    """p-values adjusted over the last axis: those ≤ 0.05 keep the expected share of false ones among them at 5 %.
+    """p-values adjusted over the last axis: at most 5 % of those ≤ 0.05 are expected to be false discoveries.
 
-    It assumes independent tests or positive dependence, as of tests that share seeds. Source: Benjamini and Hochberg (1995),
-    J. Royal Statistical Society B 57; scipy's.
+    It assumes independent or positively dependent tests, such as tests that share seeds. Source: Benjamini and Hochberg (1995),
+    J. Royal Statistical Society B 57; computed by scipy.
     """
     return stats.false_discovery_control(p, axis=-1) if np.size(p) else np.asarray(p, dtype=float)
 
 
 def holm(p: np.ndarray) -> np.ndarray:
-    """p-values adjusted over the last axis: those ≤ 0.05 have a false one among them in at most 5 % of ledgers.
+    """p-values adjusted over the last axis: at most 5 % of ledgers have a false discovery among those ≤ 0.05.
 
-    In rising order p_(1) ≤ … ≤ p_(m):  max over j ≤ i of min(1, (m − j + 1) p_(j)), whatever the dependence. Source: Holm
-    (1979), Scandinavian J. Statistics 6.
+    For p_(1) ≤ … ≤ p_(m) the i-th becomes max over j ≤ i of min(1, (m − j + 1) p_(j)), valid under any dependence. Source:
+    Holm (1979), Scandinavian J. Statistics 6.
     """
     p = np.asarray(p, dtype=float)
     order = np.argsort(p, axis=-1)
@@ -191,16 +191,19 @@ def holm(p: np.ndarray) -> np.ndarray:
 def summarise(metrics: pd.DataFrame) -> pd.DataFrame:
     """One row for each dataset, method, distance, task, metric, in the order of `metrics`: mean, low, high, n, off_scale.
 
-    mean, low, high are those of `t_interval` over the n seeds, on the metric's scale (`flatvae.reporting.scales`); low and
-    high are NaN where there is no interval, and mean is the median where `off_scale` says which values have no place there.
+    mean, low, high are from `t_interval` over the n seeds, on the metric's scale (`flatvae.reporting.scales`). low and high are
+    NaN if there is no interval. If `off_scale` is not empty, it says which values are off the scale, and mean is the median.
     """
-    # dropna=False: a group must never vanish because someone read an empty distance as NaN
+    # dropna=False keeps groups whose empty distance was read as NaN
     groups = metrics.groupby(GROUP, sort=False, dropna=False)["value"]
-    rows = [(*key, *t_interval(own, logarithmic(key[-1])), _told(own, logarithmic(key[-1]))) for key, own in groups]
+    rows = [
+        (*key, *t_interval(own, logarithmic(key[-1])), _off_scale_note(own, logarithmic(key[-1])))
+        for key, own in groups
+    ]
     summary = pd.DataFrame(rows, columns=[*GROUP, *Interval._fields, "off_scale"])
     return summary.astype({"mean": float, "low": float, "high": float, "n": int})
 
 
-def _told(values: pd.Series, logarithmic: bool) -> str:
-    """`off_scale` where it says more than the one value does that all seeds have."""
+def _off_scale_note(values: pd.Series, logarithmic: bool) -> str:
+    """`off_scale`; empty if all seeds have the same value, which speaks for itself."""
     return off_scale(values, logarithmic) if values.nunique() > 1 else ""

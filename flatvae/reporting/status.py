@@ -1,6 +1,6 @@
-"""How far a run is: what is done, running and failed, and how long the rest takes, from the files that it leaves.
+"""The progress of a run: jobs done, running and failed, and the time left, read from the files that it writes.
 
-Nothing is guessed. Where no file tells something, the lines say so.
+Nothing is guessed. What no file says is reported as not known.
 """
 
 import fcntl
@@ -19,28 +19,28 @@ from flatvae.reporting import run_log
 from flatvae.reporting.formatting import format_duration
 from flatvae.reporting.run_log import DONE, FAILED, RUNNING, Job, RunLog
 
-TRAINING, TARGET = "train", "all"  # the rule whose log tells steps; the rule that asks for everything
-ENDS = ("metrics.csv", "claims.csv", "run.json", "manifest.json", "report.pdf", "index.html")  # what a run ends with
-NAMED = 6  # rules that a line names
+TRAINING, TARGET = "train", "all"  # the rule whose log reports steps; the rule that requests all outputs
+ENDS = ("metrics.csv", "claims.csv", "run.json", "manifest.json", "report.pdf", "index.html")  # the last files of a run
+NAMED = 6  # at most so many rules are named in a line
 
 _STEP = re.compile(r"step (\d+)/(\d+) .* ([\d.]+) steps/s")
-_LENGTH = 200  # of a failed job's sentence
+_LENGTH = 200  # characters shown of a failed job's last line
 
 
 @dataclass(frozen=True)
 class Status:
-    """How far a run is.
+    """The progress of a run.
 
     Attributes:
-        folder: of its results, as given.
-        alive: whether a run holds the folder now; None where the file system does not tell.
-        log: Snakemake's log of the newest run into the folder; None where there is none.
-        now: when this was found out.
-        steps: log file of a training -> (its last step, of how many, seconds that the rest takes at its pace, None unknown).
+        folder: its results folder, as given.
+        alive: whether a run holds the folder now; None if the file system cannot say.
+        log: Snakemake's log of the newest run into the folder; None if there is none.
+        now: the time of this status.
+        steps: log file of a training -> (last step, number of steps, seconds left at its pace or None).
         failures: log file of a failed job -> its last line.
-        snapshots: «pendulum/vae» -> (step, of how many), of trainings that were interrupted and can go on.
+        snapshots: «pendulum/vae» -> (step, number of steps) of interrupted trainings that can be resumed.
         trained, evaluated: numbers of models.
-        files: which of ENDS are there.
+        files: those of ENDS that exist.
     """
 
     folder: Path
@@ -56,15 +56,15 @@ class Status:
 
 
 def read(path: str | PathLike, folders: list[Path], now: datetime | None = None) -> Status:
-    """How far the run is whose results are in a folder.
+    """Reads the progress of the run in a results folder.
 
     Args:
-        path: the folder of results.
-        folders: where Snakemake may have run; the folders above the results are looked at too.
-        now: the time; None is the clock's.
+        path: the results folder.
+        folders: where Snakemake may have run; the parents of the results folder are searched too.
+        now: the time; default: the clock's.
 
     Raises:
-        InputError: there is no such folder.
+        InputError: the folder does not exist.
     """
     folder, now = Path(path), now or datetime.now()
     if not folder.is_dir():
@@ -73,13 +73,15 @@ def read(path: str | PathLike, folders: list[Path], now: datetime | None = None)
     alive = _held(folder / ".lock")
     jobs = log.jobs if log else []
     logs = {state: [job.log for job in jobs if job.state == state and job.log] for state in (RUNNING, FAILED)}
-    tellers = [job.log for job in jobs if job.state == RUNNING and job.rule == TRAINING and job.log] if alive else []
+    training_logs = (
+        [job.log for job in jobs if job.state == RUNNING and job.rule == TRAINING and job.log] if alive else []
+    )
     return Status(
         folder=folder,
         alive=alive,
         log=log,
         now=now,
-        steps={path: found for path in tellers if (found := _steps(path, now))},
+        steps={path: found for path in training_logs if (found := _steps(path, now))},
         failures={path: _last_line(path) for path in logs[FAILED]},
         snapshots={} if alive else _snapshots(folder),
         trained=len(list(folder.glob("*/*/model.safetensors"))),
@@ -97,13 +99,13 @@ def _held(lock: Path) -> bool | None:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except OSError:  # it cannot be read, or its file system has no such locks
+    except OSError:  # not readable, or a file system without such locks
         return None
     return False
 
 
 def _steps(path: Path, now: datetime) -> tuple[int, int, float | None] | None:
-    """The last step that a training's log tells, and how long the rest takes at that pace; None where it tells none yet."""
+    """The last step in a training's log, the number of steps, and the seconds left at that pace; None if no step is logged."""
     if not path.is_file() or not (found := _STEP.findall(path.read_text(encoding="utf-8", errors="replace"))):
         return None
     step, steps, pace = int(found[-1][0]), int(found[-1][1]), float(found[-1][2])
@@ -120,7 +122,7 @@ def _last_line(path: Path) -> str:
 
 
 def _snapshots(folder: Path) -> dict[str, tuple[int, int]]:
-    """Where interrupted trainings go on, from their snapshots (flatvae/training/resume.py)."""
+    """The steps of interrupted trainings, from their snapshots (flatvae/training/resume.py)."""
     found = {}
     for path in sorted(folder.glob("*/*/.checkpoint/training.safetensors")):
         try:
@@ -128,7 +130,7 @@ def _snapshots(folder: Path) -> dict[str, tuple[int, int]]:
                 identity = json.loads((file.metadata() or {})["identity"])
                 step = int(file.get_tensor("count")[0])
             found["/".join(path.parts[-4:-2])] = step, identity["hyperparameters"]["steps"]
-        except (OSError, SafetensorError, ValueError, KeyError):  # a damaged one is not used by the training either
+        except (OSError, SafetensorError, ValueError, KeyError):  # the training ignores a damaged snapshot too
             continue
     return found
 
@@ -137,7 +139,7 @@ def _snapshots(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 def lines(status: Status) -> list[str]:
-    """The status as lines of a terminal."""
+    """The status as lines for a terminal."""
     log = status.log
     found = [f"{status.folder}: {_state(status)}"]
     if log and not (status.alive and log.ended):
@@ -195,7 +197,7 @@ def _failed(job: Job, status: Status) -> str:
 
 
 def _left(log: RunLog) -> Counter:
-    """Rule -> how many of its jobs have not begun; the target itself takes no time."""
+    """Rule -> how many of its jobs have not begun, without the target rule, which takes no time."""
     left = Counter(log.counts) - Counter(job.rule for job in log.jobs)
     del left[TARGET]
     return left
@@ -209,7 +211,7 @@ def _counted(rules: Counter) -> str:
 
 
 def _time_left(status: Status, left: Counter) -> str:
-    """What is left by the pace of trainings and the mean time of this run's finished jobs of the same rule."""
+    """The time left, from the pace of trainings and the mean time of this run's finished jobs of the same rule."""
     log = status.log
     if log.cores is None:
         return "not known, for the jobs run on a cluster"
@@ -243,5 +245,5 @@ def _command(log: RunLog) -> str:
 
 
 def _short(path: Path) -> Path:
-    """The path from here, where it is below."""
+    """The path relative to the working directory, if it is inside."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

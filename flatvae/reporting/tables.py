@@ -1,4 +1,4 @@
-"""One table for each task: numbers as CSV, and the same formatted as Markdown and LaTeX."""
+"""One table for each task: raw numbers as CSV, formatted ones as Markdown and LaTeX."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -24,12 +24,12 @@ def task_table(
 ) -> pd.DataFrame:
     """Numbers of one task: columns dataset, method, distance, n, then for each metric `m` the columns m, m_low, m_high.
 
-    Means and 95 % t-intervals over seeds as in `summarise`, of logarithms where the metric's scale is logarithmic; NaN where a
-    metric does not apply. n is the least number of seeds behind any number of the row. Datasets, methods and metrics that no
-    order names come after those that one does; the control (empty method) closes its dataset. A method that was trained on the
-    dataset and has no row in this task has n = 0. Numbers of one video of a dataset (a metric with a /) have rows of their own.
-    `n_seeds` seeds were trained for each method. What the formatted tables need besides (seeds at equal reconstruction, frozen
-    seeds, cells that no mean describes) goes along in `.attrs`. Raises InputError where metrics have no row of the task.
+    Numbers are means and 95 % t-intervals over seeds as in `summarise`, on each metric's scale, and NaN if a metric does not
+    apply. n is the least number of seeds behind any number of the row. Datasets, methods and metrics without a given order come
+    last; the control (empty method) is the last row of its dataset. A method that was trained on the dataset but has no row in
+    this task gets n = 0. Numbers of single videos (metrics with a /) get rows of their own. `n_seeds` seeds were trained for
+    each method. `.attrs` holds what the formatted tables need in addition: seeds at equal reconstruction, frozen seeds, and
+    cells that no mean describes. Raises InputError if metrics have no row of the task.
     """
     metrics = _by_sequence(metrics)
     of_task = metrics[(metrics["task"] == task) & ~metrics["metric"].isin(HIDDEN)]
@@ -51,19 +51,19 @@ def task_table(
 
 
 def explained(names: Sequence[str], repetitions: str) -> str:
-    """What the numbers of these metrics are, over so many repetitions: sentences for a caption."""
+    """A sentence for a caption: how the numbers of these metrics are formed from the repetitions («n seeds»)."""
     kinds = {logarithmic(name) for name in names}
     linear = f"Mean ± half-width of the 95 % Student t-interval over {repetitions}"
     geometric = "geometric mean [95 % t-interval of the logarithms]"
     if kinds == {True}:
         linear = f"{geometric[0].upper()}{geometric[1:]} over {repetitions}"
     elif kinds == {True, False}:
-        linear += f", or {geometric} of what is positive and skewed"
-    return f"{linear}; a number alone is a single value or the same in every seed; –: does not apply."
+        linear += f", or {geometric} for positive and skewed metrics"
+    return f"{linear}; a number without interval is a single value or the same in every seed; –: does not apply."
 
 
 def annotated(table: pd.DataFrame, metrics: pd.DataFrame, task: str, n_seeds: int, caption: str) -> pd.DataFrame:
-    """A table with the columns of `task_table`, and in `.attrs` its caption and what its marks † and ‡ need."""
+    """Adds `.attrs` to a table with the columns of `task_table`: its caption, and what its marks † and ‡ need."""
     table.attrs = {
         "task": task,
         "n_seeds": n_seeds,
@@ -77,11 +77,11 @@ def annotated(table: pd.DataFrame, metrics: pd.DataFrame, task: str, n_seeds: in
 
 
 def _special_cells(summary: pd.DataFrame) -> dict[tuple, str]:
-    """(dataset, method, distance, metric) -> text, where a mean says little: counts of seeds, and medians."""
+    """(dataset, method, distance, metric) -> text for cells whose mean says little: counts of seeds, and medians."""
     cells = {}
     for row in summary.itertuples():
         key = (row.dataset, row.method, row.distance, row.metric)
-        if row.metric in CHECKS:  # a count says more than the mean of a handful of zeros and ones
+        if row.metric in CHECKS:  # 0 or 1 in each seed: a count says more than a mean
             cells[key] = f"{row.mean * row.n:.0f}/{row.n}"
         elif row.off_scale:
             cells[key] = f"median {format_cell(row.mean, math.nan, math.nan)} ({row.off_scale})"
@@ -89,7 +89,7 @@ def _special_cells(summary: pd.DataFrame) -> dict[tuple, str]:
 
 
 def _by_sequence(metrics: pd.DataFrame) -> pd.DataFrame:
-    """Metrics of one video of a data set, as HOTA/CROWD-03, moved to a data set of their own, as crowd/CROWD-03."""
+    """Moves metrics of one video, such as HOTA/CROWD-03, to a data set of their own, such as crowd/CROWD-03."""
     parts = metrics["metric"].str.partition("/")
     return metrics.assign(metric=parts[0], dataset=metrics["dataset"] + parts[1] + parts[2])
 
@@ -102,7 +102,7 @@ def _ordered(found: Iterable[str], order: Sequence[str]) -> list[str]:
 def _methods(metrics: pd.DataFrame, of_task: pd.DataFrame, dataset: str, order: Sequence[str]) -> list[str]:
     trained = {method for of, method in _trained(metrics) if of == dataset}
     here = metrics["dataset"] == dataset
-    # a descriptor is put to a few tasks alone, a method of the suite is missed where it has no row
+    # descriptors have rows in a few tasks only; a trained method is listed even without a row
     rows = here & ((metrics["task"] == of_task["task"].iloc[0]) | metrics["method"].isin(trained))
     found = _ordered(metrics.loc[rows, "method"], order)
     control = "" in set(of_task.loc[of_task["dataset"] == dataset, "method"])
@@ -127,7 +127,7 @@ def _pairs(rows: pd.DataFrame):
 
 
 def _trained(metrics: pd.DataFrame) -> list[tuple[str, str]]:
-    """Every (dataset, method) that has a row of training; where none has, all that have a method."""
+    """Every (dataset, method) with a row of the task training; if there is no such row, every pair with a method."""
     training = metrics[metrics["task"] == "training"]
     rows = training if len(training) else metrics[metrics["method"] != ""]
     return [key for key, _ in _pairs(rows)]
@@ -146,15 +146,15 @@ def _frozen_seed(seed: int, step: float | None) -> str:
 
 
 def metric_names(table: pd.DataFrame) -> list[str]:
-    """The metrics of a task table, in its order."""
+    """The metrics of a task table, in order of its columns."""
     return list(table.columns[len(KEYS) + 1 :: 3])
 
 
 def marks_of(row: pd.Series, attrs: dict) -> str:
-    """The marks of a row: † a seed missed the bound or had not settled, ‡ seeds are missing, § no bound was asked."""
+    """The marks of a row: † a seed missed the bound or had not settled, ‡ seeds are missing, § the method has no bound."""
     pair = (row["dataset"], row["method"])
     passed, of = attrs["equal"].get(pair, (0, 0))
-    # n = 0 is a task that this method does not have, unless every seed was lost
+    # n = 0 means that the method does not have this task, unless every seed was lost
     lost = len(attrs["frozen"].get(pair, ())) == attrs["n_seeds"]
     trained = pair in attrs["trained"]
     fewer = trained and (0 < row["n"] < attrs["n_seeds"] or lost)
@@ -163,9 +163,9 @@ def marks_of(row: pd.Series, attrs: dict) -> str:
 
 
 def _cells(table: pd.DataFrame) -> list[list[str]]:
-    """The formatted table, its heading first; the column distance is there only where one applies."""
+    """The formatted table, heading first; the column distance exists only if a distance applies."""
     if "equal" not in table.attrs:
-        raise InputError("table: it lacks the notes on its seeds; make it with task_table.")
+        raise InputError("table: its notes on seeds are missing; make it with task_table.")
     names, distances = metric_names(table), bool(table["distance"].ne("").any())
     descriptor = table.attrs["task"] == "tracking"
     cells = [["dataset", "method", *["distance"] * distances, *["descriptor"] * descriptor, "n", *names]]
@@ -179,7 +179,7 @@ def _cells(table: pd.DataFrame) -> list[list[str]]:
 
 
 def number_cell(row: pd.Series, name: str, attrs: dict) -> str:
-    """A number of a table's row as text; ``attrs`` are the table's."""
+    """A number in a row of a table as text; ``attrs`` are the table's."""
     special = attrs["cells"].get((row["dataset"], row["method"], row["distance"], name))
     if special:
         return special
@@ -213,7 +213,7 @@ def _unique(names: list[str]) -> str:
 
 
 def to_markdown(table: pd.DataFrame) -> str:
-    """A task table as Markdown: caption, pipe table, footnotes of the marks † (bound missed), ‡ (seeds missing), § (no bound)."""
+    """A task table as Markdown: caption, pipe table, and footnotes for † (bound missed), ‡ (seeds missing), § (no bound)."""
     cells = [[cell.replace("|", r"\|") for cell in row] for row in _cells(table)]
     n_left = cells[0].index("n")
     columns = [
@@ -224,7 +224,7 @@ def to_markdown(table: pd.DataFrame) -> str:
 
 
 def _pad(column: Sequence[str], justify) -> list[str]:
-    """A column at one width, with the Markdown rule that aligns it under its heading."""
+    """A column padded to equal width, with Markdown's alignment rule below the heading."""
     width = max(2, *map(len, column))
     heading, *cells = [justify(cell, width) for cell in column]
     return [heading, justify(":", width).replace(" ", "-"), *cells]
@@ -265,7 +265,7 @@ def _latex_row(row: list[str]) -> str:
 
 
 def _latex_heading(name: str) -> str:
-    """A metric's name over two lines where it is long: numbers are narrower than their names."""
+    """A metric's name, broken into two lines if it is long, because numbers are narrower."""
     breaks = [i + 1 for i, character in enumerate(name) if character == "_" and len(name) > 12]
     if not breaks:
         return escape_latex(name)
@@ -274,7 +274,7 @@ def _latex_heading(name: str) -> str:
 
 
 def write_note(note: str, stem: str | PathLike) -> None:
-    """A table without rows: stem.csv with its heading, stem.md and stem.tex with a sentence that says why."""
+    """Write a table without rows: stem.csv with the heading alone, stem.md and stem.tex with a sentence that says why."""
     stem = Path(stem)
     stem.parent.mkdir(parents=True, exist_ok=True)
     stem.with_suffix(".csv").write_text(",".join([*KEYS, "n"]) + "\n", encoding="utf-8")
@@ -290,14 +290,14 @@ def write(table: pd.DataFrame, stem: str | PathLike) -> None:
 
 
 def without_galleries(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows without the times of every size of gallery: these are for the figure, the table has the largest gallery's."""
+    """Drops the times of each gallery size, which only the figure shows; the table keeps those of the largest gallery."""
     return rows[~rows["metric"].str.contains("_seconds_at_")]
 
 
 def write_task(
     rows: pd.DataFrame, task: str, datasets: Sequence[str], methods: Sequence[str], n_seeds: int, stem: str | PathLike
 ) -> None:
-    """Write the table of a task from the tidy rows, or the sentence that there are no numbers of it."""
+    """Write the table of a task from the tidy rows, or a sentence that it has no numbers."""
     if (rows["task"] == task).any():
         write(task_table(without_galleries(rows), task, datasets, methods, n_seeds), stem)
     else:

@@ -1,4 +1,4 @@
-"""What a run came to, in a terminal: verdicts, leaderboards, and the numbers of a task; the same numbers as on its page."""
+"""Prints the results of a run in a terminal: verdicts, leaderboards, and the numbers of a task, as on its page."""
 
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -22,9 +22,9 @@ COLOURS = {SUPPORTED: "green", NOT_SUPPORTED: "red", UNDECIDED: "yellow", NOT_TE
 FACTS = ("Seeds", "Device", "Cost", "Date", "Commit")
 BEST, NOTHING = "*", "–"
 MARKS = {
-    UNMET: f"seeds at the bound that had settled, of all; compared are methods with at least {MIN_PAIRS} such seeds, or all",
+    UNMET: f"how many of the seeds met the bound and settled; a method is compared if at least {MIN_PAIRS}, or all, of them did",
     FEWER: "a seed became non-finite and is left out",
-    EXEMPT: "no bound was asked of it, and it is not compared",
+    EXEMPT: "the method has no bound and is not compared",
 }
 
 
@@ -38,9 +38,9 @@ def show(run: Summary, console: Console, dataset: str | None = None, task: str |
 
     Args:
         run: its summary.
-        console: where to print; no table is wider than it. Columns without room stand below, in an overview nowhere.
-        dataset: this data set alone, and each of its tests.
-        task: in place of verdicts and leaderboards all numbers of this task.
+        console: where to print; no table is wider. Columns that do not fit are dropped, or printed below if ``dataset`` is given.
+        dataset: shows this data set only, with each of its tests.
+        task: shows all numbers of this task instead of verdicts and leaderboards.
 
     Raises:
         InputError: the run has no such data set, or no numbers of this task there.
@@ -79,7 +79,7 @@ def _setting(run: Summary, console: Console) -> None:
 
 
 def _board(board: Board, console: Console) -> None:
-    """A row of signs, in the order of the ledger, for each topic on each data set."""
+    """Prints a row for each topic: one sign per test on each data set, in the order of the ledger."""
     topics = [Text(topic) for topic in board.topics]
     columns = [
         _Column(
@@ -99,7 +99,7 @@ def _signs(tests: Iterable[Test]) -> Text:
 
 
 def _tests(board: Board, console: Console, dataset: str) -> None:
-    """Each test: verdict and effect, below them the claim and what is to be noted."""
+    """Prints each test: verdict and effect, and below them claim and notes."""
     console.print(Text(f"\nVerdicts on {dataset}", "bold"))
     for claim in (claim for claims in board.topics.values() for claim in claims if dataset in claim.tests):
         test = claim.tests[dataset]
@@ -121,7 +121,7 @@ def _tests(board: Board, console: Console, dataset: str) -> None:
 
 
 def _leaderboard(leaders: Leaderboard, console: Console, whole: bool) -> None:
-    """A row for each method; where not the whole is wanted, of the columns only those that the console has room for."""
+    """Prints a row for each method; without ``whole``, only the columns that fit the console."""
     styles = ["" if row.kind == "compared" else "dim" for row in leaders.rows]
     methods = [Text(_name(row), style) for row, style in zip(leaders.rows, styles, strict=True)]
     columns = []
@@ -142,7 +142,7 @@ def _name(row: Row) -> str:
 def _legend(rows: Sequence[Row], console: Console) -> None:
     marks = "".join(row.mark for row in rows)
     found = [
-        f"{BEST} best of those compared, or its interval overlaps the best one's",
+        f"{BEST} best of the compared methods, or its interval overlaps the best one's",
         *(f"{m} {MARKS[m]}" for m in MARKS if m in marks),
     ]
     console.print()
@@ -179,7 +179,7 @@ def _caption(table: NumberTable, console: Console) -> None:
 def _tables(
     heading: str, names: Sequence[Text], columns: Sequence[_Column], console: Console, title: str, whole: bool = True
 ) -> None:
-    """Prints columns under a title: as many as there is room for and, where the whole is wanted, the others below them."""
+    """Prints a title and as many columns as fit; with ``whole``, prints the other columns below them."""
     console.print(Text(f"\n{title}", "bold"))
     waiting = list(columns)
     while waiting:
@@ -200,7 +200,7 @@ def _width(table: Table, console: Console) -> int:
 
 
 def _table(heading: str, names: Sequence[Text], columns: Sequence[_Column]) -> Table:
-    """A table; a row that has nothing in these columns is left out."""
+    """A table without the rows that are empty in these columns."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     table.add_column(heading, no_wrap=True)
     for column in columns:

@@ -1,4 +1,4 @@
-"""How a verdict is made: two sides of a test, their seeds at equal reconstruction, an interval and a threshold."""
+"""Decides a test: takes its sides at the seeds with equal reconstruction, and compares an interval with a threshold."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,22 +17,22 @@ SUPPORTED, NOT_SUPPORTED, UNDECIDED = "supported", "not supported", "undecided"
 NOT_TESTABLE, NOT_RUN = "not testable", "not run"
 VERDICTS = SUPPORTED, NOT_SUPPORTED, UNDECIDED, NOT_TESTABLE, NOT_RUN
 
-SIDE = ("method", "task", "metric", "distance")  # the order in which a side is looked for
-MIN_PAIRS = 4  # fewer pairs of seeds decide nothing: t₂ and t₁ rest on the values' normality more than on the values
-ROUNDING = 1e-9  # metrics.csv keeps nine digits: 0.95 − 0.97 is to satisfy «≥ −0.02», which in floats it does not
+SIDE = ("method", "task", "metric", "distance")  # the keys of a side, in the order of the search for its rows
+MIN_PAIRS = 4  # fewer pairs decide nothing: t₂ and t₁ depend more on the assumption of normality than on the values
+ROUNDING = 1e-9  # metrics.csv keeps nine digits: 0.95 − 0.97 must satisfy «≥ −0.02», which it does not in floats
 
 
 class Outcome(NamedTuple):
-    """What a test came to on one data set.
+    """The outcome of a test on one data set.
 
     Attributes:
-        effect: with its interval over the n seeds that count; low and high are None where there is no interval.
+        effect: with its interval over the n seeds that count; low and high are None if there is no interval.
         verdict: one of VERDICTS.
-        p: two-sided, of «effect = threshold» (`statistics.p_value`); NaN where the test did not run or has one seed.
-        left_out: how many seeds that both sides have do not count, for one side missed equal reconstruction in them.
-        all_seeds: the verdict with these seeds; empty where the test did not run.
-        notes: what made the verdict, in words.
-        seeds: which seeds were lost or left out, and which methods are exempt.
+        p: two-sided, for «effect = threshold» (`statistics.p_value`); NaN if the test did not run or has one seed.
+        left_out: how many common seeds do not count because a side missed equal reconstruction.
+        all_seeds: the verdict over all common seeds; empty if the test did not run.
+        notes: reasons for the verdict, in words.
+        seeds: notes on seeds that were lost or left out, and on exempt methods.
     """
 
     effect: Interval
@@ -48,32 +48,32 @@ NOTHING = Interval(math.nan, None, None, 0)
 
 
 def judge(here: pd.DataFrame, test: Mapping, dataset: str) -> Outcome:
-    """The outcome of a test, its conditions aside.
+    """The outcome of a test without its conditions.
 
-    With a_s the subject's and b_s the versus' value in seed s, over the n pairs of seeds in which both sides are at equal
-    reconstruction and had settled (`equality`; methods without a bound are exempt),
+    Let a_s be the subject's and b_s the versus' value in seed s. A pair of seeds counts if both sides are at equal
+    reconstruction and had settled (`equality`; methods without a bound are exempt). Over the n pairs that count,
 
         value       v_s = a_s                 effect = mean v_s        [low, high] = t-interval of the v_s
         difference  v_s = a_s − b_s           the same
         ratio       v_s = log a_s − log b_s   effect = exp(mean v_s)   [low, high] = exp of the t-interval of the v_s
 
-    a value is on its metric's scale (`scales`): of a logarithmic one v_s = log a_s, as of a ratio. A side whose one value no
-    training made (raw data, a descriptor without training) is a constant, compared with every seed of the other.
+    A value is on its metric's scale (`scales`): if that is logarithmic, v_s = log a_s, and effect and interval are as for a
+    ratio. A side with a single value without training (raw data, an untrained descriptor) is a constant, compared with every
+    seed of the other side.
 
-    Verdict: *supported* where all of [low, high] satisfies the threshold, *not supported* where all of it violates it; at_most
-    and at_least include the threshold, below and above do not. *undecided*: the interval crosses the threshold, there are
-    fewer than 4 pairs of seeds, or the verdict over all seeds is another. *not testable*: seeds at equal reconstruction are fewer
-    than 4 because others missed it, or no threshold was fixed for the data set. *not run*: a side has no rows.
-    Where a value has no place on the scale (∞; 0 of a ratio), the effect is the median without interval, and the sign test
-    decides.
+    Verdict: *supported* if all of [low, high] satisfies the threshold, *not supported* if all of it violates it; at_most and
+    at_least include the threshold, below and above do not. *undecided*: the interval crosses the threshold, there are fewer
+    than 4 pairs of seeds, or the verdict over all seeds differs. *not testable*: fewer than 4 seeds are at equal reconstruction
+    because others missed it, or no threshold is fixed for the data set. *not run*: a side has no rows.
+    If a value is off the scale (∞, or 0 in a ratio), the effect is the median without interval, and the sign test decides.
 
     Args:
         here: rows of metrics.csv and efficiency.csv of this data set.
-        test: subject, versus (none where compare is value), compare, direction, threshold (a number, or one per data set).
+        test: subject, versus (absent if compare is value), compare, direction, threshold (a number, or one per data set).
         dataset: its name.
 
     Raises:
-        InputError: a threshold ≤ 0 of what is averaged in logarithms.
+        InputError: a threshold is ≤ 0 although the effect is averaged in logarithms.
     """
     sides = sides_of(test)
     lacking = [*dict.fromkeys(filter(None, (_lacking(here, dataset, side) for side in sides)))]
@@ -101,9 +101,9 @@ def judge(here: pd.DataFrame, test: Mapping, dataset: str) -> Outcome:
 
 
 def judge_behind_conditions(here: pd.DataFrame, test: Mapping, dataset: str) -> Outcome:
-    """`judge`, and *not testable* where one of the test's conditions, ``requires``, is not supported.
+    """`judge`, but *not testable* if a condition of the test, ``requires``, is not supported.
 
-    The effect stays, for it is what was measured; the p-value goes, for nothing was tested.
+    The effect stays, because it was measured; the p-value is dropped, because nothing was tested.
     """
     outcome = judge(here, test, dataset)
     if outcome.verdict in (NOT_RUN, NOT_TESTABLE):
@@ -124,7 +124,7 @@ def judge_behind_conditions(here: pd.DataFrame, test: Mapping, dataset: str) -> 
 
 
 def sides_of(test: Mapping) -> list[dict]:
-    """The subject, and the versus with what it takes over from the subject."""
+    """The subject, and the versus completed with the subject's keys."""
     subject = {"distance": "", **test["subject"]}
     return [subject] if test["compare"] == "value" else [subject, {**subject, **test["versus"]}]
 
@@ -135,23 +135,23 @@ def methods_of(sides: Sequence[Mapping]) -> list[str]:
 
 
 def method_name(method: str) -> str:
-    """What people read: raw data have no method."""
+    """The method's name in texts; raw data have no method."""
     return method or "raw data"
 
 
 def threshold_of(test: Mapping, dataset: str) -> float | None:
-    """The threshold, or that of the data set where each has its own; None where it has none."""
+    """The test's threshold, or that of the data set if each has its own; None if the data set has none."""
     threshold = test["threshold"]
     return threshold.get(dataset) if isinstance(threshold, Mapping) else threshold
 
 
 def scale_is_logarithmic(test: Mapping) -> bool:
-    """Whether effect and interval of a test are made in logarithms: of ratios, and of values whose metric is."""
+    """Whether effect and interval are computed in logarithms: for ratios, and for values of a logarithmic metric."""
     return test["compare"] == "ratio" or (test["compare"] == "value" and logarithmic(test["subject"]["metric"]))
 
 
 def _lacking(here: pd.DataFrame, dataset: str, side: Mapping) -> str | None:
-    """What is the first to be missing on the way to the numbers of a side."""
+    """A note on the first key for which a side has no rows; None if it has rows."""
     if here.empty:
         return f"no rows of data set {dataset}"
     for last, key in enumerate(SIDE):
@@ -170,17 +170,17 @@ def _select(here: pd.DataFrame, side: Mapping, keys: Sequence[str]) -> pd.DataFr
 
 
 def _by_seed(here: pd.DataFrame, side: Mapping) -> dict[int | None, float]:
-    """Seed -> value of one side; the seed is None where no training made the value."""
+    """Seed -> value of one side; the seed is None if the value needs no training."""
     rows = _select(here, side, SIDE)
     seeds = [None if pd.isna(seed) else int(seed) for seed in rows["seed"]]
     trained = here.loc[here["task"] == "training", "method"]
     if len(seeds) == 1 and len(trained) and side["method"] not in set(trained):
-        seeds = [None]  # raw data and untrained descriptors stand under seed 0, yet no seed made them
+        seeds = [None]  # raw data and untrained descriptors are stored under seed 0, but have no seed
     return dict(zip(seeds, rows["value"], strict=True))
 
 
 def _paired(sides: Sequence[dict]) -> tuple[list[int | None], np.ndarray]:
-    """The seeds that all sides have, and their values, (sides, seeds)."""
+    """The common seeds of all sides, and their values (sides, seeds)."""
     trained = next((side for side in sides if set(side) != {None}), sides[0])
     sides = [dict.fromkeys(trained, side[None]) if set(side) == {None} else side for side in sides]
     seeds = [seed for seed in sides[0] if seed in sides[-1]]
@@ -202,7 +202,7 @@ def _exempt(sides: Sequence[Mapping], checked: Mapping) -> list[str]:
 
 
 def _lost(here: pd.DataFrame, sides: Sequence[Mapping]) -> list[str]:
-    """Seeds that went non-finite: they have no row elsewhere, and a verdict from the others must not hide them."""
+    """Notes on seeds that went non-finite: they have no other rows, and a verdict from the others must not hide them."""
     lost = []
     for method in methods_of(sides):
         rows = here[(here["method"] == method) & (here["task"] == "training") & (here["metric"] == "frozen")]
@@ -215,7 +215,7 @@ def _lost(here: pd.DataFrame, sides: Sequence[Mapping]) -> list[str]:
 
 
 def _decided(values: np.ndarray, test: Mapping, threshold: float) -> Outcome:
-    """Effect, verdict and p-value over these seeds; values: (sides, seeds)."""
+    """Effect, verdict and p-value from values (sides, seeds)."""
     in_logarithms = scale_is_logarithmic(test)
     if in_logarithms and (values < 0).any():
         told = f"no logarithm of values < 0 in {(values < 0).any(axis=0).sum()} of {values.shape[1]} seeds"
@@ -232,7 +232,7 @@ def _decided(values: np.ndarray, test: Mapping, threshold: float) -> Outcome:
     largest = 1.0 if in_logarithms else np.abs(values[np.isfinite(values)]).max(initial=0.0)
     slack, p = ROUNDING * largest, p_value(effects, threshold)
     effect = _exponentiated(_interval(effects)) if in_logarithms else _interval(effects)
-    if effect.low is None:  # one seed, or values without a place on the scale
+    if effect.low is None:  # one seed, or values off the scale
         found = _by_signs(effects, p, test["direction"], threshold, slack)
     else:
         found = _agreed(np.array(_interval(effects)[1:3]), test["direction"], threshold, slack)
@@ -254,14 +254,14 @@ def _needed(effects: np.ndarray, threshold: float) -> str:
 
 
 def _off_scale(values: np.ndarray, effects: np.ndarray, in_logarithms: bool) -> list[str]:
-    """For each side, which of its values have no place on the scale; both together where they make ∞ − ∞."""
+    """Notes on the values of each side that are off the scale."""
     if np.isfinite(effects).all():
         return []
     return [*dict.fromkeys(filter(None, (off_scale(side, in_logarithms) for side in values)))]
 
 
 def _interval(effects: np.ndarray) -> Interval:
-    """The t-interval; no mean where a seed is ∞ − ∞, and the median where some are ∞ and some −∞."""
+    """The t-interval; its mean is NaN if a seed has ∞ − ∞, and the median if infinities of both signs occur."""
     if np.isnan(effects).any():
         return Interval(math.nan, None, None, len(effects))
     if {math.inf, -math.inf} <= set(effects):
@@ -281,7 +281,7 @@ def _satisfied(numbers: np.ndarray, direction: str, threshold: float, slack: flo
 
 
 def _agreed(ends: np.ndarray, direction: str, threshold: float, slack: float) -> str | None:
-    """The verdict on which both ends of an interval agree; None where they do not."""
+    """The verdict on which both ends of an interval agree; None if they differ."""
     satisfied = _satisfied(ends, direction, threshold, slack)
     if satisfied.all():
         return SUPPORTED
@@ -289,7 +289,7 @@ def _agreed(ends: np.ndarray, direction: str, threshold: float, slack: float) ->
 
 
 def _by_signs(effects: np.ndarray, p: float, direction: str, threshold: float, slack: float) -> str | None:
-    """The verdict of the seeds' majority, where the sign test finds it: of 5 seeds it never does, of 6 where all agree."""
+    """The verdict of the majority of seeds if the sign test is significant: never with 5 seeds, with 6 only if all agree."""
     if not p < LEVEL:
         return None
     return SUPPORTED if _satisfied(effects, direction, threshold, slack).mean() > 0.5 else NOT_SUPPORTED

@@ -193,8 +193,8 @@ def test_markdown(made):
         f"| 0.0028 | Holm | {left_out} not supported | tables/reconstruction.md |",
     ]
     assert total == (
-        "5 tests: 1 supported, 1 not supported, 2 undecided, 0 not testable, 1 not run. Of 2 decided, 2 stand after "
-        "Benjamini-Hochberg, 2 after Holm, over 4 tests that ran.\n"
+        "5 tests: 1 supported, 1 not supported, 2 undecided, 0 not testable, 1 not run. 2 of 2 decided tests stand after "
+        "Benjamini-Hochberg, 2 after Holm, corrected over the 4 tests that ran.\n"
     )
 
 

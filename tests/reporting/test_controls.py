@@ -87,7 +87,7 @@ def test_what_is_broken_is_said_in_a_sentence_and_in_bold(tmp_path):
     table = controls.check(frame(VALUES), {"good": ENTRY, "bad": ENTRY | {"must": "lose"}}, METHODS, ["pendulum"])
     (sentence,) = controls.broken(table)
     assert sentence == (
-        "control bad does not hold on pendulum: k of pca > every other method's, and it is 1 against 10 of vae; It is."
+        "control bad does not hold on pendulum: required is k of pca > every other method's, found 1 against 10 of vae; It is."
     )
     controls.write(table, tmp_path / "controls")
     assert controls.broken(pd.read_csv(tmp_path / "controls.csv")) == [sentence]

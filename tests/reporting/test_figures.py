@@ -195,7 +195,7 @@ def test_latent_map_aligns_methods_by_the_names_of_their_seeds(map_arrays):
 
 def test_latent_map_refuses_more_than_two_dimensions(map_arrays):
     map_arrays["vae"]["codes"] = np.zeros((SEEDS, POINTS, 3))
-    with pytest.raises(InputError, match="codes of vae are not of two dimensions"):
+    with pytest.raises(InputError, match="codes of vae are not two-dimensional"):
         figures.latent_map(map_arrays, "title")
 
 
@@ -239,7 +239,7 @@ def test_reconstructions_of_no_image_are_curves(rng):
 
 def test_reconstructions_refuse_a_wrong_shape():
     arrays = {"originals": np.zeros((2, 6)), "reconstructions": np.zeros((1, 2, 6))}
-    with pytest.raises(InputError, match=r"shape \(2, 2\) is not of D = 6"):
+    with pytest.raises(InputError, match=r"shape \(2, 2\) does not have D = 6"):
         figures.reconstructions({"vae": arrays}, (2, 2), "title")
 
 

@@ -192,7 +192,7 @@ def test_equidistance_leaves_out_what_is_not_known(methods, tmp_path):
 
 
 def test_equidistance_refuses_more_than_two_dimensions(methods):
-    with pytest.raises(InputError, match="centres of vae are not of two dimensions"):
+    with pytest.raises(InputError, match="centres of vae are not two-dimensional"):
         figures.equidistance({"vae": methods["vae"] | {"centres": np.zeros((SEEDS, CENTRES, 3))}}, "title")
 
 
@@ -301,7 +301,7 @@ def test_geodesics_name_ways_that_are_not_finite(methods, tmp_path):
 
 
 def test_geodesics_refuse_a_wrong_shape_and_missing_maps(methods):
-    with pytest.raises(InputError, match=r"figure geodesics: shape \(2, 2\) is not of D = 64"):
+    with pytest.raises(InputError, match=r"figure geodesics: shape \(2, 2\) does not have D = 64"):
         figures.geodesics(methods, (2, 2), "title")
     without = {name: array for name, array in methods["vae"].items() if name != "codes"}
     with pytest.raises(InputError, match="method vae lacks 'codes'"):

@@ -139,11 +139,11 @@ def test_trajectories_say_what_is_missing(spaces, rows, tmp_path):
 
 
 def test_trajectories_refuse_what_does_not_fit(spaces, rows):
-    with pytest.raises(InputError, match="vae has 11 codes and the frame 10 rows"):
+    with pytest.raises(InputError, match="vae has 11 codes, but there are 10 rows; pass the encoded rows"):
         figures.trajectories(spaces, rows[1:], "title")
     with pytest.raises(InputError, match="lacks the column 'trial'"):
         figures.trajectories(spaces, rows.drop(columns="trial"), "title")
-    with pytest.raises(InputError, match="codes of vae are not of two dimensions"):
+    with pytest.raises(InputError, match="codes of vae are not two-dimensional"):
         figures.trajectories({"vae": spaces["vae"] | {"codes": np.zeros((SEEDS, 11, 5))}}, rows, "title")
     with pytest.raises(InputError, match="there are no methods to draw"):
         figures.trajectories({}, rows, "title")
@@ -320,9 +320,9 @@ def test_poses_of_few_pairs_are_all_there(pairs, rows):
 
 
 def test_poses_of_three_seeds_of_more_and_say_so(methods):
-    assert draw(methods).legends[0].get_title().get_text() == "decoded at equal steps along the way"
+    assert draw(methods).legends[0].get_title().get_text() == "decoded at equal steps along the path"
     figure = draw({"vae": bodies(0, seeds=5) | {"seeds": np.array([2, 3, 5, 7, 11])}})
-    assert figure.legends[0].get_title().get_text() == "decoded at equal steps along the way; 3 of 5 seeds"
+    assert figure.legends[0].get_title().get_text() == "decoded at equal steps along the path; 3 of 5 seeds"
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()][::2] == [
         f"seed {s} straight" for s in (2, 3, 5)
     ]
@@ -356,9 +356,9 @@ def test_poses_of_nothing_finite_still_say_so(tmp_path):
 
 
 def test_poses_refuse_what_does_not_fit(methods):
-    with pytest.raises(InputError, match="vae has 6 pairs and 9 joints, and named are 5 and 9; pass the names of all"):
+    with pytest.raises(InputError, match="vae has 6 pairs and 9 joints, but 5 and 9 are named; name all of them"):
         draw(methods, PAIRS[:5])
-    with pytest.raises(InputError, match="and named are 7 and 8"):
+    with pytest.raises(InputError, match="but 7 and 8 are named"):
         figures.poses(methods, JOINTS[1:], BONES[:3], PAIRS, "title")
     with pytest.raises(InputError, match="method vae lacks 'joints_ends'"):
         draw({"vae": {name: array for name, array in methods["vae"].items() if name != "joints_ends"}})

@@ -159,11 +159,11 @@ def test_retrieval_refuses_what_does_not_fit(methods, crops):
         retrieval({"vae": {"queries": np.arange(3)}}, crops)
     with pytest.raises(InputError, match="lacks the column 'frame'"):
         retrieval(methods, (test, labels, boxes.rename(columns={"frame": "number"})))
-    with pytest.raises(InputError, match="is not of D = 72"):
+    with pytest.raises(InputError, match="does not have D = 72"):
         figures.retrieval(methods, *crops, (3, 6, 5), "title")
-    with pytest.raises(InputError, match=r"\(6, 12\) is no colour image's"):
+    with pytest.raises(InputError, match=r"\(6, 12\) is not that of a colour image"):
         figures.retrieval(methods, *crops, (6, 12), "title")
-    with pytest.raises(InputError, match="there are 20 images, 60 labels, 60 boxes; pass those of the test part"):
+    with pytest.raises(InputError, match="there are 20 images, 60 labels, 60 boxes; pass those of the evaluated test part"):
         retrieval(methods, (test[:20], labels, boxes))
 
 

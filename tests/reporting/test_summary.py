@@ -135,7 +135,7 @@ def test_what_was_run_and_what_to_be_warned_of(run):
     assert run.setting.missed == ["pendulum VAE 2 of 5", "pendulum Flat VAE 1 of 5"]
     assert run.setting.warnings == [
         "Seeds missed equal reconstruction or had not settled: pendulum VAE 2 of 5, pendulum Flat VAE 1 of 5.",
-        "The code had changes that are not in the commit.",
+        "The code had uncommitted changes.",
         "Figure left out: pendulum, poses: it needs motion.",
     ]
 

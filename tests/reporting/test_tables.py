@@ -10,10 +10,10 @@ from flatvae.reporting.statistics import COLUMNS, summarise
 
 INTERVAL = (
     "Mean ± half-width of the 95 % Student t-interval over n seeds (3 trained); "
-    "a number alone is a single value or the same in every seed; –: does not apply."
+    "a number without interval is a single value or the same in every seed; –: does not apply."
 )
 BOTH = INTERVAL.replace(
-    "(3 trained)", "(3 trained), or geometric mean [95 % t-interval of the logarithms] of what is positive and skewed"
+    "(3 trained)", "(3 trained), or geometric mean [95 % t-interval of the logarithms] for positive and skewed metrics"
 )
 
 
@@ -56,8 +56,8 @@ def test_markdown_of_reconstruction(metrics):
     """β is averaged in logarithms: of 1, 2 and 4 · 10⁻⁴ the mean is 2 · 10⁻⁴, and t₂ s/√3 = 4.303 · log 2/√3 = log 5.6."""
     caption = (
         "Reconstruction error on training and test data, the bound κ², how many seeds ended within 2 % of it "
-        "(equal_reconstruction) and how many had settled, β, and KL in nats; then the test error on recordings held out whole "
-        "(test_error_recordings) and the test errors of each class, where classes have names. "
+        "(equal_reconstruction) and how many had settled, β, and KL in nats; then the test error on whole held-out recordings "
+        "(test_error_recordings) and on each class, if classes have names. "
     )
     expected = """
 

@@ -277,7 +277,7 @@ def test_a_control_that_does_not_hold_fails_the_run_and_leaves_all_it_made(proje
     }
     run = project.smoke(overlays=(overlay(tmp_path, change),))
     assert run.returncode == 1
-    sentence = r"flatvae: control nonsense does not hold on pendulum: test_error of pca > that of vae, and it is [\d.]+ against [\d.]+ of vae; Nonsense\."
+    sentence = r"flatvae: control nonsense does not hold on pendulum: required is test_error of pca > that of vae, found [\d.]+ against [\d.]+ of vae; Nonsense\."
     assert re.search(sentence, run.stdout), run.stdout[-3000:]
     table = pd.read_csv(project.folder / "results" / "controlled" / "controls.csv").set_index("control")
     assert table.loc["right", "holds"] == 1

@@ -1,9 +1,9 @@
-"""Figures from arrays, every seed drawn.
+"""Figures from arrays; every seed is drawn.
 
-A method has one colour, line and marker by its name (`flatvae.reporting.names`), in every figure of every run; line, marker
-or position keep methods apart in grey too. Figures take identifiers and write display names, with † where a bound was missed.
-Where the arrays of a method have `seeds` (S,), these name its seeds (a frozen seed is not among them), else 0 … S − 1.
-Figures are made without pyplot: there is no global state and nothing to close, and Agg draws them on any machine.
+A method has the same colour, line and marker in every figure of every run (`flatvae.reporting.names`); line, marker or position
+distinguish methods in greyscale too. Figures take identifiers and write display names, with † for a missed bound. If a method's
+arrays include `seeds` (S,), these name its seeds (without frozen ones); otherwise seeds are 0 … S − 1. Figures are made without
+pyplot, so there is no global state and nothing to close, and Agg draws them on any machine.
 """
 
 from flatvae.reporting.figures._common import note, save

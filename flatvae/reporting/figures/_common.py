@@ -1,4 +1,4 @@
-"""What all figures share: styles, names, ticks, limits, checks, and how a figure is made and saved."""
+"""Shared by all figures: styles, names, ticks, limits, checks, and creating and saving figures."""
 
 import math
 import textwrap
@@ -20,9 +20,9 @@ from flatvae.reporting.names import Style, display_name
 
 Arrays = Mapping[str, np.ndarray]
 
-_LETTERS = 12  # of a title, per inch
+_LETTERS = 12  # letters of a title per inch
 
-# Okabe and Ito (2008), safe for colour-blind readers, with greys in place of their yellow, which is lost on white
+# Okabe and Ito (2008), safe for colour-blind readers; grey replaces their yellow, which is hard to see on white
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#888888")
 LINES = (
     "-",
@@ -41,27 +41,27 @@ RC = {
     "axes.titlesize": 8,
     "figure.titlesize": 10,
     "axes.linewidth": 0.6,
-    "pdf.fonttype": 42,  # text in the PDF stays text
+    "pdf.fonttype": 42,  # keep text in the PDF as text
     "image.cmap": "gray",
     "hatch.linewidth": 0.5,
 }
 
 
 def series_style(index: int) -> Style:
-    """Colour, line style and marker of the curve at this place, of what has no name; after eight the colours return."""
+    """Colour, line style and marker of the curve with this index, for curves without a method; colours repeat after eight."""
     row, column = divmod(index, len(COLOURS))
     return Style(COLOURS[column], LINES[(column + row) % len(LINES)], MARKERS[(column + row) % len(MARKERS)])
 
 
-# the two ways between latent points, in every figure that has both
+# the two paths between latent points, in every figure that has both
 GEODESIC = Style("#000000", "-", "o")
 STRAIGHT = Style("#D55E00", (0, (2.5, 1.5)), "o")
 
 
 def save(figure: Figure, stem: str | PathLike) -> None:
-    """Write stem.pdf and stem.png (150 dpi), without date or program version: the same figure gives the same bytes.
+    """Write stem.pdf and stem.png (150 dpi) without date or program version, so that the same figure gives the same bytes.
 
-    The layout is made once and then kept, so that both files, and those of a later call, agree.
+    The layout is computed once and kept, so that both files, and those of later calls, agree.
     """
     with mpl.rc_context(RC):
         lay_out(figure)
@@ -72,16 +72,16 @@ def save(figure: Figure, stem: str | PathLike) -> None:
 
 
 def lay_out(figure: Figure) -> None:
-    """Make the layout, twice: it changes what the axes' ticks say, and these the room that it must leave."""
+    """Compute the layout twice: it changes tick labels, and these change the space it must leave."""
     for _ in range(2):
         figure.draw_without_rendering()
 
 
 def _round_places(figure: FigureBase) -> None:
-    """Round the places of axes, titles and parts of the figure, in fractions of it, to 20 binary places.
+    """Round the positions of axes, titles and subfigures, in fractions of the figure, to 20 binary places.
 
-    The layout's solver goes by addresses in memory, so a layout made again may differ in its last bits, and what lies
-    half-way between two pixels may then fall on either. Binary places, as inches and pixels make fractions that lie
+    The order in which the layout's solver works depends on memory addresses, so a repeated layout may differ in the last bits,
+    and a position half-way between two pixels may fall on either. Rounding is binary because inches and pixels give fractions
     half-way between two decimals.
     """
     for part in figure.subfigs:
@@ -99,7 +99,7 @@ def _rounded(places: ArrayLike) -> np.ndarray:
 
 
 def new_figure(width: float, height: float, title: str, layout: str = "constrained") -> Figure:
-    """A figure of this size in inches with an Agg canvas and a title, wrapped; each further line of that makes it taller."""
+    """A figure of this size in inches with an Agg canvas and a wrapped title; each further title line makes it taller."""
     lines = [part for line in title.split("\n") for part in textwrap.wrap(line, int(width * _LETTERS))]
     figure = Figure(figsize=(width, height + 0.17 * (len(lines) - 1)), layout=layout)
     FigureCanvasAgg(figure)
@@ -107,29 +107,29 @@ def new_figure(width: float, height: float, title: str, layout: str = "constrain
     return figure
 
 
-SMALL = 6  # points: the smallest text that can be read at 100 %
-ONE_SEED = "one seed is enough to show the kinds of error; the tables count them over all seeds"
+SMALL = 6  # points: the smallest text readable at 100 %
+ONE_SEED = "one seed is enough to show the kinds of error; the tables have the numbers of all seeds"
 MARK = "†"
 OPEN_LABEL = f"open, {MARK}: a seed missed equal reconstruction"
 
 
 def heading(method: str, missed: Collection[str]) -> str:
-    """A method's display name, with † where it is among those of which a seed missed equal reconstruction."""
+    """A method's display name, with † if a seed of it missed equal reconstruction."""
     return f"{display_name(method)} {MARK}" if method in missed else display_name(method)
 
 
 def explained(title: str, methods: Iterable[str], missed: Collection[str]) -> str:
-    """A title, and below it what † says where a method has one."""
+    """The title, and below it an explanation of † if a method has one."""
     return f"{title}\n{MARK} a seed missed equal reconstruction" if set(methods) & set(missed) else title
 
 
 def mark_missed(axes: Axes, x: float, y: float, colour: str) -> None:
-    """† beside an open marker."""
+    """Write † next to an open marker."""
     axes.annotate(MARK, (x, y), (3, 2), textcoords="offset points", fontsize=7, color=colour, annotation_clip=False)
 
 
 def note(text: str, title: str) -> Figure:
-    """A figure that has nothing to draw, and says why."""
+    """A figure without a drawing that says why there is none."""
     with mpl.rc_context(RC):
         figure = new_figure(4.5, 1.2, title)
         figure.text(0.5, 0.4, text, ha="center", va="center", wrap=True)
@@ -137,7 +137,7 @@ def note(text: str, title: str) -> Figure:
 
 
 def check(methods: Mapping, needed: Sequence[str], what: str) -> None:
-    """Raise InputError on no methods and on a method that lacks an array (or a column)."""
+    """Raise InputError if there are no methods, or if one lacks an array (or a column)."""
     if not methods:
         raise InputError(f"{what}: there are no methods to draw; pass at least one")
     for method, arrays in methods.items():
@@ -147,7 +147,7 @@ def check(methods: Mapping, needed: Sequence[str], what: str) -> None:
 
 
 def check_columns(frame: pd.DataFrame, needed: Sequence[str], what: str) -> None:
-    """Raise InputError on a frame that lacks a column."""
+    """Raise InputError if the frame lacks a column."""
     for name in needed:
         if name not in frame.columns:
             raise InputError(f"{what}: the frame lacks the column '{name}'; pass {', '.join(needed)}")
@@ -159,12 +159,12 @@ def of_metric(frame: pd.DataFrame, task: str, metric: str) -> pd.DataFrame:
 
 
 def seeds_of(arrays: Arrays, name: str) -> list[int]:
-    """The seeds that the first dimension of this array stands for."""
+    """The seeds along the first dimension of this array."""
     return [int(seed) for seed in arrays.get("seeds", range(len(arrays[name])))]
 
 
 def log_ticks(axis, low: float, high: float) -> None:
-    """Numbers of one format as ticks of a log axis, also over less than a decade, where matplotlib's own would be crowded."""
+    """Set ticks in one number format on a log axis, even over less than a decade, where matplotlib's would be crowded."""
     decades = math.log10(high / low)
     evenly = decades < 0.7
     if evenly:
@@ -173,7 +173,7 @@ def log_ticks(axis, low: float, high: float) -> None:
         ticks = _decade_ticks(low, high, (1, 2, 5) if decades < 1.6 else (1,))
     if decades >= 1.6 and len(ticks) < 3:
         ticks = _decade_ticks(low, high, (1, 3))
-    if len(ticks) < 2:  # one number alone does not tell the scale
+    if len(ticks) < 2:  # one tick does not show the scale
         ticks, evenly = _decade_ticks(low, high, (1, 2, 5)), False
     axis.set_major_locator(FixedLocator(ticks))
     axis.set_minor_locator(NullLocator())
@@ -189,7 +189,7 @@ def _decade_ticks(low: float, high: float, steps: Sequence[int]) -> list[float]:
 
 
 def _tick_format(ticks: Sequence[float], evenly: bool) -> Callable[[float], str]:
-    """How all of these are written: as powers of ten where one is tiny or huge; evenly spaced ones with equal decimals."""
+    """One format for all ticks: powers of ten if one is tiny or huge, equal decimals if they are evenly spaced."""
     if not all(1e-3 <= tick < 1e5 for tick in ticks):
         return _power
     if evenly:
@@ -205,12 +205,12 @@ def _power(value: float) -> str:
 
 
 def counts(axis) -> None:
-    """Write the ticks of an axis of counts with commas: «2,000»."""
+    """Write ticks with thousands separators: «2,000»."""
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 
 def about(values: np.ndarray) -> tuple[float, float]:
-    """Limits of a log axis for the values that it can hold, with a margin; about 1 where it can hold none."""
+    """Limits of a log axis around the finite values > 0, with a margin; (0.5, 2) if there are none."""
     values = values[np.isfinite(values) & (values > 0)]
     if not len(values):
         return 0.5, 2.0
@@ -219,7 +219,7 @@ def about(values: np.ndarray) -> tuple[float, float]:
 
 
 def log_axis(axes: Axes) -> None:
-    """Make y a log axis about what the lines hold; where they hold nothing > 0, say so."""
+    """Make y a log axis around the values of the lines; write «none» if no value is > 0."""
     values = np.concatenate([np.ravel(line.get_ydata()) for line in axes.lines] + [np.empty(0)]).astype(float)
     if not (values > 0).any():
         say(axes, "none")
@@ -231,5 +231,5 @@ def log_axis(axes: Axes) -> None:
 
 
 def say(axes: Axes, text: str) -> None:
-    """Write in the middle of a panel why it is empty."""
+    """Write in the middle of an empty panel why it is empty."""
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center")

@@ -32,13 +32,13 @@ from flatvae.reporting.names import Style, method_style
 from flatvae.reporting.statistics import t_interval
 
 _WIDTH = 7.2
-_NEAR = 0.98, 1.02  # test error / bound: the axis is never narrower, lest noise looks like a difference
+_NEAR = 0.98, 1.02  # test error / bound: the axis is never narrower, so that noise does not look like a difference
 _BOUND = {"color": "black", "linewidth": 0.9, "linestyle": "--", "zorder": 1}
 _FRONT = {"color": "0.55", "linewidth": 1.0, "drawstyle": "steps-post", "zorder": 1.5}
 _HALF = {"color": "black", "linewidth": 0.9, "linestyle": "--", "zorder": 1}
 _SEED = {"linestyle": "", "markersize": 2.5, "markeredgewidth": 0, "alpha": 0.6}
 _MEAN = {"linestyle": "", "markersize": 6, "zorder": 3}
-_ACROSS = 3  # panels of the forest plot in a row, with room for the effects
+_ACROSS = 3  # panels of the forest plot in a row; this leaves room for the effects
 _OPEN = {"linestyle": "", "marker": "o", "color": "white", "markeredgecolor": "0.3"}
 
 LABELS = {
@@ -59,7 +59,7 @@ LABELS = {
 
 
 class _Cloud(NamedTuple):
-    """A method on a data set: test error / bound and condition number of its seeds; whether one missed equal reconstruction."""
+    """A method on a data set: x = test error / bound and y = condition number of its seeds; whether a seed missed the bound."""
 
     x: np.ndarray
     y: np.ndarray
@@ -67,23 +67,23 @@ class _Cloud(NamedTuple):
 
     @property
     def centre(self) -> tuple[float, float]:
-        """Mean of x; geometric mean of y, whose axis is logarithmic, and the median where a seed is infinite."""
+        """Mean of x; geometric mean of y, whose axis is logarithmic, or its median if a seed is infinite."""
         return float(self.x.mean()), t_interval(self.y, logarithmic=True).mean
 
 
 def pareto(frame: pd.DataFrame, methods: Sequence[str], title: str) -> Figure:
     """Flatness against reconstruction: a panel for each data set, every seed, the methods' means and their Pareto front.
 
-    x is the test error over the bound κ² (log axis, at least ± 2 % about 1). It is the *test* error because the bound holds the
-    training error of every method at 1 (dashed), where only how closely it was met would tell them apart; what lies to the right
-    of 1 is lost in generalising. y is the median condition number at test codes (log axis; 1, the lower end, is flat). Small: a
-    seed; large: mean of x and geometric mean of y (the median where a seed is infinite), open and with a † where a seed missed
-    equal reconstruction or had not settled. The grey staircase is the Pareto front: its corners are the methods that no other
-    equals or beats in both means. Infinite condition numbers stand at the upper edge, on a tick of their own, and a method of
-    which a seed is infinite is on no front.
+    x is the test error over the bound κ² (log axis, at least ± 2 % around 1). It is the *test* error, because the bound holds
+    the training error of every method at 1 (dashed); the excess over 1 is lost in generalising. y is the median condition
+    number at test codes (log axis; the lower end, 1, is flat). Small markers are seeds. Large ones are the mean of x and the
+    geometric mean of y (the median if a seed is infinite); they are open and have a † if a seed missed equal reconstruction or
+    had not settled. The grey staircase is the Pareto front: no other method is at least as good in both means as a method at
+    its corners. Infinite condition numbers are drawn at the upper edge on a tick of their own; a method with one is on no
+    front.
 
     `frame`: rows of metrics.csv (columns dataset, method, task, metric, seed, value); seeds that lack a number are left out.
-    `methods` are those that are drawn. Where no method has the numbers, a note. Raises InputError on a missing column.
+    `methods`: those to draw. If no method has the numbers, the figure is a note. Raises InputError on a missing column.
     """
     check_columns(frame, ("dataset", "method", "task", "metric", "seed", "value"), "figure pareto")
     clouds = {name: _clouds(rows, methods) for name, rows in frame.groupby("dataset", sort=False)}
@@ -142,12 +142,12 @@ def _pareto_panel(axes: Axes, name: str, clouds: dict[str, _Cloud], styles: dict
 
 
 def _within(y: np.ndarray | float, top: float) -> np.ndarray:
-    """Infinite values at the upper edge."""
+    """Moves infinite values to the upper edge."""
     return np.where(np.isinf(y), top, y)
 
 
 def _limit(axes: Axes, clouds: Sequence[_Cloud]) -> None:
-    """Log axes about all seeds, the bound ± 2 % and k = 1; infinite condition numbers get a tick at the upper edge."""
+    """Log axes that contain all seeds, the bound ± 2 % and k = 1; infinite condition numbers get a tick at the upper edge."""
     low, high = about(np.concatenate([_NEAR, *(cloud.x for cloud in clouds)]))
     axes.set(xscale="log", xlim=(low, high))
     log_ticks(axes.xaxis, low, high)
@@ -164,9 +164,9 @@ def _limit(axes: Axes, clouds: Sequence[_Cloud]) -> None:
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Those of the points that no other reaches in both coordinates, both being better the smaller; infinite ones never are.
+    """The Pareto-optimal points, where smaller is better in both coordinates; infinite points are never among them.
 
-    A point is out where another is at most as large in both and smaller in one. Sorted by x; equal points count once.
+    A point is dominated if another is at most as large in both and smaller in one. Sorted by x; equal points count once.
     """
     front = []
     for x, y in sorted(set(points)):
@@ -198,19 +198,20 @@ def _open_handle(label: str) -> Line2D:
 
 
 def _height(legend_rows: int) -> float:
-    """Inches that the title and the legend take."""
+    """Height of title and legend in inches."""
     return 0.5 + 0.17 * legend_rows
 
 
 def improvement(frame: pd.DataFrame, methods: Sequence[str], baseline: str, title: str) -> Figure:
     """Forest plot of the probability of improvement over a baseline: a panel for each metric, a row for each method.
 
-    `frame`: as `flatvae.reporting.comparison.improvement` gives it. A marker with its 95 % interval (none where low is NaN), the
-    dashed line at ½; it is open, and the method has a †, where a seed of the method or the baseline missed equal reconstruction.
-    At the right of each row stands how large the difference is, with its 95 % interval: «× 0.5», the ratio to the baseline, or
-    «+0.1», the difference from it. A panel's heading tells by its arrow which way is better, over how many data sets, and the
-    least number n of seeds. A method without a number has an empty row. `methods` are the rows. A frame without rows makes a
-    note. Raises InputError on a missing column.
+    Each marker has its 95 % interval (none if low is NaN); the dashed line is at ½. The marker is open, and the method has a †,
+    if a seed of the method or of the baseline missed equal reconstruction. The effect size with its 95 % interval is at the
+    right of each row: «× 0.5» is the ratio to the baseline, «+0.1» the difference from it. The heading of a panel shows the
+    better direction as an arrow, the number of data sets, and the least number n of seeds.
+
+    `frame`: from `flatvae.reporting.comparison.improvement`; without rows the figure is a note. `methods`: the rows; a method
+    without a number has an empty row. Raises InputError on a missing column.
     """
     check_columns(frame, COLUMNS, "figure improvement")
     rival = heading(baseline, ())
@@ -223,7 +224,7 @@ def improvement(frame: pd.DataFrame, methods: Sequence[str], baseline: str, titl
         Line2D([], [], **_HALF, label=f"as good as {rival}"),
         *[_open_handle(f"open, {MARK}: a seed of it or of {rival} missed equal reconstruction")] * bool(unequal),
     ]
-    effects = f"at the right: effect size, × as ratio to {rival}, + or − as difference from it, with 95 % t-interval"
+    effects = f"at the right: effect size with 95 % t-interval; ×: ratio to {rival}, + or −: difference from it"
     with mpl.rc_context(RC):
         rows = math.ceil(len(metrics) / _ACROSS)
         columns = math.ceil(len(metrics) / rows)
@@ -263,7 +264,7 @@ def _improvement_panel(axes: Axes, frame: pd.DataFrame, metric: str, methods: Se
 
 
 def _write_effect(axes: Axes, slot: int, metric: str, row) -> None:
-    """How large the difference is, at the right of the panel; nothing where it has no number."""
+    """Write the effect size at the right of the panel; nothing if it is NaN."""
     if np.isnan(row.effect):
         return
     text = _short(row.effect, row.effect_low, row.effect_high)
@@ -273,7 +274,7 @@ def _write_effect(axes: Axes, slot: int, metric: str, row) -> None:
 
 
 def _short(mean: float, low: float, high: float) -> str:
-    """«0.39 [0.28, 0.54]»: two significant digits of the largest, or as many as tell the ends apart."""
+    """«0.39 [0.28, 0.54]»: two significant digits of the largest, or as many as distinguish the ends."""
     largest, width = max(abs(mean), abs(low), abs(high)), high - low
     if not (width > 0 and 1e-3 <= largest < 1e4) or 0 < 10 * low < high:
         return format_interval(mean, low, high)

@@ -1,4 +1,4 @@
-"""What the methods and the distances cost in time."""
+"""The time that methods and distances cost."""
 
 from collections.abc import Collection, Sequence
 
@@ -31,21 +31,22 @@ _TIMING = r"^(?P<graph>graph_)?(?P<what>query|amortised)_seconds_at_(?P<points>\
 _KINDS = {"euclidean": "Euclidean", "geodesic": "geodesic, chord filter", "graph": "geodesic, graph alone"}
 _WHATS = {"query": "time per query [µs]", "amortised": "amortised time\nper query [µs]"}
 _MAX_TICKS = 6
-_APART = 0.6  # of the way from one number of points to the next: how far apart the outer methods stand
+_APART = 0.6  # distance between the outer methods, as a share of the distance between two numbers of points
 _SEED = {"linestyle": "", "markersize": 2, "markeredgewidth": 0, "alpha": 0.6}
 
 
 def efficiency(frame: pd.DataFrame, title: str, missed: Collection[str] = ()) -> Figure:
-    """Microseconds of a query and of an amortised one against the number of points, and milliseconds of a training step.
+    """Microseconds of a query and of an amortised query against the number of points, and milliseconds of a training step.
 
-    amortised = build / number of queries + query: what a query costs when the index is built for the queries alone.
-    A column for each distance, both panels of it on one scale; methods stand side by side at each number of points, so that
-    none hides another. Small: a seed; line with large markers: their geometric mean. Below, the step: a dot for each seed.
+    amortised = build / number of queries + query: the cost of a query if the index is built for these queries alone.
+    There is a column for each distance, with both panels on one scale. Methods are drawn side by side at each number of points,
+    so that none hides another. Small markers are seeds; lines with large markers are their geometric means. Below, a dot for
+    each seed shows the training step.
     `frame`: rows of efficiency.csv of one data set (columns method, distance, metric, seed, value) with the metrics
     query_seconds_at_<N> and amortised_seconds_at_<N> of the distances euclidean and geodesic, for geodesic also
     graph_query_seconds_at_<N> and graph_amortised_seconds_at_<N> (shortest path on the graph, not refined), and
-    step_seconds of each method. `missed`: methods that get a †. A panel without rows says so. Raises InputError on a missing
-    column and on a frame without any of these metrics.
+    step_seconds of each method. `missed`: methods that get a †. A panel without rows says so. Raises InputError if a column is
+    missing, or if the frame has none of these metrics.
     """
     check_columns(frame, ("method", "distance", "metric", "seed", "value"), "figure efficiency")
     timings, steps = _timings(frame), frame[frame["metric"] == "step_seconds"]
@@ -73,12 +74,12 @@ def efficiency(frame: pd.DataFrame, title: str, missed: Collection[str] = ()) ->
 
 
 def _geometric_mean(values: pd.Series) -> float:
-    """Times are averaged in logarithms, as everywhere (`flatvae.reporting.scales`)."""
+    """The geometric mean: times are averaged in logarithms everywhere (`flatvae.reporting.scales`)."""
     return t_interval(values, logarithmic=True).mean
 
 
 def _timings(frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows of timings of distances in µs, with `kind` (of distance), `what` (is timed) and `points` read from their metric."""
+    """Timings of distances in µs; adds `kind` (of distance), `what` (query or amortised) and `points`, parsed from the metric."""
     parts = frame["metric"].str.extract(_TIMING)
     kind = frame["distance"].where(parts["graph"].isna(), "graph")
     points = pd.to_numeric(parts["points"])
@@ -87,7 +88,7 @@ def _timings(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _against_points(axes: Axes, timings: pd.DataFrame, methods: Sequence[str]) -> None:
-    """Methods side by side at each number of points."""
+    """Draws methods side by side at each number of points."""
     if timings.empty:
         say(axes, "none")
         axes.set(xticks=[], yticks=[])
@@ -96,12 +97,12 @@ def _against_points(axes: Axes, timings: pd.DataFrame, methods: Sequence[str]) -
     step = np.diff(np.log(numbers)).min(initial=np.log(2))
     for place, method in enumerate(methods):
         rows, style = timings[timings["method"] == method], method_style(method)
-        aside = np.exp(step * _APART * ((place + 0.5) / len(methods) - 0.5))
+        shift = np.exp(step * _APART * ((place + 0.5) / len(methods) - 0.5))
         look = {"color": style.colour, "marker": style.marker}
         for seed, one in rows.sort_values("points").groupby("seed", sort=False):
-            axes.plot(aside * one["points"], one["value"], label=f"{method} {seed}", **look, **_SEED)
+            axes.plot(shift * one["points"], one["value"], label=f"{method} {seed}", **look, **_SEED)
         mean = rows.groupby("points")["value"].agg(_geometric_mean)
-        axes.plot(aside * mean.index, mean, linestyle=style.line, linewidth=0.8, markersize=4, label=method, **look)
+        axes.plot(shift * mean.index, mean, linestyle=style.line, linewidth=0.8, markersize=4, label=method, **look)
     axes.set(xscale="log", xlim=(numbers[0] * np.exp(-step / 2), numbers[-1] * np.exp(step / 2)))
     axes.xaxis.set_major_locator(FixedLocator(numbers[:: -(-len(numbers) // _MAX_TICKS)]))
     axes.xaxis.set_minor_locator(NullLocator())
@@ -109,7 +110,7 @@ def _against_points(axes: Axes, timings: pd.DataFrame, methods: Sequence[str]) -
 
 
 def _limit(panels: Sequence[Axes], timings: pd.DataFrame) -> None:
-    """The same log axis for all panels of a distance."""
+    """Sets the same log axis for all panels of a distance."""
     low, high = about(timings["value"].to_numpy(float))
     for axes in panels:
         if axes.lines:
@@ -118,7 +119,7 @@ def _limit(panels: Sequence[Axes], timings: pd.DataFrame) -> None:
 
 
 def _step_seconds(axes: Axes, steps: pd.DataFrame, methods: Sequence[str], missed: Collection[str]) -> None:
-    """A dot for each seed, from 0, for the ratio of two methods' costs is what counts."""
+    """Draws a dot for each seed; the axis starts at 0, so that ratios of costs are visible."""
     if steps.empty:
         say(axes, "none")
         axes.set_yticks([])
@@ -141,14 +142,14 @@ def _explain(figure: Figure, methods: Sequence[str], missed: Collection[str]) ->
         Line2D([], [], color=s.colour, linestyle=s.line, linewidth=0.8, marker=s.marker, markersize=4, label=name)
         for name, s in styles.items()
     ]
-    note = "small, and dots below: a seed; line: geometric mean of the seeds"
+    note = "small markers and dots below: seeds; line: their geometric mean"
     figure.legend(handles=handles, title=note, loc="outside lower center", ncols=4, frameon=False, handlelength=3)
 
 
 def scaling(frame: pd.DataFrame, exponents: pd.DataFrame, title: str) -> Figure:
-    """Seconds against latent dimension n, observation dimension D and number of seeds, on log axes, a panel each.
+    """Seconds against latent dimension n, observation dimension D and number of seeds, one panel each, on log axes.
 
-    A thin line for each round, a thick one for their geometric mean; the legend has the mean exponent of the larger sizes.
+    Thin lines are rounds, thick ones their geometric mean; the legend has the mean exponent over the larger sizes.
     `frame`: columns method, quantity, size, seed (the round), seconds; `exponents`: columns method, quantity, exponent. Raises
     InputError on a missing column.
     """
@@ -183,6 +184,6 @@ def _against_size(axes: Axes, frame: pd.DataFrame, exponent: pd.Series) -> None:
 
 
 def _variant(method: str) -> str:
-    """The display name of a method, and as it is what stands in brackets after it."""
+    """The display name of a method, followed by its suffix in brackets."""
     name, bracket, rest = method.partition(" (")
     return heading(name, ()) + bracket + rest.replace("_", " ")

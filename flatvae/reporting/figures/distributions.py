@@ -1,4 +1,4 @@
-"""Distributions over points or pairs, a bar of quantiles for each seed: flatness, distances, interpolation."""
+"""Distributions over points or pairs as quantile bars, one for each seed: flatness, distances, interpolation."""
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -22,11 +22,11 @@ def flatness(methods: Mapping[str, Arrays], title: str, missed: Collection[str] 
     """Condition number and normalised magnification factor of every seed; both are 1 on a flat manifold.
 
     `methods`: {method: arrays} with condition_number, condition_number_mixup, log_magnification_factor and
-    log_magnification_factor_mixup, each (S, N). Left test codes, right mixup points, on the same axis; upper row
-    k(G) = λ_max/λ_min, lower row MF / mean MF, the mean being the seed's own. A seed is a thin line from the 5 % to the
-    95 % quantile, a thick one between the quartiles and a dot at the median. What a log axis cannot hold (k = ∞, MF = 0) is
-    drawn as an arrow at the edge where it reaches a quantile, and counted in the panel; seeds with NaN are counted too.
-    `missed`: methods that get a †. Raises InputError on no methods and on a missing array.
+    log_magnification_factor_mixup, each (S, N). Left: test codes; right: mixup points, on the same axis. Upper row:
+    k(G) = λ_max/λ_min; lower row: MF / mean MF, with the mean of each seed. A seed is a thin line from the 5 % to the
+    95 % quantile, a thick one between the quartiles and a dot at the median. Values off the log axis (k = ∞, MF = 0) are
+    counted in the panel, and an arrow at the edge marks a quantile there; seeds with NaN are counted too.
+    `missed`: methods that get a †. Raises InputError if there are no methods or an array is missing.
     """
     needed = [f"{name}{part}" for name in ("condition_number", "log_magnification_factor") for part in ("", "_mixup")]
     check(methods, needed, "figure flatness")
@@ -45,7 +45,7 @@ def flatness(methods: Mapping[str, Arrays], title: str, missed: Collection[str] 
 
 
 def normalised_factor(log_factor: np.ndarray) -> np.ndarray:
-    """MF / mean MF of every seed from log MF (S, N), as the stable exp(l − log mean exp l); 0 where all MF are 0."""
+    """MF / mean MF of every seed from l = log MF (S, N), in the stable form exp(l − log mean exp l); 0 if all MF are 0."""
     log_factor = np.asarray(log_factor, float)
     with np.errstate(invalid="ignore"):
         log_mean = logsumexp(log_factor, axis=-1, keepdims=True) - math.log(log_factor.shape[-1])
@@ -55,14 +55,14 @@ def normalised_factor(log_factor: np.ndarray) -> np.ndarray:
 def distances(methods: Mapping[str, Arrays], title: str, missed: Collection[str] = ()) -> Figure:
     """How far straight latent lines are from geodesics, over the pairs of every seed, drawn as in `flatness`.
 
-        geodesic length / straight line's length          1 where the straight line is the geodesic
-        |c · d_E − d_g| / d_g                             0 where Euclidean and geodesic distance agree but for a factor
-        length on the graph / length after refinement     1 where the graph's path is the geodesic
+        geodesic length / straight line's length          1 if the straight line is the geodesic
+        |c · d_E − d_g| / d_g                             0 if Euclidean and geodesic distance agree up to a factor
+        length on the graph / length after refinement     1 if the graph's path is the geodesic
 
     `methods`: {method: arrays} with length_ratio, euclidean, geodesic_length, graph_length, each (S, P), and
-    euclidean_scale (S,), the factor c. All lengths are in units of the observations; 0 / 0, of a pair at one point, is no
-    difference. The first axis is linear and ends at 1; pairs beyond it are counted. Raises InputError on no methods and
-    on a missing array.
+    euclidean_scale (S,), the factor c. All lengths are in units of the observations; 0 / 0, for a pair at one point, counts as
+    no difference. The first axis is linear and ends at 1; pairs beyond it are counted. Raises InputError if there are no methods
+    or an array is missing.
     """
     needed = ("length_ratio", "euclidean", "euclidean_scale", "geodesic_length", "graph_length")
     check(methods, needed, "figure distances")
@@ -83,8 +83,8 @@ def interpolation(methods: Mapping[str, Arrays], title: str, missed: Collection[
 
     `methods`: {method: arrays} with second_difference and velocity_cv, each (S, P): the mean norm of the decoded curve's
     second difference over the curve's length, and the coefficient of variation of its step lengths. Neither has a unit;
-    both are 0 on a straight decoded line at constant speed. `kept` (S, P) says which pairs count. Raises InputError on no
-    methods and on a missing array.
+    both are 0 on a straight decoded line at constant speed. `kept` (S, P) says which pairs count. Raises InputError if there are
+    no methods or an array is missing.
     """
     check(methods, ("second_difference", "velocity_cv", "kept"), "figure interpolation")
     with mpl.rc_context(RC):
@@ -104,7 +104,7 @@ def _kept(arrays: Arrays, name: str) -> list[np.ndarray]:
 
 
 def _rounded_to_one(ratio: np.ndarray) -> np.ndarray:
-    """Ratios with those that differ from 1 by no more than single precision can tell set to 1."""
+    """Sets ratios to 1 that differ from 1 by less than single precision resolves."""
     ratio = np.asarray(ratio, float)
     return np.where(np.abs(ratio - 1) < 1e-6, 1.0, ratio)
 
@@ -130,7 +130,7 @@ def _quotient(numerator: np.ndarray, denominator: np.ndarray, zero_by_zero: floa
 def _panels(
     methods: Mapping[str, Arrays], name: str, rows: int, columns: int, title: str, missed: Collection[str]
 ) -> tuple[Figure, np.ndarray]:
-    """A figure of panels (rows, columns) with room for a line of every seed; `name` is an array with the seeds first."""
+    """A figure with panels (rows, columns) and room for a line per seed; `name` is an array whose first dimension is seeds."""
     seeds = max(len(arrays[name]) for arrays in methods.values())
     height = 0.5 + 0.7 * rows + rows * len(methods) * max(0.34, 0.065 * seeds + 0.1)
     figure = new_figure(7.2, height, explained(title, methods, missed))
@@ -143,7 +143,7 @@ def _on_log_axis(
     missed: Collection[str],
     reference: float | None,
 ) -> None:
-    """Bars of {method: (S, P)}, of each panel its own, on one log axis about all and about the reference, a dotted line."""
+    """Draws the bars of {method: (S, P)} of each panel, all on one log axis, with a dotted line at the reference."""
     drawn = np.concatenate([_drawn(own) for own in values])
     low, high = about(np.append(drawn, [] if reference is None else reference))
     for axes, own in zip(panels, values, strict=True):
@@ -155,7 +155,7 @@ def _on_log_axis(
 
 
 def _on_axis_to_one(axes: Axes, values: Mapping[str, Sequence[np.ndarray]], missed: Collection[str]) -> None:
-    """Bars of {method: (S, P)} on a linear axis that ends at 1."""
+    """Draws the bars of {method: (S, P)} on a linear axis that ends at 1."""
     drawn = _drawn(values)
     low = min(drawn[np.isfinite(drawn)], default=1.0)
     axes.set(xlim=(min(low - 0.05 * (1 - low), 0.99), 1))
@@ -164,13 +164,13 @@ def _on_axis_to_one(axes: Axes, values: Mapping[str, Sequence[np.ndarray]], miss
 
 
 def _drawn(values: Mapping[str, Sequence[np.ndarray]]) -> np.ndarray:
-    """What the bars show of all methods: quantiles and medians, flat."""
+    """All numbers that the bars show: quantiles and medians of all methods in one array."""
     shown = [(np.median(points), *_quantiles(points)) for seeds in values.values() for points in seeds]
     return np.ravel(shown)
 
 
 def _bars(axes: Axes, values: Mapping[str, Sequence[np.ndarray]], missed: Collection[str], outside: _Tests) -> None:
-    """A bar for each seed of {method: (S, P)} within the x limits, and in words how many points are outside."""
+    """Draws a bar for each seed of {method: (S, P)} within the x limits, and writes how many points are outside."""
     axes.set(ylim=(len(values) - 0.5, -0.5))
     axes.set_yticks(range(len(values)), [heading(method, missed) for method in values])
     axes.tick_params(axis="y", length=0)
@@ -184,7 +184,7 @@ def _bars(axes: Axes, values: Mapping[str, Sequence[np.ndarray]], missed: Collec
 
 
 def _quantiles(points: np.ndarray) -> np.ndarray:
-    """5, 25, 75, 95 % as values that occur, for interpolation between a number and ∞ gives NaN."""
+    """The 5, 25, 75 and 95 % quantiles as values that occur, because interpolation between a number and ∞ gives NaN."""
     return np.quantile(points, [0.05, 0.25, 0.75, 0.95], method="inverted_cdf")
 
 
@@ -206,7 +206,7 @@ def _seed_bar(axes: Axes, points: np.ndarray, y: float, colour: str, label: str)
 
 
 def _counts(seeds: Sequence[np.ndarray], outside: _Tests) -> str:
-    """How many of the seeds' values, (P,) each, the axis does not show, in words; empty where it shows all."""
+    """A note on how many values of the seeds, (P,) each, are off the axis; empty if none."""
     lost = np.array([np.isnan(points).any() for points in seeds])
     kept = np.concatenate([np.empty(0), *(points for points, no in zip(seeds, lost, strict=True) if not no)])
     counts = {name: test(kept).sum() for name, test in outside.items()}

@@ -31,7 +31,7 @@ from flatvae.reporting.figures._common import (
     seeds_of,
 )
 
-# "muted" of Paul Tol (2021), safe for colour-blind readers, with black in place of its pale grey
+# "muted" by Paul Tol (2021), safe for colour-blind readers; black replaces its pale grey
 _LABEL_COLOURS = [
     "#332288",
     "#CC6677",
@@ -44,17 +44,17 @@ _LABEL_COLOURS = [
     "#AA4499",
     "#000000",
 ]
-_UNLABELLED, _UNLABELLED_COLOUR = -1, "#BBBBBB"  # flatvae.datasets.UNLABELLED, which would import torch here
-# blue, yellow, red, dark and back: opposite phases differ in lightness or along blue to yellow
+_UNLABELLED, _UNLABELLED_COLOUR = -1, "#BBBBBB"  # equals flatvae.datasets.UNLABELLED, whose import would load torch
+# blue, yellow, red, dark and back to blue: opposite phases differ in lightness or from blue to yellow
 _CYCLIC = LinearSegmentedColormap.from_list("phase", ["#0072B2", "#F0E442", "#D55E00", "#3B0F4F", "#0072B2"])
 _GREYS = LinearSegmentedColormap.from_list("light_greys", ["#707070", "#FAFAFA"])
-_FACTOR = "true factor"  # as flatvae.evaluation.flatness writes it
+_FACTOR = "true factor"  # the name that flatvae.evaluation.flatness writes
 _MAX_LABELS = 20
-_BEYOND = {"hatch": "////", "edgecolor": "0.85", "linewidth": 0}  # where a panel reaches further than its map
-# geodesic and straight ways on a map: the thin solid line lies on the thick dashed one, so both show where they coincide
+_BEYOND = {"hatch": "////", "edgecolor": "0.85", "linewidth": 0}  # the part of a panel outside its map
+# geodesics and straight lines on a map: the thin solid line is drawn over the thick dashed one, so both show if they coincide
 GEODESIC_LINE = {"color": GEODESIC.colour, "linestyle": GEODESIC.line, "linewidth": 0.6, "zorder": 2.4}
 STRAIGHT_LINE = {"color": STRAIGHT.colour, "linestyle": STRAIGHT.line, "linewidth": 1.6, "zorder": 2.2}
-STRAIGHT_LINE["path_effects"] = [withStroke(linewidth=2.2, foreground="white", alpha=0.6)]  # apart from any grey
+STRAIGHT_LINE["path_effects"] = [withStroke(linewidth=2.2, foreground="white", alpha=0.6)]  # visible on any grey
 _CENTRE = {"linestyle": "", "marker": "o", "markersize": 3, "color": "black", "markeredgecolor": "white", "zorder": 3}
 
 
@@ -64,10 +64,10 @@ def latent_map(
     """Latent codes of every seed over a map of the magnification factor; methods in columns, seeds in rows; n = 2 only.
 
     `methods`: {method: arrays} with codes (S, N, 2); map_x, map_y (S, G) and map_log_mf (S, G, G) indexed [seed, y, x];
-    colour (N,), colour_name and colour_period (0 where the colour variable is not cyclic). Background: log10 of MF / mean
-    MF, the mean over the panel, one robust scale (2 to 98 %, at least ±0.1) for all panels. Integer labels are drawn as
-    classes, unlabelled rows (-1) in grey. Raises InputError on no methods, a missing array, and codes that are not
-    two-dimensional. `missed`: methods that get a †. `factor`: what the data set's true factor is called.
+    colour (N,), colour_name and colour_period (0 if the colour variable is not cyclic). Background: log10 of MF / mean MF,
+    with the mean of the panel, on one robust scale (2 to 98 %, at least ±0.1) for all panels. Integer labels are drawn as
+    classes, unlabelled rows (-1) in grey. `missed`: methods that get a †. `factor`: the name of the data set's true factor.
+    Raises InputError if there are no methods, an array is missing, or codes are not two-dimensional.
     """
     needed = ("codes", "map_x", "map_y", "map_log_mf", "colour", "colour_name", "colour_period")
     check(methods, needed, "figure latent_map")
@@ -102,7 +102,7 @@ class _Colouring(NamedTuple):
         period, classes = float(first["colour_period"]), None
         if period == 0 and np.array_equal(values, np.round(values)) and len(np.unique(values)) <= _MAX_LABELS:
             classes = np.unique(values)
-            if str(first["colour_name"]) == "label":  # unlabelled rows last, so that every class has its own colour
+            if str(first["colour_name"]) == "label":  # put unlabelled rows last, so that every class has its own colour
                 classes = classes[np.argsort(classes == _UNLABELLED, kind="stable")]
         limits = Normalize(0, period) if period > 0 else Normalize(values.min(), values.max())
         name = str(first["colour_name"])
@@ -124,7 +124,7 @@ class _Colouring(NamedTuple):
             axes.scatter(*codes[chosen].T, s=4, color=colour, marker=marker, **options)
 
     def _look(self, index: int) -> tuple[str, str, str]:
-        """Name, colour and marker of the class at this place."""
+        """Name, colour and marker of the class with this index."""
         if self.name == "label" and self.classes[index] == _UNLABELLED:
             return "unlabelled", _UNLABELLED_COLOUR, "."
         return f"{self.classes[index]:g}", label_colour(index), label_marker(index)
@@ -141,7 +141,7 @@ class _Colouring(NamedTuple):
                 bar.set_ticks([0, self.period / 2, self.period], labels=["0", "π", "2π"])
             return
         if len(self.classes) == 1:
-            return  # nothing to tell apart
+            return  # a single class needs no legend
         handles = [
             Line2D([], [], linestyle="", color=colour, marker=marker, markersize=4, label=name)
             for name, colour, marker in map(self._look, range(len(self.classes)))
@@ -150,25 +150,25 @@ class _Colouring(NamedTuple):
 
 
 def label_colour(index: int) -> str:
-    """Colour of the class at this place."""
+    """Colour of the class with this index."""
     return _LABEL_COLOURS[index % len(_LABEL_COLOURS)]
 
 
 def label_marker(index: int) -> str:
-    """Marker of the class at this place; classes of one colour have different ones."""
+    """Marker of the class with this index; classes that share a colour have different markers."""
     return MARKERS[(index + index // len(_LABEL_COLOURS)) % len(MARKERS)]
 
 
 def equidistance(methods: Mapping[str, Arrays], title: str, missed: Collection[str] = ()) -> Figure:
-    """Level sets of geodesic and of Euclidean distance round points of the latent space; n = 2 only.
+    """Level sets of geodesic and of Euclidean distance around points of the latent space; n = 2 only.
 
-    Where they coincide the straight-line distance is the geodesic one: on a flat manifold both are circles. Methods in
-    columns, seeds in rows, over the map of `latent_map`. Solid: d_g = level; dashed: c · d_E = level, a circle; three levels
-    in each panel, to half the way between neighbouring centres (the median over the centres of that panel).
-    `methods`: {method: arrays} with centres (S, K, 2) and their distances from one another, centre_distances (S, K, K);
+    Where they coincide, Euclidean distance equals geodesic distance; on a flat manifold both are circles. Methods in columns,
+    seeds in rows, over the map of `latent_map`. Solid: d_g = level; dashed: c · d_E = level, a circle. Each panel has three
+    levels, up to half the distance between neighbouring centres (the median over its centres).
+    `methods`: {method: arrays} with centres (S, K, 2) and the distances between them, centre_distances (S, K, K);
     distance_x, distance_y (S, H) and geodesic_map (S, K, H, H) indexed [seed, centre, y, x]; euclidean_scale (S,), the
-    factor c; map_x, map_y (S, G) and map_log_mf (S, G, G) indexed [seed, y, x]. Raises InputError on no methods, a missing
-    array, and centres that are not two-dimensional. `missed`: methods that get a †.
+    factor c; map_x, map_y (S, G) and map_log_mf (S, G, G) indexed [seed, y, x]. `missed`: methods that get a †.
+    Raises InputError if there are no methods, an array is missing, or centres are not two-dimensional.
     """
     maps, distances = ("map_x", "map_y", "map_log_mf"), ("distance_x", "distance_y", "geodesic_map", "euclidean_scale")
     check(methods, ("centres", "centre_distances", *distances, *maps), "figure equidistance")
@@ -190,7 +190,7 @@ def _level_sets(axes: Axes, arrays: Arrays, row: int) -> None:
     distances = np.ma.masked_invalid(np.asarray(arrays["geodesic_map"][row], float))
     scale = float(arrays["euclidean_scale"][row])
     corner, sides = (x[0], y[0]), (np.ptp(x), np.ptp(y))
-    known = Rectangle(corner, *sides, transform=axes.transData)  # the panel may reach further
+    known = Rectangle(corner, *sides, transform=axes.transData)  # the panel may be larger
     levels = _levels(np.array(arrays["centre_distances"][row], float), distances)
     for centre, distance in zip(centres, distances, strict=True):
         if ((distance.min() < levels) & (levels < distance.max())).any():
@@ -211,10 +211,10 @@ def _explain_level_sets(figure: Figure, columns: int) -> None:
 
 
 def _levels(between: np.ndarray, distances: np.ma.MaskedArray) -> np.ndarray:
-    """Three equidistant levels up to half the way from a centre to the next, so that sets of different centres part.
+    """Three equidistant levels up to half the distance from a centre to the next, so that level sets do not overlap.
 
-    The way is the median over the centres, for two that happen to lie close must not shrink the sets of all others. Where
-    it is not known (one centre, or none that reaches another), up to the median distance of the map.
+    The distance is the median over the centres, so that two close centres do not shrink all level sets. If it is not known (one
+    centre, or no centre reaches another), the levels go up to the median distance of the map.
     """
     np.fill_diagonal(between, np.inf)  # (K, K)
     reach = np.median(np.nan_to_num(between, nan=np.inf, posinf=np.inf).min(axis=1)) / 2
@@ -224,15 +224,15 @@ def _levels(between: np.ndarray, distances: np.ma.MaskedArray) -> np.ndarray:
 
 
 def all_seeds(methods: Mapping[str, Arrays], name: str) -> list[int]:
-    """The seeds of any method, by the first dimension of this array, sorted."""
+    """The seeds of all methods along the first dimension of this array, sorted."""
     return sorted({seed for arrays in methods.values() for seed in seeds_of(arrays, name)})
 
 
 def check_plane(methods: Mapping[str, Arrays], name: str, what: str) -> None:
-    """Raise InputError on a method whose latent points of this name (…, n) are not of two dimensions."""
+    """Raise InputError if a method's latent points (…, n) of this name are not two-dimensional."""
     for method, arrays in methods.items():
         if np.shape(arrays[name])[-1] != 2:
-            raise InputError(f"{what}: {name} of {method} are not of two dimensions; leave it out")
+            raise InputError(f"{what}: {name} of {method} are not two-dimensional; leave the method out")
 
 
 def draw_grid(
@@ -243,10 +243,10 @@ def draw_grid(
     draw: Callable[[Axes, Arrays, int], None],
     missed: Collection[str],
 ) -> tuple[np.ndarray, Normalize]:
-    """Panels (seeds, methods) of the map of log10 MF / mean MF, and on each what draw(axes, arrays, row of the seed) adds.
+    """Panels (seeds, methods) with the map of log10 MF / mean MF; draw(axes, arrays, row of the seed) adds to each.
 
-    Panels are squares of one size; what lies beyond a map is hatched. A panel whose arrays named in `finite` are not finite
-    says so, and so does one whose method has not that seed. Returns the panels and the scale of the map, one for all.
+    Panels are squares of one size; the part outside a map is hatched. A panel says so if its arrays named in `finite` are not
+    finite, or if its method lacks the seed. Returns the panels and the common scale of the maps.
     """
     axes = figure.subplots(len(seeds), len(methods), squeeze=False)
     maps = {method: _log10_normalised(arrays["map_log_mf"]) for method, arrays in methods.items()}
@@ -263,7 +263,7 @@ def draw_grid(
 
 
 def explain_map(figure: FigureBase, axes: np.ndarray, scale: Normalize) -> None:
-    """The colour bar of the map, at most two panels high."""
+    """Adds the colour bar of the map, at most two panels high."""
     source, shrink = ScalarMappable(scale, _GREYS), min(1, 2 / len(axes))
     bar = figure.colorbar(source, ax=axes, extend="both", shrink=shrink, anchor=(0, 1), panchor=False, aspect=15)
     bar.set_label(r"$\log_{10}$ MF / mean MF")
@@ -272,7 +272,7 @@ def explain_map(figure: FigureBase, axes: np.ndarray, scale: Normalize) -> None:
 def _background(
     axes: Axes, arrays: Arrays, maps: np.ndarray, seed: int, scale: Normalize, finite: Sequence[str]
 ) -> bool:
-    """Draw the map of a seed; False, and the reason in the panel, where there is nothing to draw on."""
+    """Draw the map of a seed; if there is none, write the reason in the panel and return False."""
     axes.set(xticks=[], yticks=[], box_aspect=1)
     if seed not in seeds_of(arrays, "map_x"):
         say(axes, "no result")
@@ -294,7 +294,7 @@ def _background(
 
 
 def _log10_normalised(log_factor: np.ndarray) -> np.ndarray:
-    """log10(MF / mean MF) of every map (S, G, G), the mean over the map; −∞ where MF = 0, NaN where it is not known."""
+    """log10(MF / mean MF) of every map (S, G, G), with the mean of the map; −∞ where MF = 0, NaN where MF is not known."""
     log_factor = np.asarray(log_factor, float)
     with np.errstate(invalid="ignore"):
         log_mean = logsumexp(log_factor, axis=(1, 2), keepdims=True) - math.log(log_factor[0].size)
@@ -304,4 +304,4 @@ def _log10_normalised(log_factor: np.ndarray) -> np.ndarray:
 def _robust_scale(maps) -> Normalize:
     finite = np.concatenate([values[np.isfinite(values)] for values in maps] + [np.zeros(1)])
     low, high = np.quantile(finite, [0.02, 0.98])
-    return Normalize(min(low, -0.1), max(high, 0.1))  # a flat map looks flat: its noise is not stretched
+    return Normalize(min(low, -0.1), max(high, 0.1))  # at least ±0.1, or noise makes a flat map look uneven

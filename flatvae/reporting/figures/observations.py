@@ -1,4 +1,4 @@
-"""Observations as images, or as curves where they are none: reconstructions, and what other figures show of decoders."""
+"""Draws observations as images or, if they are none, as curves: reconstructions, and decoded observations for other figures."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -14,8 +14,8 @@ from flatvae.errors import InputError
 from flatvae.reporting.figures._common import RC, Arrays, check, explained, heading, new_figure, seeds_of
 from flatvae.reporting.names import method_style
 
-MAX_SAMPLES = 8  # columns of pictures: more would be too small to read
-_SIDE = 0.44, 0.58  # inches: least and greatest side of the square with a picture's area
+MAX_SAMPLES = 8  # columns of pictures; more would be too small to read
+_SIDE = 0.44, 0.58  # inches: least and greatest side of a square with the area of a picture
 
 
 def reconstructions(
@@ -23,10 +23,11 @@ def reconstructions(
 ) -> Figure:
     """Up to eight test observations and their reconstructions by every seed of every method.
 
-    `methods`: {method: arrays} with originals (M, D) and reconstructions (S, M, D). `shape` (H, W), (C, H, W) or
-    (H, W, C) with C of 1 or 3: images, for each method the originals and a row for each seed below them, all on the
-    originals' scale. Any other shape: curves over the dimension, originals thick and grey, a thin line for each seed.
-    `missed`: methods that get a †. Raises InputError on no methods, a missing array, and a shape that is not of D numbers.
+    `methods`: {method: arrays} with originals (M, D) and reconstructions (S, M, D). If `shape` is (H, W), (C, H, W) or
+    (H, W, C) with C of 1 or 3, observations are images: for each method the originals, and below them a row for each seed, all
+    on the originals' scale. With any other shape they are curves over the dimension: originals thick and grey, a thin line for
+    each seed. `missed`: methods that get a †. Raises InputError if there are no methods, an array is missing, or the shape does
+    not have D numbers.
     """
     check(methods, ("originals", "reconstructions"), "figure reconstructions")
     originals = np.asarray(next(iter(methods.values()))["originals"], float)[:MAX_SAMPLES]
@@ -48,7 +49,7 @@ def _reconstructed_images(
     height, width = _mosaic(originals[None], shape, limits).shape[:2]
     high, wide = image_size(shape)
     row_height = float(np.clip(10 / sum(rows), *_SIDE)) * math.sqrt(high / wide)
-    inches = max(width / height * row_height + 0.7, 4.2)  # of the title
+    inches = max(width / height * row_height + 0.7, 4.2)  # at least the width of the title
     title = explained(title, methods, missed)
     figure = new_figure(inches, row_height * sum(rows) + 0.25 * len(rows) + 0.4, title, "compressed")
     axes = figure.subplots(len(blocks), 1, squeeze=False, height_ratios=rows)[:, 0]
@@ -73,9 +74,9 @@ def _reconstructed_curves(
 
 
 def check_shape(shape: Sequence[int], dimension: int, what: str) -> None:
-    """Raise InputError on a shape that is not of D numbers."""
+    """Raise InputError if the shape does not have D numbers."""
     if math.prod(shape) != dimension:
-        raise InputError(f"{what}: shape {tuple(shape)} is not of D = {dimension}; pass the data's own")
+        raise InputError(f"{what}: shape {tuple(shape)} does not have D = {dimension} numbers; pass the data's shape")
 
 
 def is_image(shape: Sequence[int]) -> bool:
@@ -84,7 +85,7 @@ def is_image(shape: Sequence[int]) -> bool:
 
 
 def _image_axes(shape: Sequence[int]) -> tuple[int, ...] | None:
-    """How to bring an image of this shape to (H, W) or (H, W, C); None where it is no image."""
+    """The axes that bring an image of this shape to (H, W) or (H, W, C); None if it is not an image."""
     if len(shape) == 2:
         return (0, 1)
     if len(shape) == 3 and shape[0] in (1, 3):
@@ -101,8 +102,8 @@ def image_size(shape: Sequence[int]) -> tuple[int, int]:
 
 
 def draw_images(panel: Axes, block: np.ndarray, labels: Sequence[str], shape: Sequence[int], limits: Normalize) -> None:
-    """Images (R, M, D) in R rows, each with its label, and M columns; the limits become black and white."""
-    height = image_size(shape)[0] + 1  # with its gap
+    """Draws images (R, M, D) in R labelled rows and M columns; the limits become black and white."""
+    height = image_size(shape)[0] + 1  # with the gap
     panel.imshow(_mosaic(block, shape, limits), vmin=0, vmax=1, interpolation="nearest")
     panel.set_yticks((np.arange(len(block)) + 0.5) * height - 1, labels, fontsize=6.5)
     panel.set_xticks([])
@@ -111,7 +112,7 @@ def draw_images(panel: Axes, block: np.ndarray, labels: Sequence[str], shape: Se
 
 
 def _mosaic(block: np.ndarray, shape: Sequence[int], limits: Normalize) -> np.ndarray:
-    """(R, M, D) -> one picture of R rows and M columns, scaled to 0 … 1, with a white gap of one pixel after each."""
+    """(R, M, D) -> one picture with R rows and M columns, scaled to 0 … 1, with a white gap of one pixel after each image."""
     images = np.clip(np.asarray(limits(block)).reshape(*block.shape[:2], *shape), 0, 1)
     images = images.transpose(0, 1, *(2 + axis for axis in _image_axes(shape)))
     if images.ndim == 5 and images.shape[-1] == 1:
@@ -123,7 +124,7 @@ def _mosaic(block: np.ndarray, shape: Sequence[int], limits: Normalize) -> np.nd
 
 
 class CurveRow(NamedTuple):
-    """A row of panels, one for each of M observations: a reference (M, D) under lines (L, M, D)."""
+    """A row of M panels, one for each observation: a reference (M, D) below lines (L, M, D)."""
 
     label: str
     colour: str
@@ -132,7 +133,7 @@ class CurveRow(NamedTuple):
 
 
 def draw_curves(figure: FigureBase, rows: Sequence[CurveRow], note: str) -> np.ndarray:
-    """Observations as curves over their dimension: the reference thick and grey, the lines thin and in colour.
+    """Draws observations as curves over their dimension: the reference thick and grey, the lines thin and coloured.
 
     Returns the panels (R, M).
     """

@@ -1,4 +1,4 @@
-"""Geodesics against straight lines, in the latent space and as the observations that they pass."""
+"""Geodesics and straight lines, in latent space and as decoded observations along them."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -32,15 +32,15 @@ _START_AND_END = (_END | {"marker": "^", "markersize": 5}, _END | {"marker": "s"
 
 
 def geodesics(methods: Mapping[str, Arrays], shape: Sequence[int], title: str, missed: Collection[str] = ()) -> Figure:
-    """Geodesics against the straight lines between the same codes, and the first pair's observations along both.
+    """Geodesics and straight lines between the same codes, and observations along both for the first pair.
 
-    Above, where n = 2: every pair of every seed over the map of `latent_map`, methods in columns, seeds in rows. Below,
-    of the first three seeds: up to eight decoded observations at equal steps along both ways of the first pair. As images,
-    a strip for each way, all on one scale; as curves where `shape` is no image, straight line thick and grey.
+    Above, if n = 2: every pair of every seed over the map of `latent_map`, methods in columns, seeds in rows. Below, for the
+    first three seeds: up to eight decoded observations at equal steps along both paths of the first pair. Images form a strip
+    for each path, all on one scale; if `shape` is not that of an image they are curves, with the straight line thick and grey.
     `methods`: {method: arrays} with curves (S, C, T, n), which start and end at the pair's codes; frames_straight and
-    frames_geodesic (S, C, F, D); where n = 2 also codes (S, N, 2), map_x, map_y (S, G) and map_log_mf (S, G, G) indexed
-    [seed, y, x]. `missed`: methods that get a †. Raises InputError on no methods, a missing array, and a shape that is not of D
-    numbers.
+    frames_geodesic (S, C, F, D); if n = 2 also codes (S, N, 2), map_x, map_y (S, G) and map_log_mf (S, G, G) indexed
+    [seed, y, x]. `missed`: methods that get a †. Raises InputError if there are no methods, an array is missing, or the shape
+    does not have D numbers.
     """
     check(methods, ("curves", "frames_straight", "frames_geodesic"), "figure geodesics")
     plane = {method: arrays for method, arrays in methods.items() if np.shape(arrays["curves"])[-1] == 2}
@@ -52,7 +52,7 @@ def geodesics(methods: Mapping[str, Arrays], shape: Sequence[int], title: str, m
         width = max(7.2, _plane_width(plane))
         heights = [_plane_height(plane), _strips_height(strips, shape, width)]
         figure = new_figure(width, sum(heights) + 0.3, explained(title, methods, missed))
-        figure.set_dpi(150)  # that of the saved image: the width of text depends on it, and strips leave no room
+        figure.set_dpi(150)  # as in the saved image, because the width of text depends on it and strips leave no room
         grid = figure.add_gridspec(1 + bool(plane), 1, height_ratios=heights[not plane :])
         if plane:
             _draw_plane(_middle(figure, grid[0], _plane_width(plane)), plane, missed)
@@ -64,13 +64,13 @@ def geodesics(methods: Mapping[str, Arrays], shape: Sequence[int], title: str, m
 
 
 def _middle(figure: Figure, place: SubplotSpec, width: float) -> SubFigure:
-    """A part of the figure of this width in inches, in the middle of the place."""
+    """A subfigure of this width in inches, in the middle of the place."""
     side = max(figure.get_figwidth() - width, 0.02) / 2
     return figure.add_subfigure(place.subgridspec(1, 3, width_ratios=[side, width, side])[1])
 
 
 def _note(methods: Mapping[str, Arrays], plane: Mapping[str, Arrays]) -> str:
-    """What the title of the strips must tell of their marks and of the seeds left out."""
+    """The part of the strips' title on marks and on seeds left out."""
     seeds = max(len(arrays["curves"]) for arrays in methods.values())
     return " (▲ to ■)" * bool(plane) + f"; {_STRIP_SEEDS} of {seeds} seeds" * (seeds > _STRIP_SEEDS)
 
@@ -87,7 +87,7 @@ def _plane_height(methods: Mapping[str, Arrays]) -> float:
 
 
 def _legend_columns(methods: Mapping[str, Arrays]) -> int:
-    """As many of the five entries in a row as fit under this number of methods."""
+    """How many of the five legend entries fit in a row under this number of methods."""
     return len(methods) if len(methods) < 4 else 5
 
 
@@ -122,7 +122,7 @@ def _draw_pairs(axes: Axes, arrays: Arrays, row: int) -> None:
 
 
 class _Strip(NamedTuple):
-    """Observations (F, D) along both ways of the first pair of a seed."""
+    """Observations (F, D) along both paths of the first pair of a seed."""
 
     seed: int
     straight: np.ndarray
@@ -130,7 +130,7 @@ class _Strip(NamedTuple):
 
 
 def _strips(arrays: Arrays) -> list[_Strip]:
-    """Those of the first seeds, of at most eight steps from start to end."""
+    """The strips of the first seeds, with at most eight steps from start to end."""
     steps = np.shape(arrays["frames_straight"])[2]
     chosen = np.linspace(0, steps - 1, min(steps, MAX_SAMPLES)).round().astype(int)
     ways = (
@@ -157,7 +157,7 @@ def _columns(strips: Mapping[str, list[_Strip]], width: float) -> int:
 def _draw_image_strips(
     figure: FigureBase, strips: Mapping[str, list[_Strip]], shape: Sequence[int], missed: Collection[str]
 ) -> None:
-    """A panel for each method, in it two strips for each seed."""
+    """Draws a panel for each method, with two strips for each seed."""
     limits = _limits(strips)
     columns = _columns(strips, figure.figure.get_figwidth())
     axes = figure.subplots(math.ceil(len(strips) / columns), columns, squeeze=False).ravel()
@@ -172,7 +172,7 @@ def _draw_image_strips(
         panel.set_title(heading(method, missed), loc="left", pad=4)
     for panel in axes[len(strips) :]:
         panel.axis("off")
-    figure.supxlabel("equal steps along the way", fontsize=8)
+    figure.supxlabel("equal steps along the path", fontsize=8)
 
 
 def _limits(strips: Mapping[str, list[_Strip]]) -> Normalize:
@@ -185,11 +185,11 @@ def _limits(strips: Mapping[str, list[_Strip]]) -> Normalize:
 def _draw_curve_strips(
     figure: FigureBase, strips: Mapping[str, list[_Strip]], shape: Sequence[int], missed: Collection[str]
 ) -> None:
-    """A row of panels for each seed of each method, a step in each."""
+    """Draws a row of panels for each seed of each method, one panel per step."""
     rows, first = [], {}
     for method, block in strips.items():
         first[method], colour = len(rows), method_style(method).colour
         rows += [CurveRow(f"seed {strip.seed}", colour, strip.straight, strip.geodesic[None]) for strip in block]
-    axes = draw_curves(figure, rows, "columns: equal steps along the way; grey: straight line, colour: geodesic")
+    axes = draw_curves(figure, rows, "columns: equal steps along the path; grey: straight line, colour: geodesic")
     for method, row in first.items():
         axes[row, 0].set_title(heading(method, missed), loc="left", pad=4)

@@ -1,4 +1,4 @@
-"""People in videos: who is found as nearest to whom."""
+"""People in videos: the pictures found nearest to each query."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -32,12 +32,12 @@ from flatvae.reporting.figures.observations import check_shape
 _QUERY = {"edgecolor": "black", "linewidth": 1.0, "linestyle": (0, (2, 1))}
 _RIGHT = {"edgecolor": COLOURS[0], "linewidth": 1.4}
 _WRONG = {"edgecolor": COLOURS[1], "linewidth": 1.4}
-# tells the wrong apart without colour
+# marks wrong pictures without colour
 _MARK = {"linestyle": "", "marker": "x", "color": COLOURS[1], "markersize": 4, "markeredgewidth": 1.2}
 _MARK["path_effects"] = [withStroke(linewidth=2.4, foreground="white")]
 _NOBODY = -1
 _ACROSS = 3  # methods side by side
-_SIDE = 0.46  # inches: of the square with a picture's area
+_SIDE = 0.46  # inches: side of a square with the area of a picture
 
 
 def retrieval(
@@ -51,13 +51,13 @@ def retrieval(
 ) -> Figure:
     """Queries and their ten nearest by the first seed of every method: a block for each method, a strip for each query.
 
-    One seed is enough for an example, and the figure says so; the tables have the numbers of all seeds. Framed blue where the
-    picture is of the query's person, orange and crossed where it is not; below each its frame.
+    One seed is enough for an example, and the figure says so; the tables have the numbers of all seeds. A picture of the query's
+    person has a blue frame, any other an orange frame and a cross; its frame number is below.
     `methods`: {method: arrays} with queries (Q,) and nearest (S, Q, 10), row numbers of the test part, −1 for none. `test`
     (N, D) in [0, 1], `labels` (N,), −1 for nobody, and `boxes`, a table of N rows with the column frame, are of the test part.
     `missed`: methods that get a †.
-    Raises InputError on no methods, a missing array or column, a shape that is not of D numbers or not (3, rows, columns),
-    and row numbers that the test part does not have.
+    Raises InputError if there are no methods, an array or column is missing, the shape does not have D numbers or is not
+    (3, rows, columns), or the test part lacks a row number.
     """
     check(methods, ("queries", "nearest"), "figure retrieval")
     check_columns(boxes, ("frame",), "figure retrieval")
@@ -65,20 +65,20 @@ def retrieval(
     check_shape(shape, test.shape[1], "figure retrieval")
     if len(shape) != 3 or shape[0] != 3:
         raise InputError(
-            f"figure retrieval: shape {tuple(shape)} is no colour image's; pass data of (3, rows, columns)"
+            f"figure retrieval: shape {tuple(shape)} is not that of a colour image; pass data of shape (3, rows, columns)"
         )
     for method, arrays in methods.items():
         last = max(np.max(arrays["queries"]), np.max(arrays["nearest"]))
         if not last < len(test) == len(labels) == len(boxes):
-            found = f"{method} has row number {last}, and there are {len(test)} images, {len(labels)} labels, {len(boxes)} boxes"
-            raise InputError(f"figure retrieval: {found}; pass those of the test part that was evaluated")
+            found = f"{method} has row number {last}, but there are {len(test)} images, {len(labels)} labels, {len(boxes)} boxes"
+            raise InputError(f"figure retrieval: {found}; pass those of the evaluated test part")
     crops = _Crops(test, np.asarray(labels), boxes["frame"].to_numpy(), tuple(shape))
     with mpl.rc_context(RC):
         return _retrieval(methods, crops, f"{explained(title, methods, missed)}\n{ONE_SEED}", missed)
 
 
 class _Crops(NamedTuple):
-    """Pictures (N, D), of whom they are and in which frame, each (N,), and the shape of one."""
+    """Pictures (N, D), their people and frames, each (N,), and the shape of one picture."""
 
     images: np.ndarray
     label: np.ndarray
@@ -91,11 +91,11 @@ class _Crops(NamedTuple):
         return self.shape[1:]
 
     def left(self, column: int) -> float:
-        """Left edge of the pictures in a column; there is a gap between the query, in column 0, and those found."""
+        """Left edge of the pictures in a column; a gap separates the query, in column 0, from the pictures found."""
         return self.size[1] * (1.16 * column + 0.35 * (column > 0))
 
     def top(self, row: int) -> float:
-        """Upper edge of the pictures in a row, with space below for the frames' numbers."""
+        """Upper edge of the pictures in a row, with space below for frame numbers."""
         return self.size[0] * 1.3 * row
 
     def extent(self, queries: int, found: int) -> tuple[float, float]:
@@ -121,7 +121,7 @@ def _retrieval(methods: Mapping[str, Arrays], crops: _Crops, title: str, missed:
 
 
 def _draw_block(panel: Axes, crops: _Crops, queries: np.ndarray, nearest: np.ndarray) -> None:
-    """Queries (Q,) with the nearest of each (Q, K) beside it."""
+    """Draws queries (Q,), each followed by its nearest (Q, K)."""
     for row, (query, found) in enumerate(zip(queries, nearest, strict=True)):
         _draw_crop(panel, crops, query, crops.left(0), crops.top(row), _QUERY)
         for column, crop in enumerate(found, 1):
@@ -144,7 +144,7 @@ def _draw_block(panel: Axes, crops: _Crops, queries: np.ndarray, nearest: np.nda
 
 
 def _draw_crop(panel: Axes, crops: _Crops, crop: int, left: float, top: float, frame: Mapping) -> None:
-    """One picture, framed, its upper left corner here, and below it the number of its frame in the video."""
+    """Draws a framed picture with its upper left corner at (left, top), and below it its frame number in the video."""
     height, width = crops.size
     image = crops.images[crop].reshape(crops.shape).transpose(1, 2, 0)
     panel.imshow(image, extent=(left, left + width, top + height, top), vmin=0, vmax=1, interpolation="nearest")

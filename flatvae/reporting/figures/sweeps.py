@@ -1,4 +1,4 @@
-"""How the metrics depend on a hyperparameter."""
+"""Metrics as functions of a hyperparameter."""
 
 import math
 from collections.abc import Mapping
@@ -58,7 +58,7 @@ _METRICS = (
 
 
 class _Point(NamedTuple):
-    """A method on a curve: its hyperparameter, its seeds, and whether one of these missed equal reconstruction."""
+    """A method on a curve: its hyperparameter, values of its seeds, their interval, and whether a seed missed the bound."""
 
     x: float
     seeds: np.ndarray
@@ -69,15 +69,16 @@ class _Point(NamedTuple):
 def sweep(frame: pd.DataFrame, values: Values, name: str, title: str, baseline: str | None = None) -> Figure:
     """Flatness, error, KL, likelihood and neighbours against a hyperparameter: every seed, mean and 95 % t-interval.
 
-    Of metrics with a logarithmic scale (`flatvae.reporting.scales`), whose axis is logarithmic too, both are in logarithms.
+    There is a panel for each metric that the methods have. For metrics with a logarithmic scale (`flatvae.reporting.scales`),
+    mean, interval and axis are logarithmic. The panel of the error shows `bound` = κ² (dashed), in the error's units (squared
+    error, or nats). If a seed of a method missed equal reconstruction, the mean has an open marker and a †. Values off the axis
+    (∞, or 0 on a log axis) are arrows at its edge. The axis of the hyperparameter is logarithmic if all values are > 0 and
+    span more than a factor 10.
 
     `frame`: rows of metrics.csv of one data set (columns method, distance, task, metric, seed, value). `values`: {curve: {method:
-    value of the hyperparameter}}, the curves' styles being by their places; `name` is the hyperparameter's. `baseline`: a method
-    without the hyperparameter, drawn as level lines. A panel for each metric that the frame has of these methods. The error
-    stands against `bound` = κ² (dashed), in its own units (squared error, or nats). The mean of a method of which a seed missed
-    equal reconstruction has an open marker and a †; what the axis cannot hold (∞, 0 on a log axis) is an arrow at its edge. The
-    axis of the hyperparameter is logarithmic where all its values are > 0 and spread over more than a factor 10. Raises
-    InputError on no methods, a missing column, a method without rows, and none of the metrics.
+    value of the hyperparameter}}; styles follow the order of the curves. `name`: the hyperparameter's name. `baseline`: a method
+    without the hyperparameter, drawn as level lines. Raises InputError if there are no methods, a column is missing, a method
+    has no rows, or the frame has none of the metrics.
     """
     check_columns(frame, ("method", "distance", "task", "metric", "seed", "value"), "figure sweep")
     frame = _of_methods(frame, values, baseline)
@@ -99,7 +100,7 @@ def sweep(frame: pd.DataFrame, values: Values, name: str, title: str, baseline: 
 
 
 def _of_methods(frame: pd.DataFrame, values: Values, baseline: str | None) -> pd.DataFrame:
-    """The rows of the methods of all curves, and of the baseline; each must have some. No distance but the Euclidean."""
+    """The rows of the curves' methods and of the baseline, with no distance or the Euclidean one; each must have rows."""
     methods = [method for curve in values.values() for method in curve]
     if not methods:
         raise InputError("figure sweep: there are no methods to draw; pass at least one")
@@ -147,7 +148,7 @@ def _panel(axes: Axes, frame: pd.DataFrame, metric: _Metric, values: Values, bas
 
 
 def _ends(seeds: np.ndarray, log: bool) -> list[np.ndarray]:
-    """What the limits of an axis must hold."""
+    """The values that the limits of an axis must contain."""
     interval = t_interval(seeds, log)
     return [seeds, np.array([] if interval.low is None else [interval.low, interval.high])]
 
@@ -164,7 +165,7 @@ def _limit(axes: Axes, drawn: np.ndarray, log: bool) -> None:
 
 
 def _bound(axes: Axes, bounds: pd.DataFrame, values: Values) -> None:
-    """The bound of the error: one level, or where methods have bounds of their own one along each curve."""
+    """Draws the bound of the error: one level, or a line along each curve if methods have different bounds."""
     if bounds["value"].nunique() == 1:
         axes.axhline(bounds["value"].iloc[0], **_BOUND)
         return
@@ -175,7 +176,7 @@ def _bound(axes: Axes, bounds: pd.DataFrame, values: Values) -> None:
 
 
 def _level(axes: Axes, seeds: np.ndarray, log: bool) -> None:
-    """The baseline, which has no value of the hyperparameter, all along it."""
+    """Draws the baseline as level lines, since it has no value of the hyperparameter."""
     interval = t_interval(seeds, log)
     for value in seeds:
         axes.axhline(value, xmin=1, xmax=1.04, clip_on=False, color=_BASELINE["color"], linewidth=0.8, zorder=1)
@@ -188,7 +189,7 @@ def _curve(axes: Axes, points: list[_Point], style: Style, label: str) -> None:
     x, means = [point.x for point in points], [point.interval.mean for point in points]
     low, high = (np.array([getattr(p.interval, end) for p in points], float) for end in ("low", "high"))
     axes.fill_between(x, low, high, color=style.colour, alpha=0.15, linewidth=0)
-    axes.vlines(x, low, high, color=style.colour, linewidth=0.6)  # a band at one value has no width
+    axes.vlines(x, low, high, color=style.colour, linewidth=0.6)  # with one point the band has no width
     axes.plot(x, means, color=style.colour, linestyle=style.line, linewidth=1, label=label)
     for point in points:
         _values(axes, point.x, point.seeds, style.marker, color=style.colour, markeredgecolor=style.colour, **_SEED)
@@ -199,7 +200,7 @@ def _curve(axes: Axes, points: list[_Point], style: Style, label: str) -> None:
 
 
 def _values(axes: Axes, x: float, values: np.ndarray, marker: str, **look) -> None:
-    """Markers at x, and arrows at the edges for values beyond the axis."""
+    """Draws markers at x, and arrows at the edges for values off the axis."""
     low, high = axes.get_ylim()
     inside = values[(low <= values) & (values <= high)]
     if len(inside):

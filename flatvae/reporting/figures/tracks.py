@@ -1,4 +1,4 @@
-"""People in videos: which identities a tracker gives over time."""
+"""People in videos: the identities that a tracker assigns over time."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -26,10 +26,10 @@ from flatvae.reporting.figures._common import (
 )
 from flatvae.reporting.figures.latent import label_colour
 
-Picture = Callable[[str, int], np.ndarray]  # of a sequence's name and a frame's number, (H, W, 3)
+Picture = Callable[[str, int], np.ndarray]  # (name of a sequence, frame number) -> (H, W, 3)
 
 _FRAMES = 3
-_COLOURS = 9  # of identities: those of labels, less their black
+_COLOURS = 9  # colours of identities: those of labels without black
 _PERSON = 0.17  # inches: height of a person's line
 _BAR = 7.5  # points: its thickness
 _FREE = {"edgecolor": "0.85", "linewidth": 0.8, "linestyle": (0, (1, 1)), "fill": False}
@@ -43,17 +43,18 @@ _NEEDED = ("identities", "frame", "sequence", "box", "sequence_names", "truth")
 def tracks(
     methods: Mapping[str, Arrays], sequence: str, picture: Picture, title: str, missed: Collection[str] = ()
 ) -> Figure:
-    """Which identities trackers give to the detections of one video, by the first seed of every method.
+    """The identities that trackers assign to the detections of one video, by the first seed of every method.
 
     One seed is enough for an example, and the figure says so; the tables have the scores of all seeds.
-    For each method three frames evenly spread over the video, cut to the height of the boxes, with these in the colour and
-    with the number of the tracker's identity, dotted where there is none; below them a line for each person of the ground
-    truth, in the order of appearance: coloured where the person's detection is in a track, thin from the first to the last
-    detection. A black stroke is where the tracker's identity changes.
-    `methods`: {method: arrays} with identities (S, M), −1 for none; frame, sequence (an index), truth (M,), the person's
-    identity, −1 for none; box (M, 4), left, top, width, height, the image's upper left pixel being 1, 1; sequence_names.
-    `picture`: (name of the sequence, number of the frame) -> (H, W, 3), uint8 or in [0, 1]. `missed`: methods that get a †.
-    Raises InputError on no methods, a missing array, a sequence that is not among the names, or without detections.
+    Each method has three frames, evenly spread over the video and cut to the height of the boxes. A box has the colour and
+    number of the tracker's identity, or is dotted if it has none. Below is a line for each person of the ground truth, in the
+    order of appearance: thin from the first to the last detection, coloured while the detections are in a track. A black
+    stroke marks a change of the tracker's identity.
+    `methods`: {method: arrays} with identities (S, M), −1 for none; frame, sequence (an index) and truth (the person's
+    identity, −1 for none), each (M,); box (M, 4): left, top, width, height, where the upper left pixel is (1, 1);
+    sequence_names. `picture`: (name of the sequence, frame number) -> (H, W, 3), uint8 or in [0, 1]. `missed`: methods that
+    get a †.
+    Raises InputError if there are no methods, an array is missing, or the sequence is unknown or has no detections.
     """
     check(methods, _NEEDED, "figure tracks")
     found = {method: _Tracked.of(method, arrays, sequence) for method, arrays in methods.items()}
@@ -64,7 +65,7 @@ def tracks(
 
 
 class _Tracked(NamedTuple):
-    """The detections of one video, (M,) each, and by one seed of a method what the tracker made of them."""
+    """The detections of one video, (M,) each, and the tracker's identities for one seed of a method."""
 
     seed: int
     identity: np.ndarray
@@ -74,7 +75,7 @@ class _Tracked(NamedTuple):
 
     @classmethod
     def of(cls, method: str, arrays: Arrays, sequence: str) -> "_Tracked":
-        """Those of a method's first seed, in the order of frames."""
+        """The detections and identities of a method's first seed, in the order of frames."""
         names = [str(name) for name in arrays["sequence_names"]]
         here = np.flatnonzero(np.asarray(arrays["sequence"]) == (names.index(sequence) if sequence in names else -1))
         if not len(here):
@@ -87,7 +88,7 @@ class _Tracked(NamedTuple):
         return cls(seeds_of(arrays, "identities")[0], *(value[here] for value in values))
 
     def spread_frames(self) -> list[int]:
-        """Numbers of three frames with detections, in the middle of three equal parts of them."""
+        """The numbers of three frames: the middles of three equal parts of the frames with detections."""
         frames = np.unique(self.frame)
         places = (np.arange(_FRAMES) + 0.5) / _FRAMES * len(frames)
         return np.unique(frames[places.astype(int)]).tolist()
@@ -98,13 +99,13 @@ class _Tracked(NamedTuple):
         return [int(person) for person in seen[np.argsort(first)] if person >= 0]
 
     def colours(self) -> dict[int, str]:
-        """A colour for each identity of the tracker, in the order of their first detections; after nine they return."""
+        """A colour for each identity of the tracker, in the order of first detections; colours repeat after nine."""
         given, first = np.unique(self.identity, return_index=True)
         ordered = [int(identity) for identity in given[np.argsort(first)] if identity >= 0]
         return {identity: label_colour(place % _COLOURS) for place, identity in enumerate(ordered)}
 
     def stretches(self, person: int) -> list[tuple[int, int, int]]:
-        """(identity, first frame, last frame) of a person's consecutive frames under one identity of the tracker."""
+        """(identity, first frame, last frame) of each run of consecutive frames in which a person keeps one tracker identity."""
         here = self.truth == person
         found: list[tuple[int, int, int]] = []
         for identity, frame in zip(self.identity[here].tolist(), self.frame[here].tolist(), strict=True):
@@ -142,7 +143,7 @@ def _tracks(
 
 
 def _rows(methods: Iterable[_Tracked], frames: Iterable[int], height: int) -> tuple[float, float]:
-    """Upper and lower edge of what is shown: where the boxes of these frames are, with a margin, within the image."""
+    """Upper and lower edge of the part shown: the boxes of these frames with a margin, within the image."""
     boxes = np.concatenate([tracked.box[np.isin(tracked.frame, list(frames))] for tracked in methods])
     upper, lower = boxes[:, 1], boxes[:, 1] + boxes[:, 3]
     margin = 0.25 * np.ptp([upper.min(), lower.max()])
@@ -150,7 +151,7 @@ def _rows(methods: Iterable[_Tracked], frames: Iterable[int], height: int) -> tu
 
 
 def _draw_frame(panel: Axes, tracked: _Tracked, frame: int, image: np.ndarray) -> None:
-    """A frame of the video with the boxes found in it; the upper left pixel is between 1 and 2."""
+    """Draws a frame of the video with its detected boxes; the upper left pixel extends from 1 to 2."""
     height, width = image.shape[:2]
     panel.imshow(image, extent=(1, width + 1, height + 1, 1), vmin=0, vmax=1, interpolation="antialiased")
     colours, here = tracked.colours(), tracked.frame == frame
@@ -167,7 +168,7 @@ def _draw_frame(panel: Axes, tracked: _Tracked, frame: int, image: np.ndarray) -
 
 
 def _draw_lines(panel: Axes, tracked: _Tracked, shown: Sequence[int], points: float) -> None:
-    """A line for each person on an axis of so many points, with the tracker's identity by colour."""
+    """Draws a line for each person, coloured by the tracker's identity; ``points`` is the width of the axis."""
     people, colours = tracked.people(), tracked.colours()
     for row, person in enumerate(people):
         seen = tracked.frame[tracked.truth == person]
@@ -187,7 +188,7 @@ def _draw_lines(panel: Axes, tracked: _Tracked, shown: Sequence[int], points: fl
 
 
 def _draw_changes(panel: Axes, row: int, stretches: list[tuple[int, int, int]], points: float) -> None:
-    """Strokes where the identity changes, and its number on the first stretch after it that has space for it."""
+    """Draws a stroke at each change of identity, and the new number on the next stretch that has room for it."""
     before = written = None
     frame = points / np.ptp(panel.get_xlim())  # points
     look = {"fontsize": SMALL, "color": "white", "va": "center_baseline", "path_effects": _OUTLINE, "zorder": 4}

@@ -1,4 +1,4 @@
-"""How training went."""
+"""Training curves."""
 
 from collections.abc import Collection, Mapping
 
@@ -24,12 +24,12 @@ _CURVES = (
 def training_curves(
     methods: Mapping[str, pd.DataFrame], bound: float, title: str, missed: Collection[str] = ()
 ) -> Figure:
-    """How error, KL, β, penalty and scale went in training: a thin line for each seed.
+    """Error, KL, β, penalty and scale during training: a thin line for each seed.
 
-    `methods`: {method: frame} with columns seed, step, error, kl, beta, penalty, scale, initial. The error stands
-    against `bound` = κ² (dashed), in its own units (squared error, or nats). All but KL have log axes, and that of KL
-    leaves out peaks, which a note tells of; of the penalty only what is > 0 is drawn. A marker stands at the first step
-    after the initial phase. `missed`: methods that get a †. Raises InputError on no methods and on a missing column.
+    `methods`: {method: frame} with columns seed, step, error, kl, beta, penalty, scale, initial. The panel of the error shows
+    `bound` = κ² (dashed), in the error's units (squared error, or nats). All panels but KL have log axes and draw values > 0
+    only. The axis of KL cuts off peaks and names the highest. A marker is at the first step after the initial phase.
+    `missed`: methods that get a †. Raises InputError if there are no methods or a column is missing.
     """
     check(methods, ("seed", "step", *(name for name, _ in _CURVES), "initial"), "figure training_curves")
     with mpl.rc_context(RC):
@@ -67,7 +67,7 @@ def _training_curve(axes: Axes, seed: pd.DataFrame, name: str, style: Style, lab
 
 
 def _leave_out_peaks(axes: Axes, values: np.ndarray) -> None:
-    """End the axis at twice the 99th percentile where some values are above ten times that, and note how far they go."""
+    """If a value exceeds ten times the 99th percentile, end the axis at twice that percentile and write the peak."""
     finite = values[np.isfinite(values)]
     usual, peak = np.quantile(finite, [0.99, 1.0]) if finite.size else (0.0, 0.0)
     if peak > 10 * usual > 0:

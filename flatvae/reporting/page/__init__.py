@@ -1,9 +1,9 @@
-"""The HTML page of one run or several: one file, opened from disk, that asks nothing of a network or a server.
+"""The HTML page of one or several runs: a file that opens from disk and needs neither network nor server.
 
-Styles, script and the table widget (DataTables, as ``itables`` ships it, MIT licence) are in the file; figures and downloads
-are linked by relative paths, so that a results folder can be moved as a whole.
+The file contains styles, script and the table widget (DataTables from ``itables``, MIT licence). Figures and downloads are
+linked by relative paths, so that a results folder can be moved as a whole.
 
-Run ``python -m flatvae.reporting.page results/a results/b --output index.html`` for a page with a switch between runs.
+``python -m flatvae.reporting.page results/a results/b --output index.html`` makes a page with a switch between runs.
 """
 
 import os
@@ -24,20 +24,20 @@ def make(folders: Sequence[str | PathLike], output: str | PathLike) -> None:
         output: the file to write; links are relative to its folder.
 
     Raises:
-        InputError: a folder has no metrics.csv, a file of it is damaged, or a package that the page needs is missing.
+        InputError: a folder has no metrics.csv, a file in it is damaged, or a package that the page needs is missing.
     """
-    below = Path(output).resolve().parent
+    output_folder = Path(output).resolve().parent
     try:
         from flatvae.reporting.page.html import render
 
-        text = render([(summary.read(folder), _relative(folder, below)) for folder in folders])
+        text = render([(summary.read(folder), _relative(folder, output_folder)) for folder in folders])
     except ModuleNotFoundError as error:
         raise InputError(f"the page needs the package {error.name}; install 'flatvae[workflow]'.") from None
-    below.mkdir(parents=True, exist_ok=True)
+    output_folder.mkdir(parents=True, exist_ok=True)
     Path(output).write_text(text, encoding="utf-8")
 
 
-def _relative(folder: str | PathLike, below: Path) -> str:
-    """The path of a folder as links have it: empty, or ending in a slash."""
-    path = Path(os.path.relpath(Path(folder).resolve(), below)).as_posix()
+def _relative(folder: str | PathLike, output_folder: Path) -> str:
+    """The path of a folder as a prefix of links: empty, or ending in a slash."""
+    path = Path(os.path.relpath(Path(folder).resolve(), output_folder)).as_posix()
     return "" if path == "." else f"{quote(path)}/"

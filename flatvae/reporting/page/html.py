@@ -1,4 +1,4 @@
-"""From summaries of runs to HTML: what the templates need besides the summaries themselves."""
+"""Renders summaries of runs to HTML: passes the templates the summaries, the glossary and the table widget."""
 
 import json
 import re
@@ -19,7 +19,7 @@ TEMPLATES = Path(__file__).with_name("templates")
 
 
 def render(runs: Sequence[tuple[Summary, str]]) -> str:
-    """The page of these runs, each with the path of its folder as links have it: empty, or ending in a slash."""
+    """The page of these runs; each comes with the path of its folder as a prefix of links: empty, or ending in a slash."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -39,16 +39,16 @@ def render(runs: Sequence[tuple[Summary, str]]) -> str:
 
 
 def _widget() -> Markup:
-    """The source of DataTables as a JSON string that may stand in an HTML script element."""
+    """The source of DataTables as a JSON string that is safe inside an HTML script element."""
     source = (files("itables") / "html" / "dt_bundle.js").read_text(encoding="utf-8")
     return Markup(json.dumps(source, ensure_ascii=False).replace("</", r"<\/").replace("<!--", r"<\u0021--"))
 
 
 def with_code(text: str) -> Markup:
-    """Text whose parts between backticks are code."""
+    """HTML of a text, with parts between backticks as code."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def slug(text: str) -> str:
-    """Text as a part of an id or a class."""
+    """Text made safe as part of an HTML id or class."""
     return re.sub(r"[^\w.-]+", "_", text)

@@ -1,6 +1,6 @@
-"""What a run came to, as plain data: what the HTML page, a report and the last lines of a run show.
+"""The results of a run as plain data, for the HTML page, the report and the last lines of a run.
 
-Numbers and texts are those of the tables and the ledger. ``dataclasses.asdict`` makes JSON of all of it.
+Numbers and texts are those of the tables and the ledger. ``dataclasses.asdict`` gives data ready for JSON.
 """
 
 from dataclasses import dataclass
@@ -18,18 +18,18 @@ __all__ = ["Board", "Download", "Figure", "Leaderboard", "NumberTable", "Setting
 
 @dataclass(frozen=True)
 class Summary:
-    """Everything that is shown of one run.
+    """All that is shown of one run.
 
     Attributes:
-        name: of the results folder.
-        setting: what was run, what it cost, and what to be warned of.
+        name: the name of the results folder.
+        setting: what was run, what it cost, and warnings.
         datasets: their names, in the order of the run.
-        board: the verdicts, claims by data sets; None where the run has no ledger.
-        leaderboards: of each data set, methods by the numbers that matter most.
-        numbers: of each data set, every metric of every task.
-        figures: of all data sets together (under ""), then of each.
-        downloads: the files of the run, in groups.
-        config: all of the run's config; empty where there is no manifest.
+        board: the verdicts, claims by data sets; None if the run has no ledger.
+        leaderboards: data set -> methods by the most important numbers.
+        numbers: data set -> every metric of every task.
+        figures: data set -> its figures; "" -> figures of all data sets together.
+        downloads: group -> files of the run.
+        config: the complete config of the run; empty if there is no manifest.
     """
 
     name: str
@@ -49,10 +49,10 @@ class Summary:
 
 
 def read(path: str | PathLike) -> Summary:
-    """The summary of a folder of results.
+    """Reads the summary of a results folder.
 
     Raises:
-        InputError: the folder has no metrics.csv, or a file of it is damaged.
+        InputError: the folder has no metrics.csv, or a file in it is damaged.
     """
     folder = RunFolder(path)
     numbers = {dataset: number_tables(folder, dataset) for dataset in folder.datasets}

@@ -1,4 +1,4 @@
-"""The verdict board: every test of the ledger in its place, claims by data sets, with effect, interval and evidence."""
+"""The verdict board: a grid of claims by data sets, with verdict, effect, interval and evidence of every test."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -16,10 +16,10 @@ from flatvae.reporting.summary.gallery import Figure
 from flatvae.reporting.summary.numbers import NumberTable
 from flatvae.reporting.verdicts import NOT_RUN, VERDICTS
 
-TEST = re.compile(r"(?P<sides>.*) (?P<threshold>[≤≥<>] \S+)")  # what ``claims`` writes
+TEST = re.compile(r"(?P<sides>.*) (?P<threshold>[≤≥<>] \S+)")  # as ``claims`` writes it
 SIDE = re.compile(r"(?:\w+ )?(?P<metric>\w+) of ")
 FIGURES = {task: task for task in ("flatness", "distances", "interpolation", "efficiency")} | {"tracking": "tracks"}
-COMPARED = {metric.name for metric in METRICS}  # what the figure of all data sets shows
+COMPARED = {metric.name for metric in METRICS}  # metrics in the figure of all data sets
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,15 @@ class Test:
     """One row of the ledger, as text.
 
     Attributes:
-        claim, dataset, verdict, note: the ledger's.
-        sign: of the verdict.
-        effect: with its interval; «–» where there is none.
+        claim, dataset, verdict, note: as in the ledger.
+        sign: the sign of the verdict.
+        effect: with its interval; «–» if there is none.
         threshold: «≤ 1.5».
-        n: seeds that count, «4 of 5» where some are left out.
-        p, holds: the p-value, and the strictest correction after which the verdict stands.
+        n: seeds that count; «4 of 5» if one is left out.
+        p, holds: the p-value, and the strictest correction that the verdict survives.
         exploratory: whether the effect had been seen on this data set before the threshold was fixed.
-        task, metric: where the numbers behind it stand; both empty where there are none.
-        figure: the file name, without its ending, of a figure that shows them; empty where there is none.
+        task, metric: the table and row with the numbers behind the test; both empty if there are none.
+        figure: the file name, without extension, of a figure that shows them; empty if there is none.
     """
 
     claim: str
@@ -56,7 +56,7 @@ class Test:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim: ``sides`` is what is compared with the threshold; ``tests`` has those of the board's data sets."""
+    """A claim; ``sides`` is the quantity compared with the threshold, ``tests`` maps the board's data sets to tests."""
 
     name: str
     statement: str
@@ -71,11 +71,11 @@ class Board:
     """The ledger of a run.
 
     Attributes:
-        datasets: columns: those of the run.
+        datasets: the columns: data sets of the run.
         topics: «1 flat» -> its claims.
-        elsewhere: tests on data sets that are not of the run.
-        counts: verdict -> how many tests, over the whole ledger.
-        standing, caption: sentences: how many verdicts stand after a correction, and how to read the ledger.
+        elsewhere: tests on data sets outside the run.
+        counts: verdict -> number of tests in the whole ledger.
+        standing, caption: sentences on how many verdicts survive a correction, and on how to read the ledger.
     """
 
     datasets: list[str]
@@ -89,7 +89,7 @@ class Board:
 def board(
     folder: RunFolder, numbers: Mapping[str, Sequence[NumberTable]], figures: Mapping[str, Sequence[Figure]]
 ) -> Board | None:
-    """The board of a run; None where it has no ledger."""
+    """The board of a run; None if it has no ledger."""
     ledger = folder.ledger
     if ledger is None:
         return None
@@ -146,13 +146,13 @@ def _test(row: pd.Series, numbers: Sequence[NumberTable], figures: Mapping[str, 
 
 
 def _task(metric: str, evidence: str, numbers: Sequence[NumberTable]) -> str:
-    """The task whose table has this metric on the data set, that of the evidence before others; empty where none has."""
+    """The task whose table has this metric on the data set, preferably the task of the evidence; empty if none has it."""
     having = [table.task for table in numbers if metric in table.rows]
     return evidence if evidence in having else next(iter(having), "")
 
 
 def _figure(task: str, metric: str, dataset: str, figures: Mapping[str, Sequence[Figure]]) -> str:
-    """The figure of the task on the data set; where it has none, that of all data sets that shows the metric."""
+    """The figure of the task on the data set; for a task without figures, the one of all data sets if it shows the metric."""
     if task in FIGURES:
         wanted, among = FIGURES[task], figures.get(dataset, ())
     else:

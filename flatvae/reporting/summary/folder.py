@@ -1,4 +1,4 @@
-"""The files that a run left in its results folder, each read when first asked for."""
+"""The files in a run's results folder; each is read on first use."""
 
 import functools
 import json
@@ -18,10 +18,10 @@ class RunFolder:
     """A results folder.
 
     Args:
-        path: the folder; it must hold metrics.csv. Other files may be missing, as in older or partial runs.
+        path: the folder; it must contain metrics.csv. Older or partial runs may lack other files.
 
     Raises:
-        InputError: there is no metrics.csv.
+        InputError: metrics.csv is missing.
     """
 
     def __init__(self, path: str | PathLike):
@@ -31,7 +31,7 @@ class RunFolder:
 
     @property
     def name(self) -> str:
-        """The last two parts of the path: «reference/default»; for ``results`` alone one."""
+        """The last two parts of the path, «reference/default», without a leading «results/»; «results» for that folder itself."""
         parts = self.path.resolve().parts[-2:]
         return parts[-1] if parts[-1] == "results" else "/".join(parts).removeprefix("results/")
 
@@ -42,24 +42,24 @@ class RunFolder:
 
     @functools.cached_property
     def efficiency(self) -> pd.DataFrame | None:
-        """Rows of efficiency.csv; None where nothing was timed."""
+        """Rows of efficiency.csv; None if nothing was timed."""
         path = self.path / "efficiency.csv"
         return read_metrics(path) if path.is_file() else None
 
     @functools.cached_property
     def ledger(self) -> pd.DataFrame | None:
-        """The run's claims.csv; None where there is none."""
+        """The run's claims.csv; None if there is none."""
         path = self.path / "claims.csv"
         return ledgers.read(path) if path.is_file() else None
 
     @functools.cached_property
     def record(self) -> dict:
-        """run.json: machine, versions, and the time and memory of every job; empty where there is none."""
+        """run.json: machine, versions, and time and memory of every job; empty if there is none."""
         return self._json("run.json")
 
     @functools.cached_property
     def manifest(self) -> dict:
-        """manifest.json: commit, date and config; empty where there is none."""
+        """manifest.json: commit, date and config; empty if there is none."""
         return self._json("manifest.json")
 
     def _json(self, name: str) -> dict:
@@ -89,13 +89,13 @@ class RunFolder:
 
     @functools.cached_property
     def n_seeds(self) -> int:
-        """How many seeds of each method were trained."""
+        """The number of trained seeds of each method."""
         rows = self.metrics[self.metrics["task"] == "training"]
         return int(self.record.get("seeds", rows["seed"].nunique()))
 
     @functools.cached_property
     def equal(self) -> dict[tuple[str, str], tuple[int, int]]:
-        """(data set, method) -> (seeds at equal reconstruction that had settled, seeds); exempt methods are not there."""
+        """(data set, method) -> (seeds at equal reconstruction that had settled, all seeds), without exempt methods."""
         return equality.counts(self.metrics)
 
     @functools.cached_property
@@ -105,7 +105,7 @@ class RunFolder:
 
     @functools.cached_property
     def tables(self) -> dict[str, pd.DataFrame]:
-        """The table of every task that has numbers, as the workflow makes it."""
+        """The table of every task that has numbers, made as in the workflow."""
         sources = dict.fromkeys(TASK_METRICS, self.metrics) | {
             task: self.metrics for task in dict.fromkeys(self.metrics["task"]) if task != "training"
         }

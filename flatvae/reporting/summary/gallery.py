@@ -11,12 +11,12 @@ from flatvae.reporting.figure_registry import COMPARISONS, FIGURES
 from flatvae.reporting.names import display_name
 from flatvae.reporting.summary.folder import RunFolder
 
-ALL = "comparison"  # what the files of figures of all data sets begin with
+ALL = "comparison"  # prefix of the files with figures of all data sets
 SWEEP = "sweep"
 TITLES = {
     "pareto": "flatness against reconstruction",
     "improvement": "probability of improvement",
-}  # where a name says little
+}  # for names that say little
 KINDS = {"CSV": ".csv", "Markdown": ".md", "LaTeX": ".tex", "PDF": ".pdf", "PNG": ".png", "JSON": ".json"}
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -26,11 +26,11 @@ class Figure:
     """A figure of a run.
 
     Attributes:
-        stem: its file name without the ending.
-        name: in the registry, as ``flatness``; of a sweep ``sweep``.
-        title, caption: what people read.
-        png, pdf: paths relative to the results folder; ``pdf`` is empty where there is none.
-        width, height: of the png in pixels.
+        stem: its file name without extension.
+        name: its name in the registry, such as ``flatness``; ``sweep`` for sweeps.
+        title, caption: texts for the reader.
+        png, pdf: paths relative to the results folder; ``pdf`` is empty if there is none.
+        width, height: size of the PNG in pixels.
     """
 
     stem: str
@@ -45,14 +45,14 @@ class Figure:
 
 @dataclass(frozen=True)
 class Download:
-    """A thing to download: its name, and its files by kind, with paths relative to the results folder."""
+    """A download: its name, and kind -> file, with paths relative to the results folder."""
 
     name: str
     files: dict[str, str]
 
 
 def figures(folder: RunFolder) -> dict[str, list[Figure]]:
-    """Figures of all data sets together, under "", then of each; in the order of the registry."""
+    """Figures by data set, in the order of the registry; those of all data sets together come first, under ""."""
     order = [*COMPARISONS, *FIGURES, "efficiency", SWEEP]
     found: dict[str, list[Figure]] = {"": []} | {dataset: [] for dataset in folder.datasets}
     for path in sorted((folder.path / "figures").glob("*.png")):
@@ -64,7 +64,7 @@ def figures(folder: RunFolder) -> dict[str, list[Figure]]:
 
 
 def _parsed(stem: str, datasets: list[str]) -> tuple[str, str]:
-    """Data set ("" for all together) and name of a figure's file; the longest data set that fits."""
+    """Data set and name of a figure's file; "" is all data sets together. The longest matching data set wins."""
     for dataset in sorted([ALL, *datasets], key=len, reverse=True):
         if stem.startswith(f"{dataset}_"):
             return "" if dataset == ALL else dataset, stem.removeprefix(f"{dataset}_")
@@ -92,12 +92,12 @@ def _size(path: Path) -> tuple[int, int]:
     with path.open("rb") as file:
         head = file.read(24)
     if len(head) < 24 or not head.startswith(PNG):
-        raise InputError(f"{path} is no PNG; make the figure again.")
+        raise InputError(f"{path} is not a PNG; make the figure again.")
     return struct.unpack(">II", head[16:24])
 
 
 def downloads(folder: RunFolder) -> dict[str, list[Download]]:
-    """The report, tables, verdicts, numbers, records and figures, as far as they are there."""
+    """The existing files of a run: report, tables, verdicts, numbers, records and figures."""
     groups = {
         "Document": ["report"],
         "Tables": [f"tables/{path.stem}" for path in sorted((folder.path / "tables").glob("*.csv"))],
@@ -108,9 +108,9 @@ def downloads(folder: RunFolder) -> dict[str, list[Download]]:
     }
     found = {}
     for group, stems in groups.items():
-        things = [Download(stem.rpartition("/")[2], _kinds(folder, stem)) for stem in stems]
-        if there := [thing for thing in things if thing.files]:
-            found[group] = there
+        items = [Download(stem.rpartition("/")[2], _kinds(folder, stem)) for stem in stems]
+        if existing := [item for item in items if item.files]:
+            found[group] = existing
     return found
 
 

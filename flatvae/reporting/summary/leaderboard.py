@@ -1,4 +1,4 @@
-"""The methods of one data set by the numbers that matter most: which are compared, which is best, and which tie."""
+"""The methods of one data set by the most important numbers: which are compared, which is best, and which tie."""
 
 import math
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ FLATNESS = "condition_number_median"
 
 
 class Shown(NamedTuple):
-    """A number that leaderboards show, by its place in the tables, and the heading of its column."""
+    """A number on the leaderboards: its place in the tables, and the heading of its column."""
 
     task: str
     metric: str
@@ -43,7 +43,7 @@ SHOWN = (
 
 @dataclass(frozen=True)
 class Cell:
-    """A number: its text as in the tables, mean and interval (None where there is none), and whether it is best or ties."""
+    """A number: its text as in the tables, mean and interval (None if missing), and whether it is best or ties with the best."""
 
     text: str
     mean: float | None
@@ -54,7 +54,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """A column: metric, heading, which way is better, and the range of its bars on its scale."""
+    """A column: metric, heading, better direction, scale, and the range of its bars."""
 
     task: str
     metric: str
@@ -65,7 +65,7 @@ class Column:
     high: float | None
 
     def place(self, value: float | None) -> float | None:
-        """Where a value lies between the ends of the column's range, 0 to 100; None where it has no place there."""
+        """The position of a value in the column's range, 0 to 100; None if the value is missing or off the scale."""
         if value is None or self.low is None or not math.isfinite(value) or (self.logarithmic and value <= 0):
             return None
         if self.high == self.low:
@@ -80,10 +80,10 @@ class Row:
 
     Attributes:
         method, name: identifier and display name.
-        mark: † where a seed missed the bound or had not settled, ‡ where one became non-finite, § where no bound was asked.
-        bound: «4/5», seeds at equal reconstruction that had settled; empty where no bound was asked.
-        kind: ``compared``, ``missed`` (too few seeds at the bound), ``exempt`` (no bound), or ``control``. Only what is
-            compared can be best.
+        mark: † a seed missed the bound or had not settled, ‡ a seed became non-finite, § the method has no bound.
+        bound: «4/5»: seeds at equal reconstruction that had settled; empty for a method without bound.
+        kind: ``compared``, ``missed`` (too few seeds at the bound), ``exempt`` (no bound), or ``control``. Only compared rows
+            can be best.
         cells: one for each column.
     """
 
@@ -97,7 +97,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """The leaderboard of one data set; ``bound`` is κ² as text, and ``flattest`` the best in k and what ties with it."""
+    """The leaderboard of one data set; ``bound`` is κ² as text, ``flattest`` the row with the smallest k and those that tie."""
 
     dataset: str
     bound: str
@@ -106,16 +106,16 @@ class Leaderboard:
     flattest: list[Row]
 
     def text(self, row: Row, metric: str) -> str:
-        """The number of a row in the column of a metric, as text; «–» where there is no such column."""
+        """The number of a row in the column of a metric, as text; «–» if there is no such column."""
         return next((c.text for column, c in zip(self.columns, row.cells, strict=True) if column.metric == metric), "–")
 
 
 def leaderboard(folder: RunFolder, dataset: str) -> Leaderboard:
-    """Methods in the order of the run, then controls.
+    """The leaderboard: methods in the order of the run, then controls.
 
-    A method is compared where at least 4 of its seeds, or all where fewer were trained, are at equal reconstruction and had
-    settled: with fewer the ledger's tests are «not testable: bound missed» too. In a column the best mean wins among what is
-    compared, and a number whose interval overlaps the best one's ties with it. A column without intervals has no best.
+    A method is compared if at least 4 of its seeds, or all if fewer were trained, are at equal reconstruction and had settled;
+    with fewer, the ledger's tests are «not testable: bound missed» too. In each column the best mean among the compared methods
+    wins, and a number whose interval overlaps the winner's ties with it. A column without intervals has no best.
     """
     tables = {task: table[table["dataset"] == dataset] for task, table in folder.tables.items()}
     shown = [s for s in SHOWN if s.task in tables and s.metric in tables[s.task] and _rows(tables[s.task], s)]
@@ -144,7 +144,7 @@ def leaderboard(folder: RunFolder, dataset: str) -> Leaderboard:
 
 
 def _rows(rows: pd.DataFrame, shown: Shown) -> dict[str, pd.Series]:
-    """Method -> its row with this number; raw data, which have no latent distance, by their own."""
+    """Method -> its row with this number; raw data keep their own distance."""
     chosen = rows[rows[shown.metric].notna()]
     chosen = chosen[(chosen["distance"] == shown.distance) | (chosen["method"] == "")]
     return {row["method"]: row for _, row in chosen.iterrows()}
@@ -166,9 +166,9 @@ def _column(shown: Shown, cells: list[Cell]) -> Column:
 
 
 def _with_best(cells: list[Cell], kinds: list[str], direction: int) -> list[Cell]:
-    """The cells, the best of those compared and what ties with it marked.
+    """The cells with the best of the compared ones, and those that tie with it, marked.
 
-    None is where fewer than two are compared, or the best has no interval, so that nobody knows what ties with it.
+    None is marked if fewer than two are compared, or if the best has no interval, since ties are then unknown.
     """
     compared = [c for c, kind in zip(cells, kinds, strict=True) if kind == "compared" and c.mean is not None]
     if not direction or len(compared) < 2:
@@ -208,7 +208,7 @@ def _bound(folder: RunFolder, dataset: str, method: str) -> str:
 
 
 def _kappa(folder: RunFolder, dataset: str) -> str:
-    """κ² as the table of reconstruction has it; empty where methods have none, or not the same."""
+    """κ² as in the table of reconstruction; empty if methods have none or different ones."""
     table = folder.tables.get("reconstruction")
     if table is None or "bound" not in table:
         return ""
@@ -218,7 +218,7 @@ def _kappa(folder: RunFolder, dataset: str) -> str:
 
 
 def _flattest(columns: list[Column], rows: list[Row]) -> list[Row]:
-    """What is compared and has the smallest k, then what ties with it; empty where nothing is compared."""
+    """The compared row with the smallest k, then those that tie with it; empty if nothing is compared."""
     at = next((i for i, column in enumerate(columns) if column.metric == FLATNESS), None)
     compared = [row for row in rows if row.kind == "compared" and at is not None and row.cells[at].mean is not None]
     if not compared:

@@ -12,9 +12,9 @@ class NumberTable:
     """The numbers of one task on one data set.
 
     Attributes:
-        task, caption: the table's.
-        columns: (method's display name with its marks, distance or "").
-        rows: a metric's name -> its numbers as text, one for each column.
+        task, caption: those of the table.
+        columns: (display name of the method with its marks, distance or "").
+        rows: metric -> its numbers as text, one for each column.
     """
 
     task: str
@@ -24,7 +24,7 @@ class NumberTable:
 
 
 def number_tables(folder: RunFolder, dataset: str) -> list[NumberTable]:
-    """The tables of a data set, in the order of the tasks; metrics that do not apply to it are left out."""
+    """The tables of a data set in the order of tasks, without metrics that do not apply to it."""
     return [
         _table(task, table, rows)
         for task, table in folder.tables.items()

@@ -1,4 +1,4 @@
-"""What was run: data sets, methods, seeds, device, commit, cost, and what the reader should be warned of."""
+"""What was run: data sets, methods, seeds, device, commit, cost, and warnings for the reader."""
 
 from dataclasses import dataclass
 
@@ -17,10 +17,10 @@ class Setting:
     """What was run.
 
     Attributes:
-        facts: label -> text, in order; what is not known is left out.
-        missed: «pendulum VAE 1 of 5», for every method with seeds that missed equal reconstruction or had not settled.
-        warnings: sentences, the most important first.
-        seconds: of all trainings and evaluations together; None where no job was timed.
+        facts: label -> text, in order, without unknown facts.
+        missed: «pendulum VAE 1 of 5» for every method with seeds that missed equal reconstruction or had not settled.
+        warnings: sentences, most important first.
+        seconds: total time of trainings and evaluations; None if no job was timed.
     """
 
     facts: dict[str, str]
@@ -30,7 +30,7 @@ class Setting:
 
 
 def setting(folder: RunFolder) -> Setting:
-    """The setting of a run, from its record, its manifest and its numbers."""
+    """The setting of a run, from its run.json, manifest and numbers."""
     record, manifest = folder.record, folder.manifest
     trainings = sum(job["seconds"] for job in record.get("training", {}).values())
     evaluations = sum(job["seconds"] for jobs in record.get("evaluation", {}).values() for job in jobs.values())
@@ -86,7 +86,7 @@ def _software(record: dict) -> str:
 def _warnings(folder: RunFolder, missed: list[str]) -> list[str]:
     found = [sentence[:1].upper() + sentence[1:] + "." for sentence in _broken_controls(folder)]
     if folder.n_seeds < MIN_PAIRS:
-        found.append(f"With {folder.n_seeds} seeds no test can be decided: a verdict needs {MIN_PAIRS}.")
+        found.append(f"{folder.n_seeds} seeds cannot decide a test: a verdict needs at least {MIN_PAIRS}.")
     if missed:
         found.append(f"Seeds missed equal reconstruction or had not settled: {', '.join(missed)}.")
     frozen = [
@@ -97,7 +97,7 @@ def _warnings(folder: RunFolder, missed: list[str]) -> list[str]:
     if frozen:
         found.append(f"Seeds became non-finite and are left out ({FEWER}): {', '.join(frozen)}.")
     if folder.manifest.get("commit", "").endswith("+"):
-        found.append("The code had changes that are not in the commit.")
+        found.append("The code had uncommitted changes.")
     return found + [f"Figure left out: {line}" for line in _left_out(folder)]
 
 

@@ -1,4 +1,4 @@
-// The table widget: DataTables, from the text in this page.
+// Load the table widget DataTables from its source in this page.
 const source = JSON.parse(document.getElementById("widget").textContent);
 const address = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
 const { default: DataTable } = await import(address);
@@ -7,7 +7,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
   new DataTable(table, { paging: false, searching: false, info: false, autoWidth: false, order: [] });
 }
 
-// Explanations of metrics: shown by click, touch or keyboard, and here on hover; placed below their sign.
+// Explanations of metrics: the browser shows them on click, touch or key; this adds hover, and places them below their sign.
 for (const sign of document.querySelectorAll(".term")) {
   const note = document.getElementById(sign.getAttribute("popovertarget"));
   const place = () => {
@@ -22,7 +22,7 @@ for (const sign of document.querySelectorAll(".term")) {
     place();
   };
   sign.addEventListener("click", (event) => {
-    event.stopPropagation(); // else the column is sorted
+    event.stopPropagation(); // do not sort the column
     event.preventDefault();
     show();
   });
@@ -31,7 +31,7 @@ for (const sign of document.querySelectorAll(".term")) {
   sign.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && note.hidePopover());
 }
 
-// Figures: enlarged on click, with arrows to the next.
+// Figures: a click enlarges them, arrows step through them.
 const viewer = document.getElementById("viewer");
 let shown = null;
 const enlarge = (figure) => {
@@ -64,7 +64,7 @@ viewer.addEventListener("keydown", (event) => {
   if (by) step(by);
 });
 
-// The switch between runs, and links into parts that are folded away.
+// The switch between runs, and links into folded parts.
 const runs = [...document.querySelectorAll(".run")];
 const choose = (id) => {
   for (const run of runs) run.hidden = run.id !== id;
@@ -83,7 +83,7 @@ for (const button of document.querySelectorAll("[data-shows]")) button.addEventL
 addEventListener("hashchange", reveal);
 reveal();
 
-// On paper what explains is open; all numbers would take fifty pages and are left out.
+// In print, explanations are unfolded; the tables of all numbers would take fifty pages and are left out.
 let folded = [];
 addEventListener("beforeprint", () => {
   folded = [...document.querySelectorAll("details:not([open], .numbers)")];
