@@ -1,4 +1,4 @@
-"""Geometric autoencoder (Nazari et al., ICML 2023), its penalty on a VAE: the decoder shall magnify equally everywhere.
+"""Geometric autoencoder (Nazari et al., ICML 2023), its penalty on a VAE: a decoder that magnifies equally everywhere.
 
     L = F + λ (E[C] − κ²) + η Var_z̃[log det G(z̃)],   G = JᵀJ,   p(z) = N(0, I)
 

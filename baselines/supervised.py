@@ -1,6 +1,6 @@
 """Supervised descriptor: the suite's encoder trained with labels by the cosine softmax of Wojke & Bewley (WACV 2018).
 
-L = E −log softmax(κ Wᵀ r)_y,  r(x) = e(x) / |e(x)|;  W, with columns of length 1, κ > 0 and the encoder e are learnt.
+L = E −log softmax(κ Wᵀ r)_y,  r(x) = e(x) / |e(x)|;  W (columns of length 1), κ > 0 and the encoder e are learnt.
 
 An upper control: it shows the value of labels, which no method of this suite uses. DeepSORT uses such a descriptor.
 """

@@ -155,7 +155,7 @@ def measure(
         columns method, distance, task, metric, seed, value.
     """
     sizes = sorted({min(size, len(dataset.train)) for size in sizes})
-    rows, before = [], _memory_mb("VmRSS")  # before any search: freed memory is not returned at once
+    rows, before = [], _memory_mb("VmRSS")  # once, before all searches: freed memory is not returned at once
     for method, path in paths.items():
         for seed in finite_seeds(path):
             model = load(path, seed)

@@ -43,7 +43,7 @@ _CHUNK = 2048  # codes decoded at once
 
 
 def _nearest(gallery: np.ndarray, queries: np.ndarray | None) -> np.ndarray:
-    """Indices (Q, 10) of the nearest gallery rows; ``None`` queries the gallery itself, without each point itself."""
+    """Indices (Q, 10) of the nearest gallery rows. ``None``: the gallery's rows are the queries, none its own neighbour."""
     return NearestNeighbors(n_neighbors=_NEAREST).fit(gallery).kneighbors(queries, return_distance=False)
 
 

@@ -6,12 +6,12 @@ The length of a latent curve γ is that of its decoded image, L(γ) = ∫ √(γ
 
 is a geodesic (Arvanitidis et al. 2018). Curves are
 
-    γ(t) = (1 − t) a + t b + Σ_m √2 sin(mπt) / (mπ) · A u_m,      A = Ḡ^(−1/2), Ḡ the mean metric on the straight line,
+    γ(t) = (1 − t) a + t b + Σ_m √2 sin(mπt) / (mπ) · A u_m,      A = Ḡ^(−1/2), Ḡ the mean metric on the straight line.
 
 For a constant metric E is |f(b) − f(a)|² + Σ_m |u_m|², whose Hessian is a multiple of the identity. So limited-memory BFGS needs
 only tens of steps, for any K and any anisotropy. All pairs of a batch are refined together on the device.
 
-Limits: a minimum that neither start leads to is missed; the length of curves with finer detail than the modes is overestimated.
+Limits: a minimum that neither start leads to is missed; lengths are overestimated for curves with more detail than the modes.
 Cost: two passes of the decoder (forward, backward) for K − 1 points per start and iteration.
 """
 

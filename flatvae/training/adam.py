@@ -83,7 +83,7 @@ class Adam:
         return {f"{kind}/{name}": t for kind, d in kept.items() for name, t in d.items()} | {"count": self.count}
 
     def step(self, gradients: list[Tensor], rate: float | Tensor, divisor: Tensor, left_out: Tensor) -> None:
-        """One step with gradients (S, …), overwritten, over ``divisor`` (S,); skips the seeds that are ``left_out`` (S,)."""
+        """One step with gradients (S, …), which it overwrites, over ``divisor`` (S,); skips the seeds ``left_out`` (S,)."""
         self.count += 1
         seen: set[int] = set()
         own = []

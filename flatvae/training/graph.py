@@ -44,7 +44,7 @@ def captured(function: Callable, *examples) -> Callable:
 
 def traced(function: Callable, *examples) -> GraphModule:
     """The list of operations of ``captured``; call it only where gradients are not recorded."""
-    from torch.fx.experimental.proxy_tensor import make_fx  # a slow import, which evaluations do not need
+    from torch.fx.experimental.proxy_tensor import make_fx  # a slow import, needed only in training
 
     with FORWARD_MODE:  # the function may use forward-mode differentiation
         made = make_fx(function)(*examples)
@@ -112,7 +112,7 @@ def _written(graph: Graph) -> set[Node]:
 def _drop_zeros(graph: Graph) -> None:
     """Removes products and sums with zeros, such as the tangents of a decoder's constant weights in jvp.
 
-    Zero times a non-finite number then is zero.
+    Zero times a non-finite number is then zero.
     """
     written, zero = _written(graph), set()
     for node in _operations(graph):

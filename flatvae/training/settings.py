@@ -22,9 +22,9 @@ class Settings:
         clip: largest norm of a seed's gradient.
         initial_beta: β at the start, and throughout the initial phase.
         beta_rate: ν of the multiplier's update. With 0, β stays at its start: the bound is not enforced.
-        initial_fraction: the initial phase ends after this fraction of the steps, the bound met or not.
+        initial_fraction: the initial phase ends after this fraction of the steps at the latest, even if the bound is not met.
         alpha0: α₀ of latent mixup for the penalty; ``None`` penalises at the posterior samples themselves.
-        compile: whether the step is compiled: ``always``, ``never``, or ``auto``: if it pays (see ``flatvae.training.compiled``).
+        compile: whether the step is compiled: ``always``, ``never``, or ``auto`` (if it pays, see ``flatvae.training.compiled``).
     """
 
     bound: float

@@ -55,5 +55,5 @@ def test_other_files_are_refused(space, tmp_path, damage, why):
 
 
 def test_a_folder_that_is_not_there(space, tmp_path):
-    with pytest.raises(InputError, match="does not exist; make it, or save elsewhere"):
+    with pytest.raises(InputError, match="does not exist; create it, or save elsewhere"):
         space[0].save(tmp_path / "nowhere" / "space.safetensors")

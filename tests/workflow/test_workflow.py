@@ -425,7 +425,7 @@ def test_a_checkpoint_of_another_method_is_refused(smoke, tmp_path):
     target = "results/swapped/pendulum/vae/flatness.csv"
     run = smoke.smoke(target, "--rerun-triggers", "mtime", overlays=(change,))
     assert run.returncode != 0
-    assert re.search(r"flatvae: checkpoint .* is of baselines.vhp_vae:build and not of baselines.vae", run.stdout)
+    assert re.search(r"flatvae: checkpoint .* is from baselines.vhp_vae:build, not from baselines.vae", run.stdout)
 
 
 def test_a_missing_mnist_is_said_in_one_sentence(smoke, tmp_path):
