@@ -163,7 +163,9 @@ def test_retrieval_refuses_what_does_not_fit(methods, crops):
         figures.retrieval(methods, *crops, (3, 6, 5), "title")
     with pytest.raises(InputError, match=r"\(6, 12\) is not that of a colour image"):
         figures.retrieval(methods, *crops, (6, 12), "title")
-    with pytest.raises(InputError, match="there are 20 images, 60 labels, 60 boxes; pass those of the evaluated test part"):
+    with pytest.raises(
+        InputError, match="there are 20 images, 60 labels, 60 boxes; pass those of the evaluated test part"
+    ):
         retrieval(methods, (test[:20], labels, boxes))
 
 
