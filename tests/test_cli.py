@@ -256,8 +256,8 @@ def test_installed_baselines_refuse_a_new_one_in_one_sentence(tmp_path):
 
 def test_status_of_a_folder(tmp_path, capsys):
     cli.main(["status", str(tmp_path)])
-    assert capsys.readouterr().out.startswith(f"{tmp_path}: no run is under way")
-    assert "is no folder; name the results_dir of a run." in refused("status", str(tmp_path / "none"))
+    assert capsys.readouterr().out.startswith(f"{tmp_path}: no run is in progress")
+    assert "is not a folder; name the results_dir of a run." in refused("status", str(tmp_path / "none"))
 
 
 def test_show_in_a_pipe_is_plain_text_of_80_columns(monkeypatch):

@@ -1,4 +1,4 @@
-"""Makes the project's docstrings valid reStructuredText: they hold formulas that its markup would misread."""
+"""Makes the project's docstrings valid reStructuredText, whose markup would misread their formulas."""
 
 import re
 
@@ -7,18 +7,18 @@ KEPT = re.compile(r"(``.+?``|(?<![\w*])\*\w[\w ]*\*(?![\w*]))")  # literals and 
 
 
 def setup(app) -> dict:
-    """Registers the conversion, before napoleon reads the sections."""
+    """Registers the conversion to run before napoleon reads the sections."""
     app.connect("autodoc-process-docstring", convert, priority=100)
     return {"parallel_read_safe": True}
 
 
 def convert(app, what, name, obj, options, lines: list[str]) -> None:
-    """Replaces a docstring's lines in place: formulas become literal blocks, other text loses its accidental markup."""
+    """Converts a docstring's lines in place: formulas become literal blocks, accidental markup is escaped elsewhere."""
     lines[:] = converted(lines)
 
 
 def converted(lines: list[str]) -> list[str]:
-    """Indented paragraphs outside a section as literal blocks; elsewhere «|», «*» and trailing «_» are escaped."""
+    """Makes indented paragraphs outside sections literal blocks, and escapes «|», «*» and trailing «_» elsewhere."""
     found: list[str] = []
     section = literal = False
     for number, line in enumerate(lines):
@@ -34,8 +34,8 @@ def converted(lines: list[str]) -> list[str]:
 
 
 def escaped(line: str) -> str:
-    """A line of text with markup characters escaped outside of ``literals`` and *emphasis*."""
-    if re.match(r"\s*[-*] ", line):  # the mark of a list stays
+    """Escapes markup characters outside ``literals`` and *emphasis*."""
+    if re.match(r"\s*[-*] ", line):  # keep the bullet of a list
         mark = re.match(r"\s*[-*] ", line)[0]
         return mark + escaped(line[len(mark) :])
     return "".join(part if KEPT.fullmatch(part) else _escaped(part) for part in KEPT.split(line))

@@ -1,7 +1,6 @@
-"""Writes the pages of the committed results, one for each run in results/reference, into docs/generated.
+"""Writes a page for each committed run in results/reference into docs/generated.
 
-Nothing is copied: the pages include tables and ledgers where they are and link the figures, so that a run that is renewed
-shows in the next build.
+Nothing is copied: the pages include tables and ledgers and link figures in place, so the next build shows a renewed run.
 """
 
 import re
@@ -15,13 +14,13 @@ UP = "../../results/reference"  # from docs/generated
 
 
 def setup(app) -> dict:
-    """Registers the writing of the pages, before Sphinx looks for them."""
+    """Registers the writing of the pages to run before Sphinx collects its sources."""
     app.connect("config-inited", lambda app, config: write())
     return {"parallel_read_safe": True}
 
 
 def write() -> None:
-    """Writes the pages that differ from what is there, and deletes those of runs that are gone."""
+    """Writes new and changed pages, and deletes pages of removed runs."""
     GENERATED.mkdir(exist_ok=True)
     pages = {f"{'_'.join(run.relative_to(REFERENCE).parts)}.md": page(run) for run in runs()}
     if list((REFERENCE / "search").glob("*.csv")):
@@ -36,13 +35,13 @@ def write() -> None:
 
 
 def runs() -> list[Path]:
-    """Folders of the reference results that hold tables or figures, the default run first."""
+    """Folders of reference results with tables or figures, the default run first."""
     found = {path.parent.parent for pattern in ("tables/*.md", "figures/*.png") for path in REFERENCE.rglob(pattern)}
     return sorted(found, key=lambda run: (run.name != "default", str(run)))
 
 
 def page(run: Path) -> str:
-    """The page of one run: figures by data set, ledger, controls, tables."""
+    """The page of one run: source, tables, ledger, controls, figures."""
     name = run.relative_to(REFERENCE).as_posix()
     parts = [f"# Run: {name}"]
     if (run / "SOURCE.md").is_file():
@@ -60,7 +59,7 @@ def page(run: Path) -> str:
 
 
 def search_page() -> str:
-    """The candidates of the hyperparameter searches, a table for each data set."""
+    """The page of the hyperparameter searches: a table of candidates for each data set."""
     parts = ["# Hyperparameter searches"]
     for path in sorted((REFERENCE / "search").glob("*.csv")):
         parts.append(
@@ -81,8 +80,8 @@ def _figure(path: Path) -> str:
 
 
 def _caption(stem: str) -> str:
-    """The caption of the figure's kind in the workflow's report, without the first line, a template;
-    empty where it is unknown or a template throughout."""
+    """The caption of a figure from its template without the first line, which names data set and seeds; empty if there is
+    no caption, or if the rest has placeholders too."""
     kinds = [path for path in CAPTIONS.glob("*.rst") if re.search(rf"(^|_){path.stem}(_|$)", stem)]
     if not kinds:
         return ""

@@ -15,7 +15,7 @@ class Figure(NamedTuple):
 
     Attributes:
         task: the figure is made if this task is run; ``training`` always is.
-        shows: what is shown, in words; the title after the data set's name.
+        shows: the content in words; the title is «data set: content».
         draw: (the package figures, ``results.DatasetResults``, title, methods that missed the bound) -> matplotlib figure.
         needs: what the data set must be or have: PLANE, MOTION, VIDEOS.
     """

@@ -56,7 +56,7 @@ def read(path: str | PathLike) -> pd.DataFrame:
         raise InputError(f"{path} is missing; name folders of results that hold a ledger, claims.csv.")
     found = pd.read_csv(path, dtype=dict.fromkeys([*TEXTS, "run"], str))
     if list(found.columns) not in (COLUMNS, MERGED):
-        raise InputError(f"{path} is no ledger: its columns are {', '.join(found.columns)}; make it again.")
+        raise InputError(f"{path} is not a ledger: its columns are {', '.join(found.columns)}; make it again.")
     return found.fillna(dict.fromkeys(TEXTS, ""))
 
 

@@ -102,7 +102,7 @@ def read(path: str | PathLike) -> pd.DataFrame:
     ledger = pd.read_csv(path, dtype=str, keep_default_na=False)
     lacking = {"claim", "dataset", "verdict"} - set(ledger.columns)
     if lacking:
-        raise InputError(f"{path} is no ledger: it lacks the column {min(lacking)}; name a claims.csv.")
+        raise InputError(f"{path} is not a ledger: it lacks the column {min(lacking)}; name a claims.csv.")
     return ledger
 
 

@@ -51,13 +51,13 @@ def read_metrics(path: str | PathLike) -> pd.DataFrame:
         raise InputError(f"{path}: column {missing[0]} is missing; it must have the columns {', '.join(COLUMNS)}")
     frame = frame[COLUMNS]
     no_seed = ~frame["seed"].str.fullmatch(r"(-?\d+)?")
-    _refuse(path, frame, no_seed, "has a seed that is no integer; write an integer or leave it empty")
+    _refuse(path, frame, no_seed, "has a seed that is not an integer; write an integer or leave it empty")
     # Python's float, because pandas' parser may be off in the last digit
     values = frame["value"].map(_number).astype(float)
-    _refuse(path, frame, values.isna(), "has a value that is no number; write a number or inf, or leave the row out")
+    _refuse(path, frame, values.isna(), "has a value that is not a number; write a number or inf, or leave the row out")
     seeds = [int(seed) if seed else pd.NA for seed in frame["seed"]]
     frame = frame.assign(seed=pd.array(seeds, dtype="Int64"), value=values)
-    _refuse(path, frame, frame.duplicated(KEY), "stands twice; keep one row for each key")
+    _refuse(path, frame, frame.duplicated(KEY), "occurs twice; keep one row for each key")
     return frame
 
 
@@ -99,7 +99,9 @@ def t_interval(values: Iterable[float], logarithmic: bool = False) -> Interval:
     if n == 0 or np.isnan(values).any():
         raise InputError("t_interval: values are empty or hold NaN; leave out seeds that have no value.")
     if {math.inf, -math.inf} <= set(values):
-        raise InputError("t_interval: values hold infinities of both signs, which have no mean; report them apart.")
+        raise InputError(
+            "t_interval: values hold infinities of both signs, which have no mean; report them separately."
+        )
     if n == 1:
         return Interval(float(values[0]), None, None, 1)
     if np.isfinite(values).all() and np.ptp(values) == 0:  # rounding would give a width of 1e-17 instead of 0

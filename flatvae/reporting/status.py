@@ -68,7 +68,7 @@ def read(path: str | PathLike, folders: list[Path], now: datetime | None = None)
     """
     folder, now = Path(path), now or datetime.now()
     if not folder.is_dir():
-        raise InputError(f"{folder} is no folder; name the results_dir of a run.")
+        raise InputError(f"{folder} is not a folder; name the results_dir of a run.")
     log = run_log.find(folder, [*folder.resolve().parents, *folders])
     alive = _held(folder / ".lock")
     jobs = log.jobs if log else []
@@ -150,7 +150,7 @@ def lines(status: Status) -> list[str]:
         found += [f"  to do: {_counted(left)}"] * bool(left)
         found += [f"  time left: {_time_left(status, left)}"] * bool(status.alive)
     where = [f"{name} at step {step} of {steps}" for name, (step, steps) in status.snapshots.items()]
-    found += _block("interrupted trainings, which the same command goes on with", where)
+    found += _block("interrupted trainings, which the same command resumes", where)
     models = f"{status.trained} models trained, {status.evaluated} evaluated" if status.trained else "no trained model"
     found.append(f"  on disk: {', '.join([models, *status.files])}")
     if log:
@@ -161,10 +161,10 @@ def lines(status: Status) -> list[str]:
 def _state(status: Status) -> str:
     log = status.log
     if status.alive and (log is None or log.ended):
-        return "a run has begun, and none of its jobs yet"
+        return "a run has begun, but none of its jobs yet"
     if log is None:
-        held = "no run is under way" if status.alive is False else "whether a run is under way is not known"
-        return f"{held}; what was done and what failed is not known, for no log of Snakemake tells of this folder"
+        held = "no run is in progress" if status.alive is False else "it is not known whether a run is in progress"
+        return f"{held}; finished and failed jobs are not known, because no Snakemake log belongs to this folder"
     jobs = f"{log.done} of {log.total} jobs done"
     failed = f", {len(log.of(FAILED))} failed" if log.of(FAILED) else ""
     if status.alive:
@@ -174,7 +174,7 @@ def _state(status: Status) -> str:
     if log.done == log.total:
         return f"the last run ended at {when}; {jobs}"
     if status.alive is None and not log.ended:
-        return f"{jobs}{failed}, the last of these at {when}; whether the run is still under way is not known"
+        return f"{jobs}{failed}, the last at {when}; it is not known whether the run is still in progress"
     how = "stopped with an error" if failed else "was interrupted"
     return f"the last run {how} at {when}; {jobs}{failed}"
 
@@ -214,7 +214,7 @@ def _time_left(status: Status, left: Counter) -> str:
     """The time left, from the pace of trainings and the mean time of this run's finished jobs of the same rule."""
     log = status.log
     if log.cores is None:
-        return "not known, for the jobs run on a cluster"
+        return "not known, because the jobs run on a cluster"
     finished: dict[str, list[float]] = {}
     for job in log.of(DONE):
         finished.setdefault(job.rule, []).append((job.ended - job.began).total_seconds())
@@ -233,10 +233,10 @@ def _time_left(status: Status, left: Counter) -> str:
             unknown[rule] += count
     unknown = +unknown
     if not known:
-        return "not known, for no job of the same kind has ended"
+        return "not known, because no job of the same kind has ended"
     together = max(max(known), sum(known) / log.cores)
-    text = f"about {format_duration(together)}, if jobs take as long as those before them"
-    return f"{text}; without {_counted(unknown)}, of which none has ended" if unknown else text
+    text = f"about {format_duration(together)}, if jobs take as long as earlier ones"
+    return f"{text}; not counting {_counted(unknown)}, whose times are not known" if unknown else text
 
 
 def _command(log: RunLog) -> str:

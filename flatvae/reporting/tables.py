@@ -51,7 +51,7 @@ def task_table(
 
 
 def explained(names: Sequence[str], repetitions: str) -> str:
-    """A sentence for a caption: how the numbers of these metrics are formed from the repetitions («n seeds»)."""
+    """A sentence for a caption: how these metrics' numbers summarise the repetitions («n seeds»)."""
     kinds = {logarithmic(name) for name in names}
     linear = f"Mean ± half-width of the 95 % Student t-interval over {repetitions}"
     geometric = "geometric mean [95 % t-interval of the logarithms]"

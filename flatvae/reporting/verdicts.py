@@ -85,11 +85,11 @@ def judge(here: pd.DataFrame, test: Mapping, dataset: str) -> Outcome:
         return Outcome(NOTHING, NOT_TESTABLE, notes=(f"no threshold is fixed for data set {dataset}",))
     checked = {method: seeds_of for method, seeds_of in equal_seeds(here).items() if method in methods_of(sides)}
     kept = np.array([all(own.get(seed, False) for own in checked.values()) for seed in seeds])
-    told = (*_missed(checked, seeds), *_lost(here, sides), *_exempt(sides, checked))
+    seed_notes = (*_missed(checked, seeds), *_lost(here, sides), *_exempt(sides, checked))
     every = _decided(values, test, threshold)
     if kept.all():
-        return every._replace(all_seeds=every.verdict, seeds=told)
-    both = (*told, f"over all {len(seeds)} seeds: {every.verdict}")
+        return every._replace(all_seeds=every.verdict, seeds=seed_notes)
+    both = (*seed_notes, f"over all {len(seeds)} seeds: {every.verdict}")
     left_out = {"left_out": int((~kept).sum()), "all_seeds": every.verdict, "seeds": both}
     chosen = _decided(values[:, kept], test, threshold) if kept.any() else Outcome(NOTHING, UNDECIDED)
     if kept.sum() < MIN_PAIRS:
@@ -188,12 +188,12 @@ def _paired(sides: Sequence[dict]) -> tuple[list[int | None], np.ndarray]:
 
 
 def _missed(checked: Mapping[str, Mapping[int, bool]], seeds: Sequence) -> list[str]:
-    told = []
+    notes = []
     for method, own in checked.items():
         passed, of = count({seed: own.get(seed, False) for seed in seeds})
         if passed < of:
-            told.append(f"{method} not at equal reconstruction or not settled in {of - passed} of {of} seeds")
-    return told
+            notes.append(f"{method} not at equal reconstruction or not settled in {of - passed} of {of} seeds")
+    return notes
 
 
 def _exempt(sides: Sequence[Mapping], checked: Mapping) -> list[str]:
@@ -218,8 +218,8 @@ def _decided(values: np.ndarray, test: Mapping, threshold: float) -> Outcome:
     """Effect, verdict and p-value from values (sides, seeds)."""
     in_logarithms = scale_is_logarithmic(test)
     if in_logarithms and (values < 0).any():
-        told = f"no logarithm of values < 0 in {(values < 0).any(axis=0).sum()} of {values.shape[1]} seeds"
-        return Outcome(NOTHING._replace(n=values.shape[1]), NOT_TESTABLE, notes=(told,))
+        note = f"no logarithm of values < 0 in {(values < 0).any(axis=0).sum()} of {values.shape[1]} seeds"
+        return Outcome(NOTHING._replace(n=values.shape[1]), NOT_TESTABLE, notes=(note,))
     if in_logarithms and threshold <= 0:
         what = test["subject"]["metric"]
         raise InputError(
@@ -236,7 +236,7 @@ def _decided(values: np.ndarray, test: Mapping, threshold: float) -> Outcome:
         found = _by_signs(effects, p, test["direction"], threshold, slack)
     else:
         found = _agreed(np.array(_interval(effects)[1:3]), test["direction"], threshold, slack)
-    notes = [f"{told}: median and sign test" for told in _off_scale(values, effects, in_logarithms)]
+    notes = [f"{note}: median and sign test" for note in _off_scale(values, effects, in_logarithms)]
     few = values.shape[1] < MIN_PAIRS
     if few:
         notes.append(f"{values.shape[1]} seed{'s' * (values.shape[1] > 1)}, {MIN_PAIRS} are needed")

@@ -254,7 +254,7 @@ def test_the_table_has_every_data_set_and_all_of_them(metrics, monkeypatch):
         [ALL, "flat_vae", "2", "0.917 [0.889, 1]", "1"],
     ]
     assert lines[0].startswith("Probability of improvement over vhp_vae: ")
-    assert "Better is higher for knn_accuracy, and lower for the others." in lines[0]
+    assert "Higher is better for knn_accuracy; lower is better for the others." in lines[0]
     assert "n: the least number of these seeds (3 trained)" in lines[0]
     assert lines[2:] == [
         "† at equal reconstruction and settled in 2 of 3 seeds (a vae)",

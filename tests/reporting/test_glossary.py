@@ -32,7 +32,7 @@ def test_suffixes_and_classes_have_the_definition_of_their_metric():
     assert "mixup points" in glossary.define("mf_std_mixup").meaning
     assert glossary.define("nll_walk").meaning.endswith("of the class walk")
     assert glossary.define("nll_median").meaning == "median −log p(x) of test data, nats"
-    assert glossary.define("test_error_recordings").meaning.endswith("on recordings held out whole")
+    assert glossary.define("test_error_recordings").meaning.endswith("on whole held-out recordings")
     assert glossary.define("no_such_metric") is None
     assert glossary.better("no_such_metric") == 0
 

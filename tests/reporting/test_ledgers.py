@@ -64,7 +64,7 @@ def test_a_run_without_a_ledger_is_named(tmp_path, capsys):
         ledgers.main([str(tmp_path), "--output", str(tmp_path / "together")])
     assert f"{tmp_path / 'claims.csv'} is missing; name folders of results" in capsys.readouterr().err
     (tmp_path / "claims.csv").write_text("claim,verdict\n1,supported\n")
-    with pytest.raises(InputError, match=r"is no ledger: its columns are claim, verdict; make it again\."):
+    with pytest.raises(InputError, match=r"is not a ledger: its columns are claim, verdict; make it again\."):
         ledgers.read(tmp_path / "claims.csv")
 
 

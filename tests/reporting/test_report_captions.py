@@ -79,7 +79,7 @@ def test_caption_renders_and_is_valid_rest(name):
 def test_a_caption_as_plain_text():
     text = figure_caption("pareto", "", 5, "vhp_vae")
     assert text.startswith("All methods, 5 seeds: flatness against reconstruction, a panel for each data set.")
-    assert "that the training error of every method" in text  # without the markup of emphasis
+    assert "the training error of every method" in text  # without the markup of emphasis
     assert "(Agarwal et al. 2021)" in figure_caption("improvement", "", 5, "vhp_vae")
     assert "better than vhp_vae" in figure_caption("improvement", "", 5, "vhp_vae")
     assert figure_caption("no_such_figure", "pendulum", 5, "vhp_vae") == ""

@@ -242,10 +242,10 @@ def test_read_metrics_keeps_empty_text_and_every_digit(tmp_path):
     [
         (CSV, "", "is empty"),
         ("value\n", "number\n", "column value is missing"),
-        ("30.8", "nan", "metric 'condition_number_median', seed '1' has a value that is no number"),
-        ("30.8", "", "has a value that is no number"),
-        ("median,1", "median,one", "seed 'one' has a seed that is no integer"),
-        ("median,1", "median,0", "metric 'condition_number_median', seed '0' stands twice"),
+        ("30.8", "nan", "metric 'condition_number_median', seed '1' has a value that is not a number"),
+        ("30.8", "", "has a value that is not a number"),
+        ("median,1", "median,one", "seed 'one' has a seed that is not an integer"),
+        ("median,1", "median,0", "metric 'condition_number_median', seed '0' occurs twice"),
     ],
 )
 def test_read_metrics_names_the_culprit(tmp_path, old, new, message):

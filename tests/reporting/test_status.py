@@ -121,8 +121,8 @@ def test_of_a_run_under_way(held):
         "    train pendulum/vhp_vae: dataset pendulum: it is broken; mend it. "
         f"({held}/pendulum/vhp_vae/logs/train.log)",
         "  to do: 3 evaluate_pendulum, 1 train, 1 page",
-        "  time left: about 5 min 0 s, if jobs take as long as those before them; without 4 evaluate_pendulum, 1 page, "
-        "of which none has ended",
+        "  time left: about 5 min 0 s, if jobs take as long as earlier ones; not counting 4 evaluate_pendulum, 1 page, "
+        "whose times are not known",
         "  on disk: 1 models trained, 0 evaluated, metrics.csv",
     ]
     assert "  command: snakemake --cores 2 --configfile config/small.yaml" in found
@@ -160,7 +160,7 @@ def test_a_run_that_has_just_begun_is_not_told_by_the_log_of_the_one_before(held
     log = next((held.parents[1] / ".snakemake" / "log").iterdir())
     log.write_text(UNDER_WAY + "Complete log(s): /x\n")
     found = rest(status.lines(status.read(held, [], NOW)))
-    assert found[0] == f"{held}: a run has begun, and none of its jobs yet"
+    assert found[0] == f"{held}: a run has begun, but none of its jobs yet"
     assert not any("failed" in line for line in found)
 
 
@@ -193,15 +193,15 @@ def test_runs_into_other_folders_do_not_count(results):
     assert status.read(results, []).log.path.name.startswith("2026-11-28T100000")
     above = status.read(results.parent, [])
     assert above.log is None
-    assert "no log of Snakemake tells of this folder" in status.lines(above)[0]
+    assert "no Snakemake log belongs to this folder" in status.lines(above)[0]
 
 
 def test_time_left_of_a_cluster_is_not_known(held):
     log = next((held.parents[1] / ".snakemake" / "log").iterdir())
     log.write_text(UNDER_WAY.replace("Provided cores: 2", "Provided remote nodes: 100"))
-    assert "  time left: not known, for the jobs run on a cluster" in status.lines(status.read(held, [], NOW))
+    assert "  time left: not known, because the jobs run on a cluster" in status.lines(status.read(held, [], NOW))
 
 
 def test_a_folder_that_is_not_there(tmp_path):
-    with pytest.raises(InputError, match="is no folder; name the results_dir of a run"):
+    with pytest.raises(InputError, match="is not a folder; name the results_dir of a run"):
         status.read(tmp_path / "none", [])

@@ -121,9 +121,9 @@ def test_tracking_says_what_a_descriptor_was_made_with_and_keeps_videos_apart(me
 
 def test_latex_of_neighbours(metrics):
     caption = (
-        "Nearest neighbours by each distance: k-NN label accuracy, precision at 10 and recall of the 10 true neighbours "
-        "where a true factor is known; without labels trustworthiness, and rank correlation with distances along the data's neighbour "
-        "graph; of people in videos rank-1, rank-5 and mAP among pictures of the same video 10 or more "
+        "Nearest neighbours by each distance: k-NN label accuracy, precision at 10, and recall of the 10 true neighbours "
+        "if a true factor is known; without labels trustworthiness, and rank correlation with distances along the data's neighbour "
+        "graph; for people in videos rank-1, rank-5 and mAP among pictures of the same video at least 10 "
         "frames away (geodesic: ranks among the 30 nearest by decoded picture, no mAP). Distance data: Euclidean on raw "
         "observations, a control. " + INTERVAL
     )

@@ -57,6 +57,9 @@ def test_a_job_that_fails_has_its_sentence_and_its_log(project, tmp_path):
     assert re.search(r"^flatvae: .*lost\.npy.*$", run.stdout, re.MULTILINE)
     assert re.search(r"^  FAILED    data lost  .*; see results/lost/lost/logs/data\.log$", run.stdout, re.MULTILINE)
     assert "Traceback" not in run.stdout
+    assert "Logfile" not in run.stdout
+    arguments = ("--show-failed-logs", "results/lost/lost/data.json")
+    assert "Logfile results/lost" in project.smoke(*arguments, overlays=(str(overlay),), FLATVAE_CONSOLE="").stdout
 
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a pseudo-terminal")

@@ -38,7 +38,7 @@ def install(workflow) -> "Console | None":
     if kept or not default or not workflow.is_main_process:
         return None
     os.environ[VARIABLE] = "quiet"
-    console = Console(default[0], settings.dryrun)
+    console = Console(default[0], settings.dryrun, settings.show_failed_logs)
     logger.removeHandler(default[0])
     logger.addHandler(console)
     return console
@@ -69,13 +69,15 @@ class Console(logging.Handler):
     Attributes:
         default: Snakemake's handler; formats messages that do not concern a job, such as warnings.
         dryrun: whether this is a dry run, in which no job starts.
+        show_logs: whether the log of a failed job is printed (--show-failed-logs).
         jobs: id of a running job -> its name, expected seconds and start time.
         waiting: id of a job that has not started -> its expected seconds.
     """
 
-    def __init__(self, default: logging.Handler, dryrun: bool):
+    def __init__(self, default: logging.Handler, dryrun: bool, show_logs: bool):
         super().__init__()
-        self.default, self.dryrun, self.terminal = default, dryrun, sys.__stderr__.isatty()
+        self.default, self.dryrun, self.show_logs = default, dryrun, show_logs
+        self.terminal = sys.__stderr__.isatty()
         self.filters = default.filters
         self.jobs: dict[int, tuple[str, float, float]] = {}
         self.waiting: dict[int, float] = {}
@@ -148,6 +150,8 @@ class Console(logging.Handler):
         name, _, started = self.jobs.pop(record.jobid, (_name(record), 0.0, time.monotonic()))
         log = f"; see {record.log[0]}" if record.log else ""
         self.say(f"  FAILED    {name}  {_duration(time.monotonic() - started)}{log}"[:_WIDTH])
+        if self.show_logs:
+            self.say(self.default.format(record))
 
     def _draw(self) -> None:
         if not self.terminal or not self.total:

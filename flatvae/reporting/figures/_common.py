@@ -129,7 +129,7 @@ def mark_missed(axes: Axes, x: float, y: float, colour: str) -> None:
 
 
 def note(text: str, title: str) -> Figure:
-    """A figure without a drawing that says why there is none."""
+    """A figure with a sentence instead of a drawing, which says why there is none."""
     with mpl.rc_context(RC):
         figure = new_figure(4.5, 1.2, title)
         figure.text(0.5, 0.4, text, ha="center", va="center", wrap=True)

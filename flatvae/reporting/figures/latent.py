@@ -272,7 +272,7 @@ def explain_map(figure: FigureBase, axes: np.ndarray, scale: Normalize) -> None:
 def _background(
     axes: Axes, arrays: Arrays, maps: np.ndarray, seed: int, scale: Normalize, finite: Sequence[str]
 ) -> bool:
-    """Draw the map of a seed; if there is none, write the reason in the panel and return False."""
+    """Draw the map of a seed and return True; without a map, write the reason in the panel and return False."""
     axes.set(xticks=[], yticks=[], box_aspect=1)
     if seed not in seeds_of(arrays, "map_x"):
         say(axes, "no result")
