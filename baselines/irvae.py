@@ -4,8 +4,8 @@
 
 RDM is the relaxed distortion measure. Its minimum, 1/n, is reached exactly if G = c I for one c > 0; it is the same for f(a z),
 a ≠ 0. The estimate uses one probe v ~ N(0, I) per point: E v·Gv = tr G and E |Gv|² = tr G². The points z̃ are latent mixup, as in
-the paper (α₀ = 0.2). The flat VAE's scale-free penalty is n² (RDM − 1/n): this penalty with n² times its ``eta`` is the
-counterpart with a standard normal prior.
+the paper (α₀ = 0.2). The flat VAE's scale-free penalty with weight η is n² η (RDM − 1/n). Its counterpart with a standard normal
+prior is this penalty with ``eta`` = n² η.
 
 Default: η = 1.
 """

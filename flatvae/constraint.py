@@ -15,7 +15,7 @@ TOLERANCE = 1.02  # the error may differ from the bound by 2 %: REWO oscillates 
 _ROWS = 20  # least number of history rows in the last fifth of the steps
 _VIOLATION = 0.01
 _BETA_FACTOR = 1.5
-DRIFT = 0.05  # least relative change of k (active), between two measurements, that counts as moving
+DRIFT = 0.05  # k (active) counts as constant if it changes by less than this share between two measurements
 _LARGEST = 0.1  # |δ| is clipped to this
 _LAST_RATE = 0.25  # ν_t / ν where the learning rate has reached zero
 _LEAST_BETA = 0.1  # least β, relative to its start
@@ -55,13 +55,13 @@ class ReconstructionBound:
         β ← min(1, β · exp(ν_t h(β, δ) δ)),  h = −1 where δ > 0,  tanh(τ (β − 1)) where δ ≤ 0
         ν_t = ν (1/4 + 3/4 r_t / r_0),  r_t the learning rate
 
-    β stays above a tenth of its starting value. In the *initial phase*, until Ĉ < κ² for the first time, β stays at its
+    β is at least a tenth of its starting value. In the *initial phase*, until Ĉ < κ² for the first time, β stays at its
     starting value.
 
     The limit of δ, a, the least β and ν_t are this project's choices. β integrates δ. When the penalty sets in, δ jumps. Without
     the limits β fell by three decades and spent the rest of a short training recovering (pendulum, 3,000 steps: error 12 to 15 %
     below the bound). With a = 0.99 the average lags by a hundred steps, and at the rate that a short training needs, β
-    oscillates. As the learning rate falls, gradient noise and with it the error fall, and β must follow: so ν_t ends at a quarter
+    oscillates. As the learning rate falls, gradient noise falls, and the error with it. β must follow, so ν_t ends at a quarter
     of ν, not at zero.
     """
 

@@ -145,7 +145,7 @@ def flip(path: Path, position: int) -> None:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (lambda path: None, "is of other code, settings or data; the training starts anew"),
+        (lambda path: None, "comes from other code, settings or data; the training starts anew"),
         (lambda path: path.write_bytes(path.read_bytes()[:-7]), "is damaged; the training starts anew"),
         (lambda path: flip(path, -7), "is damaged; the training starts anew"),
         (lambda path: path.write_bytes(b"nonsense"), "is damaged; the training starts anew"),

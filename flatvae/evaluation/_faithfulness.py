@@ -45,7 +45,7 @@ class Own(NamedTuple):
 
 
 def own(observations: Tensor) -> Own:
-    """Ranks and shortest paths among at most 2,000 evenly spaced observations of (M, D)."""
+    """Ranks and shortest paths among at most 2,000 evenly spaced rows of the observations (M, D)."""
     rows = spread(len(observations), ROWS)
     rows = rows[torch.randperm(len(rows), generator=generator())]
     x = observations[rows].double().numpy(force=True)

@@ -27,7 +27,7 @@ from flatvae.datasets._benchmark import edges
 from flatvae.datasets._boxes import BOX, check_boxes
 
 # least confidence of a tracked detection. MOT15's scores have another scale (−0.7 to 120), on which this keeps all but 6 of
-# 2,574. Of an SVM's scores, which may be negative, it keeps those that are clearly positive.
+# 2,574. For an SVM's scores, which may be negative, it keeps the clearly positive ones.
 LEAST_CONFIDENCE = 0.3
 LEAST_OVERLAP = 0.3  # intersection over union of a track's predicted box and a detection
 MAX_AGE = 30  # frames without a detection after which a track ends
@@ -85,8 +85,8 @@ def deepsort(detections: pd.DataFrame, length: int, descriptors: np.ndarray, thr
 
     The tracks do not change if descriptors are shifted, rotated, or scaled together with the threshold. This function therefore
     normalises shift and scale: the package squares and subtracts descriptors in float32 and adds constants to the squares.
-    If all descriptors are equal and the threshold is 0, a confirmed track gets one of the detections within its gate by their
-    order.
+    If all descriptors are equal and the threshold is 0, the order of the detections decides which one within its gate a
+    confirmed track gets.
 
     Args:
         detections, length: as in sort().

@@ -34,8 +34,8 @@ class Trained:
         state: parameters by name, seeds stacked along the first dimension.
         history: one row per block and seed: seed, step, error, kl, beta, penalty, scale, initial.
         seeds: one dictionary per seed: seed, frozen_step (None while finite), initial_phase_end (its step),
-            error (Ĉ), beta (None if no bound was enforced), scale (moving average of c²), settling (see
-            ``flatvae.training.settling``; None if no bound was enforced, β was held constant, or the seed froze).
+            error (Ĉ), beta (None if not trained by steps), scale (moving average of c²), settling (see
+            ``flatvae.training.settling``; None if not trained by steps, β was constant, or the seed froze).
         seconds: wall time of the steps, including those before an interruption.
     """
 

@@ -102,7 +102,7 @@ class Snapshots:
             print(f"{self.path} is damaged; the training starts anew")
             return None
         if kept[_KEY] != self.identity:
-            print(f"{self.path} is of other code, settings or data; the training starts anew")
+            print(f"{self.path} comes from other code, settings or data; the training starts anew")
             return None
         return tensors
 
