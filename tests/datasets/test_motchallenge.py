@@ -176,9 +176,9 @@ def test_a_missing_frame_is_named_when_it_is_needed(sequence):
     (sequence / "img1" / "000002.jpg").unlink()
     video = read_sequence(sequence)
     assert read_frame(video, 1).size == (40, 30)
-    mend = "put them there, correct imDir and imExt in seqinfo.ini, or name another sequence."
+    fix = "put them there, correct imDir and imExt in seqinfo.ini, or name another sequence."
     found = f"{sequence}: 1 needed frame(s) of 3 are missing, number 2 first, in the folder {sequence / 'img1'}"
-    assert refused(read_frame, video, 2) == f"{found}; {mend}"
+    assert refused(read_frame, video, 2) == f"{found}; {fix}"
     for path in (sequence / "img1").iterdir():
         path.rename(path.with_name(f"frame {path.name}"))
     assert "img1, in which no file is named by a number; put" in refused(read_frame, read_sequence(sequence), 2)

@@ -86,7 +86,7 @@ def results(tmp_path):
     (folder / "pendulum" / "vae" / "model.safetensors").touch()
     (folder / "metrics.csv").touch()
     failed = folder / "pendulum" / "vhp_vae" / "logs" / "train.log"
-    failed.write_text("Traceback (most recent call last):\n  …\nflatvae: dataset pendulum: it is broken; mend it.\n\n")
+    failed.write_text("Traceback (most recent call last):\n  …\nflatvae: dataset pendulum: it is broken; fix it.\n\n")
     training = folder / "pendulum" / "flat_vae" / "logs" / "train.log"
     text = "error 0.8 (bound 0.77)  beta 0.1  penalty 0  c2 0.1"
     training.write_text(
@@ -118,7 +118,7 @@ def test_of_a_run_under_way(held):
         "    train pendulum/flat_vae, for 7 min 40 s: step 1200 of 3000, about 5 min 0 s left",
         "    evaluate pendulum/vae, for 30 s",
         "  failed:",
-        "    train pendulum/vhp_vae: dataset pendulum: it is broken; mend it. "
+        "    train pendulum/vhp_vae: dataset pendulum: it is broken; fix it. "
         f"({held}/pendulum/vhp_vae/logs/train.log)",
         "  to do: 3 evaluate_pendulum, 1 train, 1 page",
         "  time left: about 5 min 0 s, if jobs take as long as earlier ones; not counting 4 evaluate_pendulum, 1 page, "
