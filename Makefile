@@ -1,11 +1,11 @@
-# Two commands do everything on a fresh machine with Python 3.11 or newer, pip, make, gcc and git:
+# Two commands are enough on a fresh machine with Python 3.11 or newer, pip, make, gcc and git:
 #   make results   sets up, then runs the default workflow (config/config.yaml)
 #   make test      sets up, then runs all tests and style checks
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
-# one thread per job: Snakemake runs the jobs side by side
+# one thread per job: Snakemake runs jobs in parallel
 export OMP_NUM_THREADS ?= 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -15,17 +15,17 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo 'CORES=2 after a target uses two cores instead of all; PYTHON=python3.12 sets up with that Python.'
 
-setup: $(VENV)/.complete ## .venv with the pinned versions; other targets make it where it is missing
+setup: $(VENV)/.complete ## .venv with the pinned versions; other targets create it if it is missing
 
-# installed with the pinned versions; a stamp tells a whole environment from a half-made one
+# installs the pinned versions; the stamp .complete marks a finished environment
 $(VENV)/.complete: pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "flatvae needs Python 3.11 or newer; say make PYTHON=…")'
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "flatvae needs Python 3.11 or newer; use make PYTHON=…")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[workflow,tracking,parquet,test,docs]'
-	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps pythae==0.1.2 # for one test, which is skipped without
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps pythae==0.1.2 # for one test, which is skipped without it
 	touch $@
 
-results: setup ## the default benchmark, minutes on two cores, into results/
+results: setup ## the default benchmark (minutes on two cores), into results/
 	snakemake --cores $(CORES)
 
 paper: setup ## paper scale, meant for a GPU, into results/paper/
@@ -40,7 +40,7 @@ motion: setup ## human motion, into results/human_motion/
 mot: setup ## people in real videos, into results/mot/
 	snakemake --cores $(CORES) --configfile config/mot.yaml
 
-smoke: setup ## every step once in a minute or two, to see that it works
+smoke: setup ## every step once, in a minute or two: a check that everything works
 	snakemake --cores $(CORES) --configfile config/smoke.yaml
 
 baseline: setup ## the file of a new baseline: make baseline NAME=my_method
@@ -52,7 +52,7 @@ lint: setup ## style checks
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 
-# One process more than cores, for tests on Slurm mostly wait; tests/conftest.py says which tests go together.
+# One process more than cores, because the Slurm tests mostly wait; tests/conftest.py groups tests.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(len(os.sched_getaffinity(0)) + 1)')
 PYTEST_SIDE_BY_SIDE = --numprocesses $(WORKERS) --no-loadscope-reorder
 
@@ -62,9 +62,9 @@ test: lint ## style checks and all tests
 docs: setup ## the documentation site, offline, into build/docs; a warning is an error
 	sphinx-build -W --keep-going -q docs build/docs
 
-kernels: setup ## the unit tests under other kernels for matrix products than this processor's own
+kernels: setup ## the unit tests with matrix-product kernels of other processors
 	python tests/kernels.py $(PYTEST_SIDE_BY_SIDE) --ignore tests/cluster --ignore tests/workflow
 
-performance: setup ## times and memory against limits; nothing else should run
+performance: setup ## times and memory against limits; run nothing else meanwhile
 	pytest tests/performance --override-ini addopts= -s
 

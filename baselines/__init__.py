@@ -1,1 +1,1 @@
-"""One file per baseline, found by its name and registered nowhere."""
+"""One file per baseline, found by its name; there is no registry."""

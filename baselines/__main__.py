@@ -1,4 +1,4 @@
-"""Lays down the file of a new baseline, and a config that runs it: ``flatvae new-baseline NAME``."""
+"""Writes the file of a new baseline, and a config that runs it: ``flatvae new-baseline NAME``."""
 
 import keyword
 import re
@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-CONFIG = """# {name} beside the VHP-VAE and the paper's method, on the pendulum.
+CONFIG = """# Compares {name} with the VHP-VAE and the paper's method, on the pendulum.
 results_dir: results/{name}
 seeds: 3
 run:
@@ -21,16 +21,16 @@ def lay_down(name: str) -> list[Path]:
     """Writes ``baselines/<name>.py`` and ``config/<name>.yaml``.
 
     Raises:
-        ValueError: the name is none for a module, or is taken, or this is no copy of the repository.
+        ValueError: the name is not a module name or is taken, or this is not a copy of the repository.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
-        raise ValueError(f"NAME is {name!r}; it must be a Python name of small letters, digits and _")
+        raise ValueError(f"NAME is {name!r}; it must be a Python name of lowercase letters, digits and _")
     if not all((HERE.parent / there).exists() for there in ("Snakefile", "config")):
         raise ValueError(f"{HERE} is an installed package; git clone the repository and call this in its folder")
     paths = [HERE / f"{name}.py", HERE.parent / "config" / f"{name}.yaml"]
     for path in paths:
         if path.exists():
-            raise ValueError(f"{path.relative_to(HERE.parent)} is there already; choose another NAME")
+            raise ValueError(f"{path.relative_to(HERE.parent)} exists already; choose another NAME")
     template = (HERE / "_template.py").read_text(encoding="utf-8")
     for path, text in zip(paths, (template.replace("NAME", name), CONFIG.format(name=name)), strict=True):
         path.write_text(text, encoding="utf-8")
@@ -42,4 +42,4 @@ if __name__ == "__main__":
         module, config = (path.relative_to(HERE.parent) for path in lay_down(sys.argv[1] if len(sys.argv) > 1 else ""))
     except (ValueError, OSError) as error:
         sys.exit(f"flatvae: {error}")
-    print(f"{module} is there, and runs as it is: snakemake --cores all --configfile {config}")
+    print(f"Wrote {module}, which runs unchanged: snakemake --cores all --configfile {config}")

@@ -2,12 +2,12 @@
 
     L = E[C] + m β KL(q(z|x) ‖ p(z)),   p(z) = N(0, I),   m ∈ (0, 1] the multiplier of the reconstruction bound.
 
-What β means depends on m. **While the bound adapts m** (the suite's rule) it finds the product m β with which E[C] = κ², so a
-constant β is absorbed and this is the VAE once more: what is left of β are the way there and the end of the range, m β ≤ β in
-place of m β ≤ 1. **The β-VAE proper holds m at 1**: ``initial_beta: 1`` with ``beta_rate: 0``, as the method's entry in the
-config has it. No bound is then asked of it, and its error is what β makes it: read its flatness next to its error. ``beta`` is in
-units of C, nats for a Bernoulli likelihood; for a Gaussian one, where C = ‖x − f(z)‖², the ELBO of variance s² has β = 2 s², so
-that "four times the ELBO" is 8 s² and has to be set for each data set.
+The meaning of β depends on m. **If the bound adapts m** (the suite's rule), it finds the product m β at which E[C] = κ². So m
+absorbs a constant β, and this is the VAE again: β changes only the path to that product and its limit, m β ≤ β instead of
+m β ≤ 1. **The original β-VAE has m = 1**: ``initial_beta: 1`` with ``beta_rate: 0``, as in the method's entry in the config. Then
+no bound is enforced, and β determines the error: read its flatness together with its error. ``beta`` is in units of C, which are
+nats for a Bernoulli likelihood. For a Gaussian one, C = ‖x − f(z)‖² and the ELBO of variance s² has β = 2 s², so "four times the
+ELBO" is 8 s² and must be set for each data set.
 
 Default: β = 4, the smallest of the weights above 1 that Higgins et al. recommend for pictures with a Bernoulli likelihood.
 """
@@ -24,12 +24,12 @@ from flatvae.priors import StandardNormal
 
 
 class WeightedKL(LatentVariableModel):
-    """A model whose KL has ``beta`` times its gradient and keeps its value: what is reported is the KL itself."""
+    """A model whose KL has its own value, which is reported, but ``beta`` times its gradient."""
 
     beta: float
 
     def forward(self, x: Tensor, noise: Tensor) -> Terms:
-        """As the model's own; ∇ kl is that of β KL."""
+        """The model's terms, with ∇ kl = β ∇ KL."""
         terms = super().forward(x, noise)
         return terms._replace(kl=torch.lerp(terms.kl.detach(), terms.kl, self.beta))
 

@@ -1,6 +1,6 @@
-"""Constant descriptor: every picture is described alike, r(x) = 0; a tracker with it goes by motion alone.
+"""Constant descriptor: every picture has the same descriptor, r(x) = 0; a tracker with it uses motion alone.
 
-A control: what a descriptor is worth to a tracker is what it adds to this one.
+A control: a descriptor's value for a tracker is its gain over this one.
 """
 
 from collections.abc import Callable

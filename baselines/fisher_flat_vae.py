@@ -2,18 +2,18 @@
 
     L = F + λ (E[C] − κ²) + η R,   R = E ‖J(z̃)ᵀ F J(z̃) − c² I‖_F²,   c² = E tr(JᵀFJ) / n,   p(z) = N(0, I)
 
-with F the Fisher information of the likelihood at its mean f(z̃): 1/σ² for a Gaussian, diag 1/(p (1 − p)) for a Bernoulli
-likelihood. R is least, 0, exactly where JᵀFJ = c² I for one c; for f(a z) it is a⁴ times that of f at a z, so that like the
-absolute flat penalty it also falls as the latent space grows.
+F is the Fisher information of the likelihood at its mean f(z̃): 1/σ² for a Gaussian, diag 1/(p (1 − p)) for a Bernoulli
+likelihood. The minimum of R, 0, is reached exactly if JᵀFJ = c² I for one c. For f(a z) R is a⁴ times its value for f at a z. So,
+like the absolute flat penalty, it also falls as the latent space grows.
 
 JᵀFJ is the ordinary pull-back metric of φ ∘ f, φ the coordinates in which F is the identity: φ(x) = x / σ, and
-φ(p) = 2 arcsin √p, the variance-stabilising map. So the estimator of the flat penalty serves, by one probe. Our choice: σ = 1,
-for σ is fixed outside the training and η takes up σ⁻⁴; **for a Gaussian likelihood this is the flat VAE's penalty under the
-compact prior**. FlatVI is for counts, with a negative binomial likelihood; Gaussian and Bernoulli, the batch's own c² and mixup
-points are this suite's.
+φ(p) = 2 arcsin √p, the variance-stabilising map. So the flat penalty's estimator applies, with one probe. Our choice is σ = 1,
+because σ is fixed outside the training and η absorbs σ⁻⁴. **For a Gaussian likelihood this is the flat VAE's penalty with a
+standard normal prior.** FlatVI is for counts, with a negative binomial likelihood; the Gaussian and Bernoulli likelihoods, the
+batch's own c² and the mixup points are this suite's.
 
-The likelihood is that of the model whose ``decode`` is penalised (no hyperparameter that could contradict it); a plain function
-has none and is taken for the mean of a Gaussian.
+The likelihood is that of the model whose ``decode`` is penalised, so no hyperparameter can contradict it. A plain function has no
+model and counts as the mean of a Gaussian.
 
 Default: η = 1.
 """
@@ -28,7 +28,7 @@ from flatvae.likelihoods import Bernoulli
 
 __all__ = ["build", "fisher_coordinates", "penalty"]  # build is the VAE's
 
-# p is kept this far from 0 and 1, where √F is infinite; there √F J is next to nothing, and counts as nothing
+# p is clipped this far from 0 and 1, where √F is infinite; there √F J is almost 0, and clipping makes it 0
 _EDGE = 1e-6
 
 
@@ -46,7 +46,7 @@ def penalty(decode: Decoder, z: Tensor, noise: Tensor, *, eta: float = 1.0) -> T
 
 def fisher_coordinates(decode: Decoder) -> Decoder:
     """φ ∘ f, whose pull-back metric is JᵀFJ with the Fisher matrix of the likelihood of the decoder's model."""
-    model = getattr(decode, "__self__", None)  # of a bound method, the model
+    model = getattr(decode, "__self__", None)  # the model, if decode is its bound method
     if isinstance(getattr(model, "likelihood", None), Bernoulli):
         return lambda z: 2 * torch.asin(decode(z).clamp(_EDGE, 1 - _EDGE).sqrt())
     return decode

@@ -32,14 +32,14 @@ def distance(
     n_neighbours: int = 40,
     iterations: int = 200,
 ) -> GeodesicDistance:
-    """The geodesic distance of a trained model, its graph made of the encodings of training data and what else is asked.
+    """The geodesic distance of a trained model; its graph's nodes are encodings of training data and optional further points.
 
     Args:
         model: a trained model.
         dataset: the data it was trained on.
-        code_nodes: encodings of training data, drawn with the evaluations' common seed; all of them where there are fewer.
-        prior_nodes: samples of the prior.
-        cover_nodes: points that cover the box of the encodings evenly.
+        code_nodes: number of encodings of training data, drawn with the evaluations' common seed; at most all of them.
+        prior_nodes: number of samples of the prior.
+        cover_nodes: number of points that cover the encodings' box evenly.
         n_neighbours, iterations: see ``GeodesicDistance``.
     """
     chosen = torch.randperm(len(dataset.train), generator=generator())[:code_nodes]

@@ -1,10 +1,11 @@
-"""Geometric autoencoder (Nazari et al., ICML 2023), its term on a VAE: the decoder is to magnify alike everywhere.
+"""Geometric autoencoder (Nazari et al., ICML 2023), its penalty on a VAE: a decoder that magnifies equally everywhere.
 
     L = F + λ (E[C] − κ²) + η Var_z̃[log det G(z̃)],   G = JᵀJ,   p(z) = N(0, I)
 
-It is least, 0, exactly where det G is constant: areas are then preserved up to one factor, lengths and angles need not be (a
-shear has det G = 1 and any condition number). It is the same for f(A z), A invertible, and so at any scale of the latent space.
-Nazari et al. have it with a plain autoencoder at the codes; here it stands at the suite's mixup points, on a VAE.
+The penalty's minimum, 0, is reached exactly if det G is constant. Areas are then preserved up to one factor, but lengths and
+angles need not be (a shear has det G = 1 and any condition number). The penalty is the same for f(A z), A invertible, and so at
+any scale of the latent space. Nazari et al. use it in a plain autoencoder, at the codes; here it is used in a VAE, at the suite's
+mixup points.
 
 Default: η = 1.
 """
@@ -17,7 +18,7 @@ from flatvae.geometry.metric import Decoder, jacobian_columns, metric_from_colum
 
 __all__ = ["build", "penalty"]  # build is the VAE's
 
-# of the metric's mean eigenvalue: above float32's rounding, so that log det of a rank-deficient G is finite
+# relative to the metric's mean eigenvalue: above float32's rounding, so that log det of a rank-deficient G is finite
 _RIDGE = 1e-6
 
 

@@ -1,11 +1,11 @@
-"""VAE with a penalty on the Jacobian's norm: is what flattens nothing but shrinking?
+"""VAE with a penalty on the Jacobian's norm: does a flat penalty do more than shrink the decoder?
 
     L = F + λ (E[C] − κ²) + η E tr G(z̃) = F + λ (E[C] − κ²) + η E ‖J(z̃)‖_F²,   p(z) = N(0, I)
 
-A control. It asks for smooth decoders, as the contractive autoencoder of Rifai et al. (ICML 2011) asks for smooth encoders, and
-for no shape: it is least, 0, exactly where the decoder is constant, and for f(a z) it is a² times that of f at a z, so a wider
-latent space lowers it as well as any flattening would. A flat penalty that does not beat it has only shrunk. By one probe
-v ~ N(0, I) a point (after Hoffman et al. 2019, arXiv 1908.02729): E |J v|² = tr G.
+A control. It favours smooth decoders, as the contractive autoencoder of Rifai et al. (ICML 2011) favours smooth encoders, but no
+particular shape. Its minimum, 0, is reached only by constant decoders. For f(a z) it is a² times its value for f at a z, so a
+wider latent space lowers it as well as flattening does. A flat penalty that does no better than this one only shrinks. The
+estimate uses one probe v ~ N(0, I) per point (after Hoffman et al. 2019, arXiv 1908.02729): E |J v|² = tr G.
 
 Default: η = 1.
 """

@@ -1,7 +1,8 @@
 """Random encoder: the suite's networks with their initial weights, never trained.
 
-A control, as a descriptor and as a method: what the networks' form alone finds (Saxe et al., ICML 2011). A method that does not
-beat it has learnt nothing of use. As a method it is the VAE before its first step, decoder included: it reconstructs nothing.
+A control, as a descriptor and as a method: it shows what the architecture alone achieves (Saxe et al., ICML 2011). A method that
+does not beat it has learnt nothing useful. As a method it is the VAE before its first step, decoder included: it does not
+reconstruct.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,7 +32,7 @@ def descriptor(
 
 
 def fit(dataset, *, seed: int, **hyperparameters) -> LatentVariableModel:
-    """The model with the initial weights of ``seed``; the hyperparameters are those of ``build``."""
+    """The model with the initial weights of ``seed``; takes the hyperparameters of ``build``."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build(dataset, **hyperparameters)

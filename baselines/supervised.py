@@ -1,8 +1,8 @@
 """Supervised descriptor: the suite's encoder trained with labels by the cosine softmax of Wojke & Bewley (WACV 2018).
 
-L = E −log softmax(κ Wᵀ r)_y,  r(x) = e(x) / |e(x)|,  with columns of W of length 1, and W, κ > 0 and the encoder e learnt.
+L = E −log softmax(κ Wᵀ r)_y,  r(x) = e(x) / |e(x)|;  W (columns of length 1), κ > 0 and the encoder e are learnt.
 
-A control from above: what labels, which no method of this suite sees, are worth. It is what DeepSORT goes with.
+An upper control: it shows the value of labels, which no method of this suite uses. DeepSORT uses such a descriptor.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,10 +32,10 @@ def descriptor(
 ) -> Callable[[Tensor], Tensor]:
     """The descriptor of observations (N, D) -> (N, n) of length 1, trained on the labelled training data.
 
-    Adam, whose rate falls linearly to zero; batches are drawn with replacement, as in the training of the methods.
+    Adam's learning rate falls linearly to zero; batches are drawn with replacement, as in the training of the methods.
 
     Raises:
-        InputError: the training data have no labels, or all the same.
+        InputError: the training data have no two different labels.
     """
     rows = [] if dataset.train_labels is None else torch.nonzero(dataset.train_labels != UNLABELLED)[:, 0]
     if len(rows) == 0 or len(dataset.train_labels[rows].unique()) < 2:

@@ -1,4 +1,4 @@
-"""VAE (Kingma & Welling, ICLR 2014; Rezende et al., ICML 2014): the compact prior p(z) = N(0, I), no penalty.
+"""VAE (Kingma & Welling, ICLR 2014; Rezende et al., ICML 2014): the standard normal prior p(z) = N(0, I), no penalty.
 
 F = E_x E_q(z|x) [log q(z|x) − log p(z)], trained under the suite's reconstruction bound.
 """

@@ -2,8 +2,8 @@
 
     p(z) = (1/K) Σ_k q(z|u_k),   u_1 … u_K learned pseudo-inputs in observation space
 
-Default: K = 100. The pseudo-inputs start at training data and are not kept within the data's range (Tomczak & Welling clip them
-to [0, 1], which stops those at the edge for good). In the suite's initial phase they stay where they start.
+Default: K = 100. The pseudo-inputs start at training data and may leave the data's range (Tomczak & Welling clip them to [0, 1];
+then those at the edge never move again). In the suite's initial phase they do not move.
 """
 
 import math
@@ -18,19 +18,19 @@ from flatvae.networks import gaussian_log_density, gaussian_sample
 
 
 class VampPrior(nn.Module):
-    """p(z) = (1/K) Σ_k q(z|u_k), its density exact.
+    """p(z) = (1/K) Σ_k q(z|u_k), with exact density.
 
     Args:
-        encoder: x -> (mean, log-variance), the model's own. It is borrowed: its parameters stay the model's alone, and
-            whatever replaces them there (training does, for every seed) is seen here.
-        pseudo_inputs: u at the start (K, D).
+        encoder: x -> (mean, log-variance), the model's own. It is shared: its parameters belong to the model alone, and if the
+            model's are replaced (training does so for every seed), the prior uses the replacements.
+        pseudo_inputs: initial u (K, D).
     """
 
     noise_size = 0
 
     def __init__(self, encoder: nn.Module, pseudo_inputs: Tensor):
         super().__init__()
-        self._borrowed = (encoder,)  # within a tuple a module is not registered, and its parameters are not there twice
+        self._borrowed = (encoder,)  # in a tuple the module is not registered, so its parameters are not counted twice
         self.pseudo_inputs = nn.Parameter(pseudo_inputs)
 
     def _components(self) -> tuple[Tensor, Tensor]:
@@ -64,13 +64,13 @@ def build(
     """The VAE's networks with a VampPrior of K = ``pseudo_inputs``, drawn from the training data with replacement.
 
     Raises:
-        InputError: no pseudo-input.
+        InputError: ``pseudo_inputs`` is below 1.
     """
     if pseudo_inputs < 1:
         raise InputError(f"vamp_vae: pseudo_inputs is {pseudo_inputs}; it must be ≥ 1")
     model = standard_model(dataset, nn.Identity(), latent_dim, hidden, activation, channels)
     start = torch.zeros(pseudo_inputs, dataset.dim)
-    if len(dataset.train):  # a stored model is built again without data: its pseudo-inputs are stored with it
+    if len(dataset.train):  # a stored model is rebuilt without data; its pseudo-inputs are loaded
         start = dataset.train[torch.randint(len(dataset.train), (pseudo_inputs,))].clone()
     model.prior = VampPrior(model.encoder, start)
     return model

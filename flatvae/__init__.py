@@ -1,6 +1,6 @@
-"""flatvae: flat latent manifolds (Chen et al., ICML 2020), their baselines' common ground, and how both are measured.
+"""flatvae: flat latent manifolds (Chen et al., ICML 2020), what the baselines share with them, and the evaluation of both.
 
-Importing the package is cheap; its modules, and with them torch, are loaded when first used.
+Importing the package is cheap: its modules, and torch with them, are loaded on first use.
 """
 
 import importlib
@@ -26,7 +26,7 @@ def __getattr__(name: str):
 
 
 def _version() -> str:
-    """The installed version; in a folder that is not installed, that of its pyproject.toml."""
+    """The installed version; for a folder that is not installed, the version in its pyproject.toml."""
     from importlib import metadata
     from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The command ``python -m flatvae``: that of the console script ``flatvae``."""
+"""``python -m flatvae`` runs the console script ``flatvae``."""
 
 from flatvae.cli import main
 

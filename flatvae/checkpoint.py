@@ -1,7 +1,7 @@
-"""Checkpoints: one safetensors file per (data set, method), all seeds stacked, with what rebuilds the model in its header.
+"""Checkpoints: one safetensors file per (data set, method), all seeds stacked; its header says how to rebuild the model.
 
-The header's JSON holds the format version, the builder's module, its hyperparameters and the description of the data set:
-a checkpoint is loaded without the config, or the data, that it was trained with.
+The header's JSON holds the format version, the builder's module, its hyperparameters and the description of the data set.
+So a checkpoint can be loaded without the config and the data that it was trained with.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ _KEY = "flatvae"
 
 
 def digest(tensors: dict[str, Tensor], text: str) -> str:
-    """sha256 over tensors and what is written with them: the format itself notices a file that was cut, and no other damage."""
+    """sha256 over tensors and the text written with them: the format itself detects only a truncated file."""
     found = hashlib.sha256(text.encode())
     for name, tensor in sorted(tensors.items()):
         found.update(f"{name}: {tensor.dtype}, {tuple(tensor.shape)}\n".encode())
@@ -33,13 +33,13 @@ def digest(tensors: dict[str, Tensor], text: str) -> str:
 
 
 def _sha256(state: dict[str, Tensor], content: dict) -> str:
-    """Of parameters and metadata, but for the hash that stands among the latter."""
+    """The hash of parameters and metadata, without the hash that the metadata hold."""
     hashed = {key: value for key, value in content.items() if key != "sha256"}
     return digest(state, json.dumps(hashed, sort_keys=True, allow_nan=False))
 
 
 def save(path: str | Path, state: dict[str, Tensor], metadata: dict) -> None:
-    """Writes the stacked parameters and the metadata; atomic: the file is whole or not there.
+    """Writes the stacked parameters and the metadata. Atomic: the file is complete or absent.
 
     Args:
         path: ``….safetensors``.
@@ -48,22 +48,22 @@ def save(path: str | Path, state: dict[str, Tensor], metadata: dict) -> None:
             ``Dataset.description()``), ``seeds`` (one dictionary per seed), and anything else worth keeping.
     """
     path = expanded(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     content = {"version": VERSION, **metadata}
-    # within the one text: several entries of a header are written in no fixed order, and the same models must be the same bytes
+    # one text, because safetensors writes several header entries in no fixed order, and equal models must give equal bytes
     text = json.dumps({**content, "sha256": _sha256(state, content)}, sort_keys=True, allow_nan=False)
     try:
-        save_file({name: value.contiguous() for name, value in state.items()}, beside, metadata={_KEY: text})
-        os.replace(beside, path)
+        save_file({name: value.contiguous() for name, value in state.items()}, temporary, metadata={_KEY: text})
+        os.replace(temporary, path)
     finally:
-        beside.unlink(missing_ok=True)  # there only if something went wrong
+        temporary.unlink(missing_ok=True)  # there only if something went wrong
 
 
 def metadata(path: str | Path) -> dict:
     """The metadata that ``save`` was given.
 
     Raises:
-        InputError: no such file, a damaged one, one of something else, or one of another format version.
+        InputError: the file is missing, damaged, not written by flatvae, or of another format version.
     """
     return _read(expanded(path))[0]
 
@@ -101,7 +101,7 @@ def load(path: str | Path, seed: int) -> LatentVariableModel:
 
 
 def _read(path: Path) -> tuple[dict, dict[str, Tensor]]:
-    """Metadata and stacked parameters, once they are known to be what was written."""
+    """Metadata and stacked parameters, verified by their hash."""
     if not os.path.isfile(path):
         raise InputError(f"checkpoint {path} does not exist; train the method first, or check the path.")
     try:
@@ -112,11 +112,13 @@ def _read(path: Path) -> tuple[dict, dict[str, Tensor]]:
         raise InputError(f"checkpoint {path} cannot be read ({error}); make it readable.") from error
     except SafetensorError as error:
         raise InputError(
-            f"checkpoint {path} is truncated or no safetensors file; delete it and train again."
+            f"checkpoint {path} is truncated or not a safetensors file; delete it and train again."
         ) from error
     if text is None:
         raise InputError(f"checkpoint {path} was not written by flatvae; name a model.safetensors of its results.")
-    damaged = InputError(f"checkpoint {path} is damaged: it is not what was written; delete it and train again.")
+    damaged = InputError(
+        f"checkpoint {path} is damaged: its content does not match its hash; delete it and train again."
+    )
     try:
         content = json.loads(text)
         version, whole = content["version"], content.get("sha256") == _sha256(tensors, content)
@@ -124,7 +126,7 @@ def _read(path: Path) -> tuple[dict, dict[str, Tensor]]:
         raise damaged from error
     if version != VERSION:
         raise InputError(
-            f"checkpoint {path} has format version {version} and this flatvae reads {VERSION}; train it again."
+            f"checkpoint {path} has format version {version}, but this flatvae reads {VERSION}; train it again."
         )
     if not whole:
         raise damaged
@@ -141,6 +143,6 @@ def _build(path: Path, content: dict) -> LatentVariableModel:
         raise InputError(f"checkpoint {path}: {error}") from error
     except (ImportError, AttributeError, TypeError) as error:
         raise InputError(
-            f"checkpoint {path} needs the builder {content['builder']}, which is missing or takes other "
-            "hyperparameters now; restore it or train again."
+            f"checkpoint {path} needs the builder {content['builder']}, which is missing or now takes other "
+            "hyperparameters; restore it or train again."
         ) from error

@@ -1,6 +1,6 @@
 """The console script: ``flatvae run``, ``status``, ``show``, ``new-baseline`` and ``data``; also ``python -m flatvae``.
 
-Snakemake and the baselines lie above the library, so they are called as processes of their own.
+Snakemake and the baselines may import the library, not the reverse: so they are called as subprocesses.
 """
 
 import argparse
@@ -18,12 +18,12 @@ from flatvae.errors import InputError
 
 RESULTS = Path("results")
 DEVICES = ("cpu", "cuda", "auto")
-# arguments of Snakemake that say how many cores there are, or name a profile that may
+# Snakemake's arguments that set the number of cores, or name a profile that may set it
 _CORES_GIVEN = re.compile(r"-[cj]\d*|-[cj]all|--(cores|jobs|profile|workflow-profile)(=.*)?")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs a command; what is wrong with its input ends it with one sentence."""
+    """Runs a command; bad input ends it with a message of one sentence."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     own, further = arguments, []
     if "--" in arguments:
@@ -34,8 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     options = parser().parse_args(own)
     options.further = further
-    with contextlib.suppress(AttributeError):  # a stream that is no text file cannot be told
-        sys.stdout.reconfigure(errors="backslashreplace")  # where it has no ± and ✓
+    with contextlib.suppress(AttributeError):  # a stream that is not a text file has no reconfigure
+        sys.stdout.reconfigure(errors="backslashreplace")  # for encodings without ± and ✓
     try:
         if further and options.function is not run:
             raise InputError(f"flatvae {options.command} takes nothing after --; leave it out.")
@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="flatvae",
         description="Flat latent manifolds: run the benchmark, follow a run, look at its results.",
-        epilog="flatvae COMMAND --help tells more of each command.",
+        epilog="flatvae COMMAND --help explains each command.",
     )
     top.add_argument("--version", action="version", version=f"flatvae {flatvae.__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
@@ -66,31 +66,31 @@ def parser() -> argparse.ArgumentParser:
 
     usage = "flatvae run [-h] [CONFIG] [--cores N] [--device DEVICE] [-n] [-- ARGUMENT …]"
     of_run = command(run, "flatvae run config/smoke.yaml --cores 2 -- --forceall", usage)
-    of_run.description += " What stands after -- goes to Snakemake: targets and options."
-    of_run.add_argument("config", nargs="?", type=Path, metavar="CONFIG", help="a config; without, config/config.yaml")
-    of_run.add_argument("--cores", type=_cores, metavar="N", help="how many to use, or all (the default)")
-    of_run.add_argument("--device", choices=DEVICES, help="where to train; without, what the config says")
-    of_run.add_argument("-n", "--dry-run", action="store_true", help="only tell what would be run")
+    of_run.description += " Arguments after -- (targets and options) go to Snakemake."
+    of_run.add_argument("config", nargs="?", type=Path, metavar="CONFIG", help="a config (default: config/config.yaml)")
+    of_run.add_argument("--cores", type=_cores, metavar="N", help="number of cores, or all (default: all)")
+    of_run.add_argument("--device", choices=DEVICES, help="where to train (default: the config's device)")
+    of_run.add_argument("-n", "--dry-run", action="store_true", help="list the jobs, run none")
 
     folder = {
         "nargs": "?",
         "type": Path,
         "default": RESULTS,
         "metavar": "RESULTS",
-        "help": "its folder; without, results",
+        "help": "the run's results folder (default: results)",
     }
     command(status, "flatvae status results/paper").add_argument("results", **folder)
 
     of_show = command(show, "flatvae show results/reference/default --dataset digits")
     of_show.add_argument("results", **folder)
-    of_show.add_argument("--dataset", metavar="D", help="of this data set all columns, and each test of a claim")
-    of_show.add_argument("--task", metavar="T", help="all numbers of this task, such as flatness")
+    of_show.add_argument("--dataset", metavar="D", help="this data set with all columns, and each test of a claim")
+    of_show.add_argument("--task", metavar="T", help="all numbers of this task, for example flatness")
 
     of_new = command(new_baseline, "flatvae new-baseline my_method")
-    of_new.add_argument("name", metavar="NAME", help="of the method: small letters, digits and _")
+    of_new.add_argument("name", metavar="NAME", help="the method's name: lowercase letters, digits and _")
 
     of_data = command(data, "FLATVAE_DATA=~/data flatvae data")
-    of_data.add_argument("config", nargs="?", type=Path, metavar="CONFIG", help="a config whose data_root is looked at")
+    of_data.add_argument("config", nargs="?", type=Path, metavar="CONFIG", help="a config that may set data_root")
     return top
 
 
@@ -100,13 +100,13 @@ def _cores(text: str) -> str:
     return text
 
 
-# ---------------------------------------------------------------------------------------------------- what is called above
+# ------------------------------------------------------------------------------------------ commands that call a subprocess
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run the benchmark: call Snakemake in the repository, and show how."""
+    """Run the benchmark: call Snakemake in the repository, and print the call."""
     folder = required_checkout("run")
-    arguments = list(options.further)  # first, because a target after --config would be taken for a part of it
+    arguments = list(options.further)  # first: Snakemake would read a target after --config as one of its values
     if options.cores or not any(_CORES_GIVEN.fullmatch(argument) for argument in arguments):
         arguments += ["--cores", options.cores or "all"]
     if options.dry_run:
@@ -122,21 +122,21 @@ def run(options: argparse.Namespace) -> None:
 
 
 def new_baseline(options: argparse.Namespace) -> None:
-    """Write the file of a new baseline, which runs as it is, and a config that compares it."""
+    """Write the file of a new baseline, which runs unchanged, and a config that compares it."""
     folder = required_checkout("new-baseline")
     _become([sys.executable, "-m", "baselines", options.name], folder)
 
 
 def _become(command: Sequence[str], folder: Path) -> None:
-    """Goes on as another process: its exit status is this one's, and a terminal's signals reach it alone."""
+    """Replaces this process by another: its exit status becomes this one's, and only it gets the terminal's signals."""
     os.chdir(folder)
     os.execv(command[0], command)
 
 
 def _snakemake() -> str:
-    """Snakemake's executable: that of this Python, else the first on PATH."""
-    beside = shutil.which("snakemake", path=str(Path(sys.executable).parent))
-    found = beside or shutil.which("snakemake")
+    """Snakemake's executable: the one next to this Python, else the first on PATH."""
+    next_to_python = shutil.which("snakemake", path=str(Path(sys.executable).parent))
+    found = next_to_python or shutil.which("snakemake")
     if found is None:
         raise InputError(
             "Snakemake is not installed; call make setup or pip install -e '.[workflow]' in the repository."
@@ -145,7 +145,7 @@ def _snakemake() -> str:
 
 
 def checkout() -> Path | None:
-    """The folder of the repository: the working directory, one above it, or the one that the package is run from."""
+    """The repository's folder: the working directory, one above it, or the folder that holds this package."""
     for folder in (Path.cwd(), *Path.cwd().parents, Path(__file__).resolve().parents[1]):
         if all((folder / file).is_file() for file in ("Snakefile", "workflow/Snakefile", "baselines/__main__.py")):
             return folder
@@ -166,20 +166,20 @@ def required_checkout(command: str) -> Path:
 
 
 def _named(config: Path, folder: Path) -> str:
-    """The path of a config, from here or from the repository, as the repository's folder sees it."""
+    """The path of a config, relative to the repository; it is looked up in the working directory, then in the repository."""
     found = next((path for path in (Path.cwd() / config, folder / config) if path.is_file()), None)
     if found is None:
         known = ", ".join(f"config/{path.name}" for path in sorted((folder / "config").glob("*.yaml")))
-        raise InputError(f"{config} is no file; name a config{f': {known}' if known else ''}.")
+        raise InputError(f"{config} is not a file; name a config{f': {known}' if known else ''}.")
     path = Path(os.path.abspath(found))
     return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
 
 
-# ---------------------------------------------------------------------------------------------------------- what is shown
+# ---------------------------------------------------------------------------------------------------- commands that print
 
 
 def status(options: argparse.Namespace) -> None:
-    """Tell what of a run is done, running and failed, and how long the rest takes."""
+    """Show which jobs of a run are done, running and failed, and how long the rest will take."""
     from flatvae.reporting import status as progress
 
     folders = [folder for folder in (Path.cwd(), checkout()) if folder]
@@ -187,21 +187,21 @@ def status(options: argparse.Namespace) -> None:
 
 
 def show(options: argparse.Namespace) -> None:
-    """Show verdicts and leaderboards of a run."""
+    """Show the verdicts and leaderboards of a run."""
     from flatvae.reporting import summary, terminal
 
     terminal.show(summary.read(options.results), _console(), options.dataset, options.task)
 
 
 def data(options: argparse.Namespace) -> None:
-    """Tell which data sets are at hand, where they are looked for, and how to get them."""
+    """Show which data sets are available, where they are searched for, and how to get them."""
     from rich.table import Table
 
     from flatvae.datasets import _at_hand
 
     root, named_by = _data_root(options.config)
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for heading in ("data set", "at hand", "where, or how to get it"):
+    for heading in ("data set", "available", "where, or how to get it"):
         table.add_column(heading, overflow="fold")
     for found in _at_hand.at_hand(root):
         table.add_row(*found)
@@ -211,7 +211,7 @@ def data(options: argparse.Namespace) -> None:
 
 
 def _data_root(config: Path | None) -> tuple[Path, str]:
-    """The folder of data as a run takes it, and what names it: a config, the environment, or nothing."""
+    """The data folder that a run uses, and what sets it: a config, the environment or the default."""
     from flatvae.datasets import data_root
 
     folder = checkout() or Path.cwd()
@@ -223,8 +223,8 @@ def _data_root(config: Path | None) -> tuple[Path, str]:
         if "data_root" in found:
             root, source = found["data_root"], path
     if not isinstance(root, str | None):
-        raise InputError(f"{source}: data_root is {root!r}; it must be a text.")
-    unset = "$FLATVAE_DATA" if os.environ.get("FLATVAE_DATA") else "the default; $FLATVAE_DATA names another"
+        raise InputError(f"{source}: data_root is {root!r}; it must be a string.")
+    unset = "$FLATVAE_DATA" if os.environ.get("FLATVAE_DATA") else "the default; set $FLATVAE_DATA to change it"
     return folder / data_root(root), f"data_root of {source}" if root else unset
 
 
@@ -236,7 +236,7 @@ def _read(config: Path) -> dict:
     try:
         return dict(yaml.safe_load(config.read_text(encoding="utf-8-sig")))
     except (yaml.YAMLError, ValueError, TypeError):
-        raise InputError(f"{config} is no config: it must be a UTF-8 text in YAML, of keys with values.") from None
+        raise InputError(f"{config} is not a config: it must be a UTF-8 YAML file of keys with values.") from None
 
 
 def _console():

@@ -1,9 +1,9 @@
-"""The contract of a method's file, tried on a fresh model and a few data before anything is trained.
+"""The contract of a method's file, checked on a fresh model and a few rows of data before any training.
 
-build(dataset, *, …) -> LatentVariableModel      whose encode (N, D) -> (N, n) and decode (N, n) -> (N, D) are finite,
-                                                 and whose call on (N, D) and noise (N, noise_size) gives Terms
+build(dataset, *, …) -> LatentVariableModel      its encode (N, D) -> (N, n) and decode (N, n) -> (N, D) are finite,
+                                                 and a call with (N, D) and noise (N, noise_size) gives Terms
 penalty(decode, z, noise, *, …) -> scalar        finite; for one model and a batch z (B, n)
-fit(dataset, *, seed, …) -> LatentVariableModel  of ``build``'s form
+fit(dataset, *, seed, …) -> LatentVariableModel  with the parameters of build's model, by name and shape
 """
 
 from collections.abc import Callable
@@ -15,29 +15,29 @@ from torch import Tensor
 from flatvae.errors import ContractError, InputError
 from flatvae.model import LatentVariableModel
 
-ROWS = 4  # of the data that a model is tried on
+ROWS = 4  # rows of data in a check
 
 
 def called(module: ModuleType, function: str, *arguments, **keywords):
-    """What a function of the method's file returns.
+    """Calls a function of the method's file and returns its result.
 
     Raises:
-        ContractError: it raised anything but an InputError.
+        ContractError: the function raised anything but an InputError.
     """
     return tried(f"{file_of(module)}: {function}", lambda: getattr(module, function)(*arguments, **keywords))
 
 
 def file_of(module: ModuleType) -> str:
-    """«baselines/vae.py»."""
+    """The module's file, for example «baselines/vae.py»."""
     return module.__name__.replace(".", "/") + ".py"
 
 
 def check_model(module: ModuleType, function: str, model, dataset) -> None:
-    """Tries what ``function`` (``build`` or ``fit``) made.
+    """Checks the model that ``function`` (``build`` or ``fit``) returned.
 
     Raises:
-        ContractError: it is no LatentVariableModel, or encodes, decodes or weighs data to anything but finite tensors of
-            the contract's shapes.
+        ContractError: it is not a LatentVariableModel, or its codes, decoded codes or loss terms are not finite tensors of the
+            contract's shapes.
     """
     where = file_of(module)
     if not isinstance(model, LatentVariableModel):
@@ -45,7 +45,7 @@ def check_model(module: ModuleType, function: str, model, dataset) -> None:
             f"{where}: {function} returned a {type(model).__name__}; it must return a flatvae.model.LatentVariableModel"
         )
     like = next(model.parameters())
-    x = dataset.train[torch.arange(ROWS) % len(dataset.train)].to(like)  # there may be fewer
+    x = dataset.train[torch.arange(ROWS) % len(dataset.train)].to(like)  # repeated if there are fewer
     z = torch.linspace(-1, 1, ROWS * model.latent_dim).view(ROWS, -1).to(like)
     noise = torch.linspace(-1, 1, ROWS * model.noise_size).view(ROWS, -1).to(like)
     with torch.no_grad():
@@ -62,25 +62,25 @@ def check_model(module: ModuleType, function: str, model, dataset) -> None:
 
 
 def check_form(module: ModuleType, function: str, model: LatentVariableModel, built: LatentVariableModel) -> None:
-    """Whether a model has the parameters, by name and shape, of the one that ``build`` makes.
+    """Checks that a model has the same parameters, by name and shape, as the model that ``build`` makes.
 
     Raises:
-        ContractError: it has not.
+        ContractError: a parameter is missing, new, or of another shape.
     """
     shapes = [{name: tuple(p.shape) for name, p in of.named_parameters()} for of in (model, built)]
     different = sorted(name for name in shapes[0] | shapes[1] if shapes[0].get(name) != shapes[1].get(name))
     if different:
         raise ContractError(
-            f"{file_of(module)}: the model that {function} makes differs from that of build in {different[0]}; it must have "
-            "the same parameters, for it is loaded into what build makes"
+            f"{file_of(module)}: the model that {function} makes differs from build's in {different[0]}; it must have "
+            "the same parameters, because they are loaded into build's model"
         )
 
 
 def check_penalty(module: ModuleType, model: LatentVariableModel, penalty: Callable) -> None:
-    """Tries the method's penalty, its hyperparameters already given to it: ``penalty(decode, z, noise)``.
+    """Checks the method's penalty, its hyperparameters already bound: ``penalty(decode, z, noise)``.
 
     Raises:
-        ContractError: its value is no finite scalar, or its gradient is not finite.
+        ContractError: its value is not a finite scalar, or its gradient is not finite.
     """
     points = torch.linspace(-1, 1, ROWS * model.latent_dim).view(ROWS, -1).to(next(model.parameters()))
     what = f"{file_of(module)}: penalty"
@@ -93,10 +93,10 @@ def check_penalty(module: ModuleType, model: LatentVariableModel, penalty: Calla
 
 
 def tried(what: str, function: Callable):
-    """What a call returns that runs code of a method's file; ``what`` names it.
+    """Calls code of a method's file and returns its result; ``what`` names it in errors.
 
     Raises:
-        ContractError: it raised anything but an InputError, or for want of memory, for which no file is to blame.
+        ContractError: it raised anything but an InputError or an out-of-memory error (which is not the file's fault).
     """
     try:
         return function()
@@ -105,7 +105,7 @@ def tried(what: str, function: Callable):
     except Exception as error:
         text = " ".join(str(error).split())
         raise ContractError(
-            f"{what} failed with {type(error).__name__}: {text}; mend it (contract: flatvae/contract.py)"
+            f"{what} failed with {type(error).__name__}: {text}; fix it (contract: flatvae/contract.py)"
         ) from error
 
 

@@ -29,34 +29,34 @@ from flatvae.evaluation.interpolation import PAIRS, POINTS, long_enough, smoothn
 from flatvae.geometry.geodesic import GeodesicDistance
 from flatvae.model import active_dimensions
 
-ROWS = 2_000  # that are looked at
-_NODES, _NEIGHBOURS = 1_000, 20  # of the geodesics' graph
+ROWS = 2_000  # codes that are measured, at most
+_NODES, _NEIGHBOURS = 1_000, 20  # in the graph for geodesics
 _CHUNK = 512
 _KINKED = (nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.ReLU6, nn.Hardtanh, nn.MaxPool1d, nn.MaxPool2d)
 
-# attribute, what is ideal, what it says
+# attribute, ideal value, meaning
 _MEANINGS = (
     ("condition_number", 1, "λ_max / λ_min of the metric, median: 1 where all directions are stretched alike"),
     ("condition_number_q90", 1, "the same, 90 % quantile"),
     ("condition_number_mixup", 1, "the same, median at points between two codes"),
     ("metric_deviation", 0, "relative distance of the metric from one scaled identity, median: 0 where it is flat"),
     ("log_mf_std", 0, "spread of the log magnification factor per dimension: 0 where areas are kept"),
-    ("active_dimensions", "n", "latent dimensions that the encoder uses"),
+    ("active_dimensions", "n", "number of latent dimensions that the encoder uses"),
     ("length_ratio", 1, "geodesic over straight line, mean: 1 where straight lines are shortest"),
-    ("second_difference", 0, "bending of decoded straight lines: 0 where they are straight"),
-    ("velocity_cv", 0, "unevenness of steps along decoded straight lines"),
-    ("unexplained", 0, "share of the data's variance that decoded codes leave"),
+    ("second_difference", 0, "bending of decoded straight lines: 0 where they stay straight"),
+    ("velocity_cv", 0, "coefficient of variation of step lengths along decoded straight lines"),
+    ("unexplained", 0, "share of the data's variance that the decoded codes do not explain"),
     ("trustworthiness", 1, "1 where neighbours among codes are neighbours among the data (k = 10)"),
-    ("graph_rank_correlation", 1, "1 where distances of codes order pairs as the way along the data does"),
+    ("graph_rank_correlation", 1, "1 where distances between codes rank pairs as shortest paths along the data do"),
 )
 
 
 @dataclass(frozen=True, repr=False)
 class Report:
-    """What ``report`` found, of ``rows`` codes; None where it was not asked for, or could not be known.
+    """The result of ``report``, measured on ``rows`` codes. A quantity is None if its inputs were not given.
 
-    Attributes are the quantities of ``table()``, and for figures ``codes`` (N, n), ``condition_numbers`` (N,) and
-    ``log_magnification_factors`` (N,), and for n = 2 the ``map`` of the latter (see
+    Attributes are the quantities of ``table()`` and, for figures, ``codes`` (N, n), ``condition_numbers`` (N,) and
+    ``log_magnification_factors`` (N,). For n = 2 ``map`` is a map of the log magnification factor (see
     ``flatvae.evaluation.flatness.magnification_map``).
     """
 
@@ -79,7 +79,7 @@ class Report:
     graph_rank_correlation: float | None = None
 
     def table(self) -> pd.DataFrame:
-        """Columns ``quantity``, ``value``, ``ideal``, ``meaning``; without what is not known."""
+        """Columns ``quantity``, ``value``, ``ideal``, ``meaning``; leaves out quantities that are None."""
         rows = [(name, getattr(self, name), ideal, meaning) for name, ideal, meaning in _MEANINGS]
         rows = [row for row in rows if row[1] is not None]
         return pd.DataFrame(rows, columns=["quantity", "value", "ideal", "meaning"])
@@ -89,12 +89,12 @@ class Report:
         return "\n".join([f"Latent space of {self.rows} codes in {self.codes.shape[1]} dimensions", *lines])
 
     def plot(self):
-        """Codes over the log magnification factor where n = 2, beside the condition numbers; else both as histograms.
+        """Left the log magnification factor (n = 2: a map with the codes; else a histogram), right the condition numbers.
 
         Returns:
             a matplotlib ``Figure``.
         """
-        from matplotlib.figure import Figure  # not pyplot: safe in threads, and nothing to close
+        from matplotlib.figure import Figure  # not pyplot: thread-safe, and needs no close
 
         figure = Figure(figsize=(10, 4.2), layout="constrained")
         left, right = figure.subplots(1, 2)
@@ -122,23 +122,23 @@ def report(
     log_variances: Tensor | None = None,
     geodesics: bool = True,
 ) -> Report:
-    """Measures a trained decoder on at most 2,000 codes, always the same of them.
+    """Measures a trained decoder on at most 2,000 codes; repeated calls choose the same ones.
 
-    The decoder may come from any library, on any device. Where it returns an object, pass a function that takes the tensor out:
-    ``lambda z: model.decoder(z).reconstruction`` for one of pythae's.
+    The decoder may come from any library and be on any device. If it returns an object, pass a function that takes the tensor
+    out of it, for example ``lambda z: model.decoder(z).reconstruction`` for pythae.
 
-    Cost: 2,000 codes in two dimensions, 50 columns: about a second without geodesics, a few more with them.
+    Cost for 2,000 codes in two dimensions and 50 columns: about a second without geodesics, a few seconds more with them.
 
     Args:
         decode: z -> x, (N, n) -> (N, …), each row by itself, differentiable in forward mode.
-        codes: where the metric is measured, (M, n); best the codes of held-out data.
-        data: what the codes stand for, (M, …), in the order of the codes.
+        codes: where the metric is measured, (M, n); preferably codes of held-out data.
+        data: the data behind the codes, (M, …), in the same order.
         log_variances: log σ²(x) of the posterior, (M, n), for ``active_dimensions``.
         geodesics: whether to find geodesics between 100 pairs of codes.
 
     Raises:
-        InputError: codes or data of another form; a decoder that fails, that is not finite, that is not differentiable, or
-            whose rows depend on chance or on one another (dropout or batch normalisation in training mode).
+        InputError: codes or data have another shape or are not finite; the decoder fails, is not finite or not differentiable,
+            or its rows are random or depend on one another (dropout or batch normalisation in training mode).
     """
     codes, flat = _checked(decode, codes)
     data = _data(data, codes)
@@ -174,12 +174,12 @@ def report(
 
 
 def trustworthiness(data, codes) -> float:
-    """Share of neighbours among codes that are neighbours among data, weighed by rank (k = 10): (N, D), (N, n), 0 to 1."""
+    """Share of neighbours among codes that are neighbours among data, weighted by rank (k = 10): (N, D), (N, n), 0 to 1."""
     return _faithful(data, codes)["trustworthiness_at_10"]
 
 
 def graph_rank_correlation(data, codes) -> float:
-    """Spearman's correlation of distances of codes with shortest paths along the data's graph: (N, D), (N, n), −1 to 1."""
+    """Spearman's correlation of distances between codes and shortest paths in the data's graph: (N, D), (N, n), −1 to 1."""
     return _faithful(data, codes)["graph_rank_correlation"]
 
 
@@ -193,7 +193,7 @@ def _checked(decode: Callable, codes) -> tuple[Tensor, Callable[[Tensor], Tensor
     codes = torch.as_tensor(codes).detach()
     if codes.dim() != 2 or len(codes) < 2 or not codes.is_floating_point():
         raise InputError(
-            f"report: codes have the shape {tuple(codes.shape)} and type {codes.dtype}; give numbers (N, n), N ≥ 2"
+            f"report: codes have the shape {tuple(codes.shape)} and type {codes.dtype}; give floats (N, n), N ≥ 2"
         )
     if not codes.isfinite().all():
         raise InputError("report: codes hold NaN or infinite values; leave these rows out")
@@ -202,7 +202,7 @@ def _checked(decode: Callable, codes) -> tuple[Tensor, Callable[[Tensor], Tensor
         codes = codes.to(like)
         if any(isinstance(part, _KINKED) for part in decode.modules()):
             warnings.warn(
-                "report: the decoder is linear in pieces (ReLU or alike), so that its metric jumps between them; prefer "
+                "report: the decoder is piecewise linear (ReLU or similar), so its metric jumps between pieces; prefer "
                 "smooth activations",
                 stacklevel=3,
             )
@@ -224,8 +224,8 @@ def _checked(decode: Callable, codes) -> tuple[Tensor, Callable[[Tensor], Tensor
     spread = decoded.abs().max() * 1e-3
     if (decoded - again).abs().max() > spread or (decoded[:1] - alone).abs().max() > spread:
         raise InputError(
-            "report: decoded twice or alone, a code gives another value; call .eval() on the model, so that dropout and "
-            "batch normalisation rest"
+            "report: a code decodes to another value the second time or alone; call .eval() on the model, to switch off "
+            "dropout and batch statistics"
         )
     return codes, flat
 
@@ -279,7 +279,7 @@ def _of_data(flat: Callable, codes: Tensor, data: Tensor) -> dict[str, float | N
     decoded = torch.cat([flat(part) for part in codes.split(_CHUNK)]).to(data)
     if decoded.shape != data.shape:
         raise InputError(
-            f"report: a datum has {data.shape[1]} numbers and a decoded code {decoded.shape[1]}; give data as decoded"
+            f"report: a row of data has {data.shape[1]} numbers, a decoded code {decoded.shape[1]}; they must agree"
         )
     total = (data - data.mean(0)).square().sum()
     known = own(data)
@@ -292,7 +292,7 @@ def _of_data(flat: Callable, codes: Tensor, data: Tensor) -> dict[str, float | N
 
 
 def _quantile(values: Tensor, at: float) -> float:
-    """Without interpolation: between two infinite values that would be NaN."""
+    """A quantile without interpolation, which would give NaN between two infinite values."""
     return values.quantile(at, interpolation="nearest").item()
 
 

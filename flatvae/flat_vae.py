@@ -2,9 +2,9 @@
 
 L = F + λ (E[C] − κ²) + η R,  R = E ‖G(z̃) − c² I‖_F²,  z̃ = latent mixup of posterior samples.
 
-Its scale-free form has R / c⁴ in place of R. That equals n² (RDM − 1/n), RDM = E tr G² / (E tr G)², the measure of IRVAE (Lee
-et al., ICLR 2022), here with the hierarchical prior and the reconstruction bound; gradients flow through c⁴, for detached it
-is dodged by shrinking J.
+The scale-free form replaces R by R / c⁴ = n² (RDM − 1/n). RDM = E tr G² / (E tr G)² is the measure of IRVAE (Lee et al., ICLR
+2022), here with the hierarchical prior and the reconstruction bound. Gradients flow through c⁴: if it were detached, shrinking
+J would reduce the penalty.
 """
 
 from collections.abc import Sequence
@@ -32,10 +32,10 @@ def build(
     prior_hidden: Sequence[int] = (64, 64),
     n_prior_samples: int = 8,
 ) -> LatentVariableModel:
-    """The VHP-VAE's model; ``prior: normal`` is the ablation with the compact prior.
+    """The VHP-VAE's model; ``prior: normal`` is the ablation with a standard normal prior.
 
     Raises:
-        InputError: no such prior or activation.
+        InputError: the prior or the activation is unknown.
     """
     if prior not in PRIORS:
         raise InputError(f"flat_vae: prior {prior!r} is unknown; choose {' or '.join(PRIORS)}")
@@ -59,17 +59,17 @@ def penalty(
         decode: the decoder's mean f, (B, n) -> (B, D).
         z: mixup points z̃ (B, n).
         noise: N(0, I), (B, n); probes or finite-difference steps.
-        eta: weight η ≥ 0.
+        eta: the weight η ≥ 0.
         estimator: ``finite_difference`` (the paper's), ``forward_mode`` or ``probe``.
         scale_free: divide by c⁴.
 
     Raises:
-        InputError: no such estimator.
+        InputError: the estimator is unknown.
     """
     if estimator not in ESTIMATORS:
         raise InputError(f"flat_vae: estimator {estimator!r} is unknown; choose {', '.join(ESTIMATORS)}")
     deviation, scale = ESTIMATORS[estimator](decode, z, noise, None)
     if scale_free:
-        # a decoder that does not move at all has no shape to speak of: the tiny constant makes that 0 / tiny = 0
+        # for a constant decoder both are 0; the tiny constant makes their ratio 0
         deviation = deviation / (scale.square() + torch.finfo(z.dtype).tiny)
     return eta * deviation

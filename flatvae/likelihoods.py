@@ -1,4 +1,4 @@
-"""Likelihoods p(x|z): what a decoder network's output means, and the reconstruction term C(x, z) that it implies."""
+"""Likelihoods p(x|z): how to read the decoder network's output, and the reconstruction term C(x, z)."""
 
 import math
 
@@ -10,12 +10,12 @@ from flatvae.errors import InputError
 
 
 class Gaussian(nn.Module):
-    """p(x|z) = N(x; f(z), s² I) with s fixed outside the training: C = ‖x − f(z)‖²."""
+    """p(x|z) = N(x; f(z), s² I); training does not fit s: C = ‖x − f(z)‖²."""
 
     binarises = False
 
     def mean(self, output: Tensor) -> Tensor:
-        """The decoder's mean in observation space is the network's output itself."""
+        """The mean f(z): the network's output itself."""
         return output
 
     def reconstruction_error(self, x: Tensor, output: Tensor) -> Tensor:
@@ -35,7 +35,7 @@ class Gaussian(nn.Module):
 class Bernoulli(nn.Module):
     """p(x|z) = Π Bernoulli(x_d; σ(o_d)) with logits o: C = the binary cross-entropy in nats."""
 
-    binarises = True  # a training observation is drawn, and needs uniform numbers
+    binarises = True  # training observations are drawn, which needs uniform numbers
 
     def mean(self, output: Tensor) -> Tensor:
         """f(z) = σ(o), in (0, 1)."""
@@ -46,11 +46,11 @@ class Bernoulli(nn.Module):
         return (softplus(output) - x * output).sum(-1)
 
     def log_density(self, x: Tensor, output: Tensor, variance: float) -> Tensor:
-        """log p(x|z) = −C, in nats and float64: (..., D) -> (...); a variance is the Gaussian's alone."""
+        """log p(x|z) = −C, in nats and float64: (..., D) -> (...); ignores the variance."""
         return -self.reconstruction_error(x, output).double()
 
     def observe(self, x: Tensor, uniform: Tensor) -> Tensor:
-        """A training observation of a stored datum: grey values in [0, 1] binarised afresh, 1 with probability x."""
+        """A training observation of a stored datum: grey values x in [0, 1] binarised at random, 1 with probability x."""
         return (uniform < x).to(x.dtype)
 
 
@@ -61,7 +61,7 @@ def likelihood(name: str) -> nn.Module:
     """The likelihood of that name.
 
     Raises:
-        InputError: no such likelihood.
+        InputError: the likelihood is unknown.
     """
     if name not in LIKELIHOODS:
         raise InputError(f"likelihood {name!r} is unknown; choose {' or '.join(LIKELIHOODS)}")

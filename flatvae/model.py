@@ -15,7 +15,7 @@ from flatvae.networks import (
     gaussian_sample,
 )
 
-_ACTIVE = 0.1  # of the posterior's mean variance: the least variance of the means in an active dimension
+_ACTIVE = 0.1  # least variance of the means in an active dimension, relative to the posterior's mean variance
 
 
 class Terms(NamedTuple):
@@ -31,7 +31,7 @@ class LatentVariableModel(nn.Module):
 
     Args:
         encoder: x -> (mean, log-variance), a GaussianNetwork.
-        decoder: z -> output of the likelihood's natural kind (mean or logits), (..., n) -> (..., D).
+        decoder: z -> the likelihood's parameters (mean or logits), (..., n) -> (..., D).
         prior: has ``noise_size`` and ``log_density(z, noise)``.
         likelihood: has ``mean``, ``reconstruction_error`` and ``observe``.
         latent_dim: n.
@@ -50,7 +50,7 @@ class LatentVariableModel(nn.Module):
 
     @property
     def noise_size(self) -> int:
-        """Standard normal numbers that ``forward`` needs for one datum: n for the posterior and the prior's own."""
+        """Standard normal numbers that ``forward`` needs per datum: n for the posterior plus the prior's ``noise_size``."""
         return self.latent_dim + self.prior.noise_size
 
     def encode(self, x: Tensor) -> Tensor:
@@ -62,7 +62,7 @@ class LatentVariableModel(nn.Module):
         return self.likelihood.mean(self.decoder(z))
 
     def forward(self, x: Tensor, noise: Tensor) -> Terms:
-        """Reconstruction error and KL integrand of a batch at one posterior sample each.
+        """Reconstruction error and KL integrand of a batch, at one posterior sample per datum.
 
         Args:
             x: observations (B, D).
@@ -78,8 +78,8 @@ class LatentVariableModel(nn.Module):
 def active_dimensions(means: Tensor, log_variances: Tensor) -> Tensor:
     """Which latent coordinates the encoder uses: Var_x[μ_t(x)] ≥ E_x[σ_t²(x)] / 10, t = 1…n.
 
-    A coordinate that training switched off has the prior for its posterior: means that hardly move, and a variance like the
-    prior's. The rule does not depend on the units of a coordinate. Where all means of a coordinate coincide it is not active.
+    In a coordinate that training has switched off, the posterior equals the prior: its means hardly vary, and its variance is
+    the prior's. The rule does not depend on a coordinate's units. A coordinate whose means all coincide is not active.
 
     Args:
         means: posterior means μ(x), (N, n).
@@ -102,7 +102,7 @@ def standard_model(
     activation: str,
     channels: Sequence[int] = (),
 ) -> LatentVariableModel:
-    """The model most methods share: an encoder, its mirror image as decoder, the data set's likelihood, a given prior.
+    """The model that most methods share: an encoder, its mirror image as decoder, the data set's likelihood, a given prior.
 
     Args:
         dataset: anything with ``dim`` (D), ``shape`` and ``likelihood``, such as a ``flatvae.datasets.Dataset``.
@@ -110,10 +110,10 @@ def standard_model(
         latent_dim: n.
         hidden: widths of the encoder's hidden layers; the decoder has them in reverse.
         activation: a name of ``flatvae.networks.ACTIVATIONS``.
-        channels: widths of the convolutions before them; without any, encoder and decoder are MLPs.
+        channels: widths of the convolutions before them; if empty, encoder and decoder are MLPs.
 
     Raises:
-        InputError: no such activation, or convolutions of what is no picture.
+        InputError: the activation is unknown, or convolutions are asked for data that are not pictures.
     """
     if channels:
         encoder = ConvolutionalEncoder(dataset.shape, channels, hidden, 2 * latent_dim, activation)

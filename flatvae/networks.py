@@ -1,7 +1,7 @@
-"""Encoders and decoders: multilayer perceptrons, for pictures after (before) convolutions, with smooth activations.
+"""Encoders and decoders: multilayer perceptrons, for pictures with convolutions, and smooth activations.
 
-Smooth, because the flat penalty differentiates the Jacobian: the second derivative of a piecewise linear network is zero
-almost everywhere, and the penalty would lose its gradient through the latent points.
+Activations are smooth because the flat penalty differentiates the Jacobian: a piecewise linear network has a second derivative
+of zero almost everywhere, so the penalty would lose its gradient through the latent points.
 """
 
 import math
@@ -21,17 +21,17 @@ KERNEL, STRIDE, PADDING = (
     4,
     2,
     1,
-)  # of a convolution: it halves a side; strides that divide kernels leave no checkerboard
+)  # a convolution halves each side; a stride that divides the kernel leaves no checkerboard
 
 
 def _activation(name: str) -> nn.Module:
     if name not in ACTIVATIONS:
-        raise InputError(f"activation {name!r} is not a smooth one of this suite; choose {', '.join(ACTIVATIONS)}")
+        raise InputError(f"activation {name!r} is not among this suite's smooth ones; choose {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[name]()
 
 
 class _Linear(nn.Linear):
-    """W x + b, written out: of torch's own, forward-mode derivatives are taken in Python, and leave more operations."""
+    """W x + b, written out: torch differentiates its own linear layer in forward mode in Python, with more operations."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x @ self.weight.mT + self.bias
@@ -49,45 +49,45 @@ class MLP(nn.Sequential):
 
 
 def _pictures(shape: Sequence[int]) -> tuple[int, int, int]:
-    """(channels, rows, columns) of an observation's shape, of which (rows, columns) has one channel.
+    """An observation's shape as (channels, rows, columns); (rows, columns) means one channel.
 
     Raises:
-        InputError: it is no picture's.
+        InputError: it is not the shape of a picture.
     """
     if len(shape) not in (2, 3):
-        raise InputError(f"channels: observations of shape {tuple(shape)} are no pictures; leave channels out")
+        raise InputError(f"channels: observations of shape {tuple(shape)} are not pictures; leave channels out")
     return (1, *shape)[-3:]
 
 
 def _halved(shape: Sequence[int], times: int) -> tuple[int, int]:
-    """Rows and columns after so many convolutions.
+    """Rows and columns after a number of convolutions.
 
     Raises:
-        InputError: a side cannot be halved so often.
+        InputError: a side cannot be halved that often.
     """
     factor = STRIDE**times
     if any(side % factor for side in shape[-2:]):
         raise InputError(
-            f"channels: {times} convolutions halve a side {times} times, and pictures of {shape[-2]} × {shape[-1]} cannot be; "
-            f"give fewer, or pictures whose sides {factor} divides"
+            f"channels: {times} convolutions need sides that {factor} divides, but pictures are {shape[-2]} × {shape[-1]}; "
+            f"give fewer channels or other pictures"
         )
     return shape[-2] // factor, shape[-1] // factor
 
 
 def _blocks(x: Tensor, margin: int) -> Tensor:
-    """Every 2 × 2 block of places, zeros round them, its features one after the other.
+    """All 2 × 2 blocks of positions (stride 1, zero-padded by ``margin``), each block's features concatenated.
 
     (C, H, W, N) -> (4 C, (H − 1 + 2 margin) (W − 1 + 2 margin) N).
     """
-    sides = [(margin - later, margin - 1 + later) for later in (0, 1)]  # a negative width takes away
+    sides = [(margin - later, margin - 1 + later) for later in (0, 1)]  # a negative width crops
     return torch.cat([pad(x, (0, 0, *across, *down)) for down in sides for across in sides]).flatten(1)
 
 
 class _Convolution(nn.Conv2d):
     """A convolution of kernel 4, stride 2 and padding 1 as one matrix product, pictures last: (I, 2H, 2W, N) -> (O, H, W, N).
 
-    On blocks of 2 × 2 pixels it has kernel 2 and stride 1. With few channels torch's own takes a few times as long on a CPU,
-    and many times in double precision; and here seeds are a batch of products.
+    On blocks of 2 × 2 pixels it has kernel 2 and stride 1. With few channels torch's own convolution takes a few times as long
+    on a CPU, and many times as long in double precision. As a matrix product it also batches over seeds.
     """
 
     def __init__(self, in_channels: int, out_channels: int):
@@ -103,23 +103,23 @@ class _Convolution(nn.Conv2d):
 
 
 class _TransposedConvolution(nn.ConvTranspose2d):
-    """A transposed convolution of kernel 4, stride 2 and padding 1 likewise: (I, H, W, N) -> (O, 2H, 2W, N).
+    """A transposed convolution of kernel 4, stride 2 and padding 1 as one matrix product: (I, H, W, N) -> (O, 2H, 2W, N).
 
-    A block of 2 × 2 pixels is a linear map of a block of 2 × 2 places, blocks of both beginning before the first.
+    Each block of 2 × 2 output pixels is a linear map of a block of 2 × 2 input positions; the first blocks begin in the padding.
     """
 
     def __init__(self, in_channels: int, out_channels: int):
         super().__init__(in_channels, out_channels, KERNEL, STRIDE, PADDING)
 
     def forward(self, x: Tensor) -> Tensor:
-        rows, columns = x.shape[1] + 1, x.shape[2] + 1  # of blocks
+        rows, columns = x.shape[1] + 1, x.shape[2] + 1  # numbers of blocks
         product = self._kernel() @ _blocks(x, margin=1) + self.bias.repeat_interleave(4)[:, None]
         blocks = product.unflatten(1, (rows, columns, -1)).unflatten(0, (-1, 2, 2))  # (O, 2, 2, H + 1, W + 1, N)
         pixels = blocks.permute(0, 3, 1, 4, 2, 5).flatten(3, 4).flatten(1, 2)  # (O, 2H + 2, 2W + 2, N)
         return pad(pixels, (0, 0, -1, -1, -1, -1))
 
     def _kernel(self) -> Tensor:
-        """Weights (I, O, 4, 4) as the linear map of a block's 4 I places to its 4 O pixels."""
+        """Weights (I, O, 4, 4) as the linear map from a block's 4 I inputs to its 4 O outputs."""
         split = self.weight.unflatten(3, (2, 2)).unflatten(2, (2, 2)).flip(2, 4)  # (I, O, block, pixel, block, pixel)
         return split.permute(1, 3, 5, 2, 4, 0).flatten(3).flatten(0, 2)  # (4 O, 4 I)
 
@@ -128,14 +128,14 @@ class ConvolutionalEncoder(nn.Module):
     """A picture's features: convolutions of kernel 4 and stride 2, one for each width of ``channels``, then an MLP.
 
     Args:
-        shape: of a picture, (rows, columns) or (channels, rows, columns); inputs are flattened, (..., D).
+        shape: a picture's shape, (rows, columns) or (channels, rows, columns); inputs are flattened, (..., D).
         channels: widths of the convolutions; each halves rows and columns.
         hidden: widths of the MLP's hidden layers.
-        out_features: of its output.
+        out_features: width of the MLP's output.
         activation: a name of ``ACTIVATIONS``.
 
     Raises:
-        InputError: ``shape`` is no picture's or cannot be halved so often, or no such activation.
+        InputError: ``shape`` is not a picture's or cannot be halved that often, or the activation is unknown.
     """
 
     def __init__(
@@ -159,7 +159,7 @@ class ConvolutionalEncoder(nn.Module):
 class ConvolutionalDecoder(nn.Module):
     """The mirror image of ``ConvolutionalEncoder``: an MLP, then transposed convolutions up to a picture.
 
-    Args and errors are those of the encoder; ``hidden`` and ``channels`` are given in the encoder's order.
+    Arguments and errors are the encoder's; ``hidden`` and ``channels`` are in the encoder's order.
     """
 
     def __init__(
@@ -181,9 +181,9 @@ class ConvolutionalDecoder(nn.Module):
 
 
 class GaussianNetwork(nn.Module):
-    """A diagonal Gaussian whose mean and log-variance are a network of its input: N(μ(x), diag σ²(x)).
+    """A diagonal Gaussian whose mean and log-variance are a network's outputs: N(μ(x), diag σ²(x)).
 
-    Serves as encoder q(z|x), as conditional prior p(z|ζ) and as auxiliary encoder q(ζ|z).
+    It is the encoder q(z|x), the conditional prior p(z|ζ) and the auxiliary encoder q(ζ|z).
 
     Args:
         network: (..., in) -> (..., 2 · out), means before log-variances.

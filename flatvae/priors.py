@@ -1,7 +1,7 @@
 """Priors p(z) over the latent space.
 
-A prior is a module with ``noise_size``, the count of standard normal numbers that the density of one latent point needs,
-``log_density(z, noise)`` and ``sample(noise)``. Noise is an argument, never drawn inside, so that seeds can be trained together.
+A prior is a module with ``log_density(z, noise)``, ``sample(noise)`` and ``noise_size``, the count of standard normal numbers
+that the density of one latent point needs. Noise is an argument, never drawn inside, so that seeds can be trained together.
 """
 
 import math
@@ -24,7 +24,7 @@ class StandardNormal(nn.Module):
         return gaussian_log_density(z, zero, zero)
 
     def sample(self, noise: Tensor) -> Tensor:
-        """Samples of p(z) from standard normal noise (N, 2n), of which the second half is not needed: (N, n)."""
+        """Samples of p(z), (N, n), from standard normal noise (N, 2n), whose second half is unused."""
         return noise.chunk(2, dim=-1)[0]
 
 
@@ -47,7 +47,7 @@ class HierarchicalPrior(nn.Module):
 
         Args:
             z: latent points (B, n).
-            noise: ε ~ N(0, I), (B, K · n); its width says K.
+            noise: ε ~ N(0, I), (B, K · n); its width gives K.
 
         Returns:
             (B,), in nats.

@@ -1,10 +1,10 @@
-"""Matrix products in float32: exact on a GPU, and at the full width of a CPU.
+"""Matrix products in float32: without TF32 on a GPU, with 512-bit registers on a CPU.
 
-torch calls MKL for products. MKL uses 512-bit registers on Intel's processors alone and runs at half speed on others. oneDNN,
-which torch brings too, uses them everywhere, but torch calls it only where rounding to bfloat16 is allowed. Without matrix
-units (AMX) oneDNN does not round: its products are those of float32. ``widened()`` verifies that before it is used.
+torch calls MKL for products. MKL uses 512-bit registers only on Intel's processors and runs at half speed on others. oneDNN,
+which torch includes, uses them on all, but torch calls it only where rounding to bfloat16 is allowed. Without matrix units (AMX)
+oneDNN does not round: its products have float32 precision. ``widened()`` verifies this before oneDNN is used.
 
-It about doubles the speed of products on AMD's processors with AVX-512, and brings nothing on Intel's, where it stays off.
+oneDNN about doubles the speed of products on AMD's processors with AVX-512. On Intel's it gains nothing and stays off.
 """
 
 import contextlib
@@ -14,11 +14,11 @@ from pathlib import Path
 
 import torch
 
-_PROBE = 1 + 2.0**-12  # which bfloat16 takes for 1
+_PROBE = 1 + 2.0**-12  # bfloat16 rounds it to 1
 
 
 def _intel() -> bool:
-    """Whether the processor is Intel's; where the system does not tell, it might be."""
+    """Whether the processor is Intel's; True where the system does not say."""
     try:
         return "GenuineIntel" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
@@ -27,7 +27,7 @@ def _intel() -> bool:
 
 @functools.cache
 def widened() -> bool:
-    """Whether products of float32 are as exact by oneDNN here, and faster than by MKL."""
+    """Whether oneDNN's float32 products are as exact as MKL's on this machine, and faster."""
     capable = torch.backends.mkldnn.is_available() and torch.backends.cpu.get_cpu_capability() == "AVX512"
     if not capable or torch.cpu._is_amx_tile_supported() or _intel():
         return False
@@ -38,11 +38,11 @@ def widened() -> bool:
 
 
 class _Held(contextlib.AbstractContextManager):
-    """A precision setting of torch, which is the process's, held at a value as long as anything is within.
+    """Holds a precision setting of torch, which is global to the process, at a value while any thread is in the context.
 
     Args:
         place: a module of torch with the setting ``fp32_precision``.
-        value: that it is held at.
+        value: the value that is held.
     """
 
     def __init__(self, place, value: str):
@@ -71,10 +71,10 @@ _WITHOUT_TF32 = [
 
 @contextlib.contextmanager
 def exact_float32():
-    """Within it, products of float32 are as exact as float32 is: on a GPU without TF32, on a CPU at its full width (see above).
+    """A context in which float32 products have float32 precision: without TF32 on a GPU, with 512-bit registers on a CPU.
 
-    Trainings and evaluations run in it. torch.get_float32_matmul_precision() may raise there: torch wants its old and its new
-    settings of precision never mixed.
+    Trainings and evaluations run in it. torch.get_float32_matmul_precision() may raise inside: torch forbids mixing its old and
+    its new precision settings.
     """
     with contextlib.ExitStack() as stack:
         for setting in [*_WITHOUT_TF32, *([_BY_ONEDNN] if widened() else [])]:

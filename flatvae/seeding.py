@@ -1,4 +1,4 @@
-"""Drawing from torch's global random state without changing it, also in threads."""
+"""Seeds torch's global random state for a while and restores it; thread-safe."""
 
 import contextlib
 import threading
@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import torch
 
-_LOCK = threading.RLock()  # the global state is one for all threads
+_LOCK = threading.RLock()  # all threads share the global state
 
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Sets torch's global random state to a seed, and puts the old state back at the end. One thread at a time."""
+    """Sets torch's global random state to a seed and restores the old state at the end. One thread at a time."""
     with _LOCK, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield

@@ -1,20 +1,20 @@
 """The choice of hyperparameters: one rule and one budget for every method, on validation data.
 
-Candidates are the points of a grid. Every method's grid begins with as many points, is trained alike, with seeds that no result
-uses (100, 101, …), and widens by the same rule: where the choice lies on the edge of an axis, the axis gets one more value beyond
+Candidates are the points of a grid. Every method's grid begins with equally many points, trained alike with seeds that no result
+uses (100, 101, …). It widens by the same rule: where the choice lies on the edge of an axis, the axis gets one more value beyond
 it, by the ratio of its last two, and the new points are tried.
 
-The rule, among candidates that every seed ended at equal reconstruction and settled (see ``flatvae.constraint``):
+A candidate qualifies if every seed ends at equal reconstruction and settled (see ``flatvae.constraint``). The rule among these:
 
 - a method without a penalty: the least KL on validation data;
-- a method with one: the least KL among those that are flat, k ≤ 1.1; where none is flat, the least k. k is the larger of the
-  median condition numbers at the codes of validation data and at mixup points of them, averaged over the seeds in logarithms.
+- a method with one: the least KL among candidates that are flat, k ≤ 1.1; if none is flat, the least k. k is the larger of two
+  median condition numbers, at the codes of validation data and at mixup points of these codes, each a geometric mean over seeds.
 
-Where no candidate qualifies, the one whose error is nearest to the bound.
+If no candidate qualifies, the rule takes the one whose error is nearest to the bound.
 
-One seed may qualify by luck. So candidates are then trained again, best first by this rule, with ten further seeds, until nine
-of these end at equal reconstruction and settled: that candidate is chosen. Where none of the first few does, the one with the
-most such seeds is.
+A candidate may qualify by luck. So the best candidates by this rule are trained again with ten further seeds, one after the
+other, until nine of the ten end at equal reconstruction and settled: that candidate is chosen. If none of the first few
+succeeds, the one with the most such seeds is chosen.
 """
 
 import itertools
@@ -34,22 +34,22 @@ from flatvae.training.loop import train
 from flatvae.training.settings import split_hyperparameters
 from flatvae.training.step import build_seeded
 
-FLAT = 1.1  # the largest condition number of a space that is called flat
+FLAT = 1.1  # the largest condition number of a latent space that counts as flat
 FIRST_SEED = 100
-CONFIRMING, NEEDED = 10, 9  # seeds with which a candidate is trained again, and how many of them must qualify
+CONFIRMING, NEEDED = 10, 9  # seeds of the confirmation, and how many of them must qualify
 
 Grid = Mapping[str, Sequence[float]]
 
 
 def points(grid: Grid) -> list[dict[str, float]]:
-    """All combinations of a grid's values, the last axis fastest."""
+    """All combinations of a grid's values; the last axis varies fastest."""
     return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
 
 
 def widened(grid: Grid, chosen: Mapping[str, float]) -> dict[str, list[float]]:
-    """The grid with one more value on every axis at whose edge the choice lies; the same where it lies inside.
+    """The grid with one more value on every axis at whose edge the choice lies; unchanged if the choice lies inside.
 
-    An axis (…, a, b) goes on with b² / a, and likewise below its first value. An axis of one value stays.
+    An axis (…, a, b) continues with b² / a, and likewise below its first value. An axis of one value stays.
     """
     wider = {}
     for name, values in grid.items():
@@ -63,7 +63,7 @@ def widened(grid: Grid, chosen: Mapping[str, float]) -> dict[str, list[float]]:
 
 
 def _rounded(value: float) -> float:
-    """Three digits, so that 1e4, 3e4 goes on with 9e4 and not with 90000.00000000001."""
+    """Three significant digits, so that 1e4, 3e4 continues with 9e4 and not with 90000.00000000001."""
     return float(f"{value:.3g}")
 
 
@@ -75,7 +75,7 @@ def _condition_number(model, codes) -> float:
 
 @torch.no_grad()
 def _measured(model, dataset) -> tuple[float, float, float, float]:
-    """Training error, and on validation data the KL and the median condition numbers at codes and at mixup points."""
+    """Training error; on validation data the KL and the median condition numbers at codes and at mixup points."""
     x = dataset.validation.to(next(model.parameters()))
     noise = torch.randn(len(x), model.noise_size, generator=generator()).to(x)
     codes = encode(model, x)
@@ -98,20 +98,20 @@ def try_candidate(
 
     Args:
         module: the method.
-        dataset: its data; the test part is not looked at.
-        candidate: what is tried.
-        hyperparameters: all of them.
-        seeds: repetitions.
+        dataset: its data; the test part is not used.
+        candidate: the hyperparameters that the search varies.
+        hyperparameters: all of them, the candidate's included.
+        seeds: the seeds to train.
         device: where to train.
         label: for the progress lines.
-        snapshots: where the training keeps its snapshots. They are left there, so that a search that is interrupted takes up a
-            finished training at its last step.
+        snapshots: where the training keeps its snapshots. They stay there, so that an interrupted search resumes a finished
+            training at its last step.
 
     Returns:
-        ``candidate`` (JSON); ``error`` (C / κ² of the seed that is farthest from 1, C measured after training as the task
-        reconstruction does), ``beta`` (largest at the end), ``kl``
-        (mean), ``condition_number`` and ``condition_number_mixup`` (geometric means of the medians), ``settled`` (seeds that
-        have), ``eligible`` (0/1), ``penalised`` (0/1: whether the method has a penalty).
+        ``candidate`` (JSON); ``error`` (C / κ² of the seed farthest from 1; C is measured after training, as by the task
+        reconstruction), ``beta`` (the largest at the end), ``kl`` (mean), ``condition_number`` and ``condition_number_mixup``
+        (geometric means of the medians), ``settled`` (number of settled seeds), ``qualified`` (number of seeds at equal
+        reconstruction and settled), ``eligible`` (0/1: all seeds qualify), ``penalised`` (0/1: the method has a penalty).
     """
     build, _, settings = split_hyperparameters(module, hyperparameters)
     trained = train(module, dataset, hyperparameters, seeds, device=device, label=label, snapshots=snapshots)
@@ -143,7 +143,7 @@ def try_candidate(
 
 
 def ranking(table: pd.DataFrame) -> list[int]:
-    """Positions of the rows of one method by the rule above, the best first."""
+    """Positions of one method's rows, ordered by the rule above, best first."""
     k = table[["condition_number", "condition_number_mixup"]].max(axis=1)
     penalised = bool(table["penalised"].iloc[0])
 
@@ -159,10 +159,10 @@ def ranking(table: pd.DataFrame) -> list[int]:
 
 
 def choose(table: pd.DataFrame) -> int:
-    """Position of the candidate that the rule chooses among the rows of one method.
+    """Position of the candidate that the rule chooses among one method's rows.
 
-    Where the table has ``confirmed``, the number of seeds that qualified in the second training (NaN without one), the first in
-    the ranking with four or more; else the one with the most, the first in the ranking of several.
+    ``confirmed`` is the number of seeds that qualified when a candidate was trained again (NaN: it was not). If the table has it,
+    the choice is the first in the ranking with ``NEEDED`` or more; else the one with the most, by ranking where several tie.
     """
     order = ranking(table)
     if "confirmed" not in table or table["confirmed"].isna().all():
@@ -178,19 +178,18 @@ def search(
     confirm: Callable[[dict, int], dict],
     confirmations: int,
 ) -> pd.DataFrame:
-    """Tries a grid, and widens it until the choice is inside, at most so many times; then confirms the choice.
+    """Tries a grid and widens it until the choice lies inside; then confirms the choice.
 
     Args:
-        grid: values of each hyperparameter, at least two of each that is to be searched.
+        grid: values of each hyperparameter, at least two of each that is searched.
         tried: (candidate, its number) -> a row as ``try_candidate`` returns it.
-        widenings: at most.
+        widenings: how often the grid is widened, at most.
         confirm: as ``tried``, with ``CONFIRMING`` other seeds.
-        confirmations: candidates that are confirmed, at most.
+        confirmations: how many candidates are trained again, at most.
 
     Returns:
-        One row per candidate in the order in which they were tried, with ``confirmed`` (seeds that qualified when it was trained
-        again, NaN where it was not), ``chosen`` (0/1), and ``edge``, the hyperparameters on whose edge the chosen candidate lies,
-        separated by blanks.
+        One row per candidate, in the order tried, with ``confirmed`` (seeds that qualified when it was trained again; NaN: it was
+        not), ``chosen`` (0/1), and ``edge``: the hyperparameters at whose edge the chosen candidate lies, separated by spaces.
     """
     rows: list[dict] = []
     for _ in range(widenings + 1):

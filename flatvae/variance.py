@@ -1,4 +1,4 @@
-"""How much there is to explain in data: their total variance, what principal components leave of it, and what a bound may."""
+"""Variance of data: the total, the share that principal components leave, and the bound that allows a given share."""
 
 import torch
 from sklearn.decomposition import PCA
@@ -6,8 +6,8 @@ from torch import Tensor
 
 from flatvae.errors import InputError
 
-_COLUMNS = 16  # that are in double precision at the same time
-_VALUES = 20_000_000  # of the rows that principal components are fitted to: a second or two on one core
+_COLUMNS = 16  # columns converted to double precision at once
+_VALUES = 20_000_000  # numbers that principal components are fitted to: a second or two on one core
 
 
 def total_variance(rows: Tensor) -> float:
@@ -17,17 +17,17 @@ def total_variance(rows: Tensor) -> float:
     """
     moved = (
         columns.double() - columns[0].double() for columns in rows.split(_COLUMNS, dim=1)
-    )  # else the mean is rounded
+    )  # shifted by the first row: else rounding of the mean gives equal rows a variance
     return sum(columns.var(0, correction=0).sum().item() for columns in moved)
 
 
 def pca_unexplained(rows: Tensor, n: int, values: int = _VALUES) -> float:
-    """Share of the total variance of rows (N, D) that their first n principal components leave, in [0, 1].
+    """Share of the total variance of rows (N, D) that their first n principal components leave unexplained, in [0, 1].
 
         1 − Σ_{i ≤ n} λ_i / Σ_i λ_i,    λ₁ ≥ λ₂ ≥ … the eigenvalues of the covariance
 
-    It is 0 where n ≥ min(N, D), and where all rows are equal. Of large data it takes evenly spread rows, of ``values`` numbers
-    in all, and at least 10 n rows; components fit a sample a little better than the whole.
+    It is 0 if n ≥ min(N, D) or all rows are equal. For large data it uses evenly spaced rows: ``values`` numbers in all, at least
+    10 n rows. Components fit such a sample a little better than the whole.
 
     Source: K. Pearson (1901), On lines and planes of closest fit to systems of points in space.
     """
@@ -42,25 +42,25 @@ def pca_unexplained(rows: Tensor, n: int, values: int = _VALUES) -> float:
 
 
 def summary(dataset, latent_dim: int | None = None, unexplained: float | None = None) -> dict[str, float]:
-    """What there is to explain in a data set's training part, to six digits, and the bound that follows.
+    """Variance of a data set's training part, to six digits, and the bound that follows.
 
     Args:
         dataset: the ``Dataset``.
-        latent_dim: n of the principal components; None leaves them out.
-        unexplained: share of the total variance that the reconstruction may leave; None: the bound is given otherwise.
+        latent_dim: number of principal components; None leaves them out.
+        unexplained: share of the total variance that the reconstruction may leave unexplained; None: no bound is computed.
 
     Returns:
-        ``dim`` = D and the arguments that are given; for the Gaussian likelihood also ``total_variance``, what principal
-        components leave of it (``pca_error``, the squared error summed over an observation, and ``pca_unexplained``, its share),
-        and the ``bound`` κ² = unexplained · total variance.
+        ``dim`` = D and the arguments that are given. For the Gaussian likelihood also ``total_variance``; what the principal
+        components leave of it: ``pca_error``, the squared error summed over an observation, and ``pca_unexplained``, its share;
+        and ``bound`` κ² = unexplained · total variance.
 
     Raises:
-        InputError: ``unexplained`` is given, and the likelihood is not Gaussian, or all rows are equal.
+        InputError: ``unexplained`` is given but the likelihood is not Gaussian or all rows are equal.
     """
     if dataset.likelihood != "gaussian":
         if unexplained is not None:
             raise InputError(
-                f"dataset {dataset.name}: unexplained is a share of the variance, and the likelihood is {dataset.likelihood}; "
+                f"dataset {dataset.name}: unexplained is a share of the variance, but the likelihood is {dataset.likelihood}; "
                 "give bound, in nats."
             )
         return {"dim": dataset.dim}

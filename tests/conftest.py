@@ -19,8 +19,9 @@ FIRST = ("cluster", "workflow")  # folders of the tests that run Snakemake
 ONE_BY_ONE = ("test_adding_a_baseline.py", "test_places.py", "test_survival.py", "test_workflow.py")
 TRACKING = ("deep_sort_realtime", "supervision", "trackeval", "trackers")
 NEEDED = {  # packages of an extra that may not be installed, by the tests that cannot do without
-    "workflow": ("snakemake", "itables"),
-    "cluster": ("snakemake", "itables"),
+    "workflow": ("snakemake", "itables", "typst"),
+    "cluster": ("snakemake", "itables", "typst"),
+    "reporting/test_document.py": ("typst",),
     "reporting/test_page.py": ("itables",),
     "reporting/test_page_in_browser.py": ("itables", "playwright"),
     "evaluation/test_tracking.py": TRACKING,

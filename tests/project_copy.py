@@ -40,9 +40,14 @@ class Project:
         self.first_run = ""  # what the smoke run printed
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen:
-        """A run of Snakemake, in a process group of its own as one from a terminal is."""
+        """A run of Snakemake that prints all it does, in a process group of its own as one from a terminal is."""
         clean = {k: v for k, v in os.environ.items() if k not in {"PYTHONPATH", "FLATVAE_DATA"}}
-        clean |= {"PATH": f"{self.bin}:{clean['PATH']}", "OMP_NUM_THREADS": "1", **environment}
+        clean |= {
+            "PATH": f"{self.bin}:{clean['PATH']}",
+            "OMP_NUM_THREADS": "1",
+            "FLATVAE_CONSOLE": "snakemake",
+            **environment,
+        }
         process = subprocess.Popen(
             [str(self.python), "-m", "snakemake", *arguments],
             cwd=self.folder,

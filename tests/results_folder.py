@@ -79,6 +79,6 @@ def write(folder: Path, metrics: pd.DataFrame | None = None, entries: dict = CLA
     (folder / "manifest.json").write_text(json.dumps(manifest))
     for stem in ("pendulum_flatness", "pendulum_sweep_eta", "comparison_pareto"):
         Figure(figsize=(2, 1)).savefig(folder / "figures" / f"{stem}.png", dpi=50)
-    (folder / "figures" / "pendulum_flatness.pdf").write_bytes(b"%PDF-1.4")
+    Figure(figsize=(2, 1)).savefig(folder / "figures" / "pendulum_flatness.pdf")
     (folder / "figures" / "left_out.md").write_text("# Figures left out\n\n- pendulum, poses: it needs motion.\n")
     return folder

@@ -209,7 +209,9 @@ def test_the_snakemake_next_to_this_python_goes_before_that_on_path(tmp_path, mo
 
 
 def test_what_run_refuses(checkout, become, monkeypatch, tmp_path, capsys):
-    assert "none.yaml is no file; name a config: config/config.yaml, config/smoke.yaml." in refused("run", "none.yaml")
+    assert "none.yaml is not a file; name a config: config/config.yaml, config/smoke.yaml." in refused(
+        "run", "none.yaml"
+    )
     assert "flatvae status takes nothing after --" in refused("status", "results", "--", "--quiet")
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
@@ -286,7 +288,7 @@ def data(capsys, *arguments: str) -> str:
 def test_where_data_is_looked_for(checkout, monkeypatch, capsys):
     """As in a run, which works in the repository's folder: the config that is named, the default one, the environment, data/."""
     monkeypatch.chdir(checkout / "docs")
-    assert data(capsys) == f"data folder: {checkout}/data (the default; $FLATVAE_DATA names another)"
+    assert data(capsys) == f"data folder: {checkout}/data (the default; set $FLATVAE_DATA to change it)"
     monkeypatch.setenv("FLATVAE_DATA", "there")
     assert data(capsys) == f"data folder: {checkout}/there ($FLATVAE_DATA)"
     (checkout / "config" / "config.yaml").write_text("data_root: ours\n")
@@ -296,12 +298,12 @@ def test_where_data_is_looked_for(checkout, monkeypatch, capsys):
     (checkout / "config" / "smoke.yaml").write_text("data_root: null\n")  # a later config is laid over the default
     assert data(capsys, "config/smoke.yaml") == f"data folder: {checkout}/there ($FLATVAE_DATA)"
     (checkout / "config" / "smoke.yaml").write_text("data_root: 5\n")
-    assert "smoke.yaml: data_root is 5; it must be a text." in refused("data", "config/smoke.yaml")
+    assert "smoke.yaml: data_root is 5; it must be a string." in refused("data", "config/smoke.yaml")
     for broken in ("[1, 2]\n", "a: [\n", ""):
         (checkout / "config" / "smoke.yaml").write_text(broken)
-        assert "smoke.yaml is no config: it must be a UTF-8 text in YAML" in refused("data", "config/smoke.yaml")
+        assert "smoke.yaml is not a config: it must be a UTF-8 YAML file" in refused("data", "config/smoke.yaml")
 
 
 def test_data_outside_a_repository(installed, capsys, tmp_path):
-    assert data(capsys) == f"data folder: {tmp_path}/elsewhere/data (the default; $FLATVAE_DATA names another)"
-    assert refused("data", "none.yaml") == "flatvae: none.yaml is no file; name a config."
+    assert data(capsys) == f"data folder: {tmp_path}/elsewhere/data (the default; set $FLATVAE_DATA to change it)"
+    assert refused("data", "none.yaml") == "flatvae: none.yaml is not a file; name a config."

@@ -47,7 +47,7 @@ def with_buffer(dataset, *, latent_dim: int = 2):
 
 FORWARD = r"own\.py: the model that build makes, called with x and noise, in its term"
 BROKEN = {
-    "build raises": (raising, r"baselines/own\.py: build failed with KeyError: 'nothing'; mend it"),
+    "build raises": (raising, r"baselines/own\.py: build failed with KeyError: 'nothing'; fix it"),
     "a plain module": (lambda dataset: nn.Linear(2, 2), r"build returned a Linear; it must return a flatvae\.model"),
     "encode raises": (
         changed("encode", raising),
@@ -100,7 +100,7 @@ def test_a_penalty_that_does_not_keep_it_is_refused_before_training(pendulum, ca
 
 
 def test_bad_hyperparameters_keep_their_own_sentence(pendulum):
-    with pytest.raises(InputError, match="activation 'relu' is not a smooth one") as caught:
+    with pytest.raises(InputError, match="activation 'relu' is not among this suite's smooth ones") as caught:
         Trainer(vae, pendulum, SETTINGS | {"activation": "relu"}, [0])
     assert not isinstance(caught.value, ContractError)
 
@@ -110,7 +110,7 @@ def test_a_fit_must_make_what_build_makes(pendulum):
         return vae.build(dataset, latent_dim=latent_dim, hidden=[7])
 
     where = {"device": torch.device("cpu"), "label": "own"}
-    with pytest.raises(ContractError, match=r"the model that fit makes differs from that of build in decoder\.0\.bias"):
+    with pytest.raises(ContractError, match=r"the model that fit makes differs from build's in decoder\.0\.bias"):
         fit(method(fit=other), pendulum, SETTINGS, [0], **where)
     with pytest.raises(ContractError, match=r"own\.py: fit failed with KeyError"):
         fit(method(fit=raising), pendulum, SETTINGS, [0], **where)

@@ -63,8 +63,8 @@ def test_bits_of_a_large_checkpoint(tiny, tmp_path):
     assert len(raw) > 9_000_000
     for damaged in (*flipped(raw, 4, len(raw) // 2), *flipped(raw, 2, len(raw) - 3)):
         path.write_bytes(damaged)
-        assert "is damaged: it is not what was written" in refused(flatvae.load, path, 3)
-        assert "is damaged: it is not what was written" in refused(checkpoint.metadata, path)
+        assert "is damaged: its content does not match its hash" in refused(flatvae.load, path, 3)
+        assert "is damaged: its content does not match its hash" in refused(checkpoint.metadata, path)
     path.write_bytes(raw)
     check_checkpoint(path, state)
 
@@ -74,7 +74,7 @@ def test_bits_of_a_large_checkpoint(tiny, tmp_path):
 )
 def test_headers_that_others_wrote_are_refused(tmp_path, text):
     save_file({"a": torch.ones(2)}, tmp_path / "a.safetensors", {"flatvae": text})
-    assert "is damaged: it is not what was written" in refused(checkpoint.metadata, tmp_path / "a.safetensors")
+    assert "is damaged: its content does not match its hash" in refused(checkpoint.metadata, tmp_path / "a.safetensors")
 
 
 @pytest.mark.parametrize("size", [5, 300_000], ids=["small", "large"])

@@ -125,10 +125,10 @@ def normalised() -> nn.Module:
         ),
         (lambda z: z / 0, points(), None, "decode returned NaN, infinite"),
         (lambda z: z.sum(0, keepdim=True), points(), None, "another number of rows"),
-        (noisy(), points(), None, "decoded twice or alone"),
-        (normalised(), points(), None, "decoded twice or alone|Expected more than 1 value"),
+        (noisy(), points(), None, "decodes to another value the second time or alone"),
+        (normalised(), points(), None, "decodes to another value the second time or alone|Expected more than 1 value"),
         (lambda z: z, points(), points(7), "300 codes and 7 rows of data"),
-        (lambda z: z, points(), points(n=3), "a datum has 3 numbers and a decoded code 2"),
+        (lambda z: z, points(), points(n=3), "a row of data has 3 numbers, a decoded code 2"),
         (lambda z: z, points(), points() / 0, "data hold NaN or infinite"),
     ],
 )
@@ -139,5 +139,5 @@ def test_what_it_refuses(decode, codes, data, why):
 
 def test_a_decoder_that_is_linear_in_pieces_is_said_to_be():
     decoder = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 3))
-    with pytest.warns(UserWarning, match="linear in pieces"):
+    with pytest.warns(UserWarning, match="piecewise linear"):
         flatvae.report(decoder, points(50), geodesics=False)

@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parents[1]
 CONDA_NAMES = {"pytorch": "torch", "snakemake-minimal": "snakemake"}
 MODULES = {
+    "markdown_it": "markdown-it-py",
     "sklearn": "scikit-learn",
     "PIL": "pillow",
     "yaml": "pyyaml",

@@ -1,7 +1,7 @@
 """Data sets: one file each, found by its name; load() reads one and checks it.
 
-A new data set is a new file here with a function ``load(root, *, option=default, ...) -> Dataset`` whose options carry
-type hints: nothing has to be registered.
+To add a data set, add a file with a function ``load(root, *, option=default, ...) -> Dataset`` whose options carry type
+hints. Nothing has to be registered.
 """
 
 import hashlib
@@ -46,24 +46,24 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Observations in three parts, with what is known about them.
+    """Observations in three parts, with their labels and other known facts.
 
     Attributes:
         name: the data set's name, that of its file.
-        train, validation, test: float32, (N, D) each, one flattened observation a row.
+        train, validation, test: float32, (N, D) each, one flattened observation per row.
         likelihood: of an observation given its decoded mean, "gaussian" or "bernoulli".
         shape: of one observation, for example (16, 16); its product is D.
         train_labels, validation_labels, test_labels: int64, (N,), classes from 0 and -1 for unlabelled rows; or None.
         factors: (N_test,), the true generating factor of each row of test, or None.
         factor_period: period of the factor in its own units (2π for an angle in radians), None if it has none.
-        render: noise-free observations at values of the periodic factor, (M,) -> (M, D), in their precision; or None.
-        label_names: what the classes 0, 1, … are called, where metrics are to be told class by class; or None.
-        test_recordings: float32, (M, D), a second, harder test part: recordings of which no other part has a frame; or None.
-        test_recordings_labels: int64, (M,), their classes, as those of the other parts; or None.
-        boxes: of pictures cut out of videos, where each row is from: a table of the rows of train, validation and test, one
-            after another, with the columns of mot.boxes(); or None.
+        render: maps values of the periodic factor to noise-free observations, (M,) -> (M, D), in the values' precision; or None.
+        label_names: names of the classes 0, 1, …, for metrics that are reported per class; or None.
+        test_recordings: float32, (M, D), a second, harder test part: whole recordings that no other part uses; or None.
+        test_recordings_labels: int64, (M,), their classes, numbered as in the other parts; or None.
+        boxes: for pictures cut out of videos, the source of each row of train, validation and test, in this order: a table
+            with the columns of mot.boxes(); or None.
         videos: the videos of the parts "train" and "test", as mot.sequences() gives them; or None.
-        crops: of them, the observations of any boxes: crops(video, frame, boxes) -> (N, D), see mot.crops(); or None.
+        crops: makes observations of any boxes in these videos: crops(video, frame, boxes) -> (N, D), see mot.crops(); or None.
     """
 
     name: str
@@ -91,14 +91,14 @@ class Dataset:
         return math.prod(self.shape)
 
     def description(self) -> dict:
-        """What a model must know of its data, as a dict that JSON can hold: name, likelihood, shape, sizes."""
+        """The facts about the data that a model needs, as a JSON-serialisable dict: name, likelihood, shape, sizes."""
         parts = (*PARTS, *["test_recordings"] * (self.test_recordings is not None))
         sizes = {part: len(getattr(self, part)) for part in parts}
         return {"name": self.name, "likelihood": self.likelihood, "shape": list(self.shape), "sizes": sizes}
 
     @classmethod
     def from_description(cls, description: dict) -> "Dataset":
-        """The data set without its data: every part is (0, D). From it a stored model is built again.
+        """A data set without rows: every part is (0, D). Stored models are rebuilt from it.
 
         Raises InputError where name, likelihood or shape is missing.
         """
@@ -110,13 +110,13 @@ class Dataset:
         return cls(name=description["name"], likelihood=description["likelihood"], shape=shape, **empty)
 
     def fingerprint(self) -> str:
-        """sha256, in hexadecimal, over name, likelihood, shape, label names and every tensor: equal exactly where these are."""
+        """sha256, in hexadecimal, over name, likelihood, shape, period, label names and every tensor."""
         known = [self.name, self.likelihood, list(self.shape), self.factor_period, self.label_names]
         digest = hashlib.sha256(json.dumps(known).encode())
         there = (field for field in _RECORDINGS if getattr(self, field) is not None)
         for field in (*_TENSORS, *there):
             tensor = getattr(self, field)
-            # Kind and size go in too, or values moved from one part to the next would leave the hash as it was.
+            # Hash type and shape too: else moving values from one part to the next would leave the hash unchanged.
             kind = None if tensor is None else (str(tensor.dtype), *tensor.shape)
             digest.update(f"{field}: {kind}\n".encode())
             if tensor is not None:
@@ -125,7 +125,7 @@ class Dataset:
 
 
 def names() -> list[str]:
-    """Names of the data sets there are: the modules of this package that do not begin with an underscore."""
+    """Names of all data sets: the modules of this package that do not begin with an underscore."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
 
 
@@ -135,12 +135,12 @@ def data_root(root: str | Path | None = None) -> Path:
 
 
 def expanded(path: str | Path) -> Path:
-    """The path with the user's folder in place of ``~``; a path that begins with an unknown user's ``~name`` stays as it is."""
+    """The path with ``~`` replaced by the user's home folder; ``~name`` of an unknown user is left unchanged."""
     return Path(os.path.expanduser(path))
 
 
 def load(name: str, root: str | Path | None = None, **options) -> Dataset:
-    """Load a data set by its name, and check it.
+    """Load a data set by its name and check it.
 
     Args:
         name: one of names().
@@ -174,7 +174,7 @@ def check_range(dataset: str, option: str, value: float, low: float, high: float
 
 
 def _check_options(name: str, loader, options: dict) -> None:
-    """Raise InputError for unknown, missing and wrongly typed options, judged by the loader's signature."""
+    """Raise InputError for options that are unknown, missing or of a wrong type, by the loader's signature."""
     parameters = inspect.signature(loader).parameters.values()
     known = {parameter.name: parameter for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
     hints = typing.get_type_hints(loader)
@@ -186,11 +186,11 @@ def _check_options(name: str, loader, options: dict) -> None:
             raise InputError(f"dataset {name}: option {option} is {got}; it must be {_in_words(hints[option])}.")
     for option, parameter in known.items():
         if parameter.default is parameter.empty and option not in options:
-            raise InputError(f"dataset {name}: option {option} is missing; give it, there is no default.")
+            raise InputError(f"dataset {name}: option {option} is missing and has no default; give it.")
 
 
 def _is_a(value, hint) -> bool:
-    """Whether value fits the type hint; an int is a fine float, a bool is no number."""
+    """Whether value fits the type hint; an int counts as a float, a bool is no number."""
     origin = typing.get_origin(hint) or hint
     if origin in (typing.Union, types.UnionType):
         return any(_is_a(value, choice) for choice in typing.get_args(hint))
@@ -202,7 +202,7 @@ def _is_a(value, hint) -> bool:
 
 
 def _in_words(hint) -> str:
-    """A type hint for an error's sentence: «int or None», «'gaussian' or 'bernoulli'»."""
+    """A type hint in the words of an error message: «int or None», «'gaussian' or 'bernoulli'»."""
     origin = typing.get_origin(hint) or hint
     if origin in (typing.Union, types.UnionType):
         return " or ".join(_in_words(choice) for choice in typing.get_args(hint))
@@ -232,11 +232,11 @@ def _check_part(dataset: Dataset, part: str) -> None:
     if values.dtype != torch.float32 or values.ndim != 2:
         raise _broken(dataset, f"{part} is {values.ndim}-D {values.dtype}", "must be 2-D torch.float32, (N, D)")
     if values.shape[1] != dataset.dim:
-        mend = f"must have {dataset.dim}, the product of its shape {dataset.shape}"
-        raise _broken(dataset, f"{part} has {values.shape[1]} columns", mend)
+        fix = f"must have {dataset.dim}, the product of its shape {dataset.shape}"
+        raise _broken(dataset, f"{part} has {values.shape[1]} columns", fix)
     if values.numel() == 0:
         raise _broken(dataset, f"{part} is empty", "must have at least one row and one column")
-    low, high = (bound.item() for bound in values.aminmax())  # NaN where any value is, so one pass tells all
+    low, high = (bound.item() for bound in values.aminmax())  # both NaN if any value is, so one pass is enough
     if not (math.isfinite(low) and math.isfinite(high)):
         count = (~values.isfinite()).sum().item()
         raise _broken(dataset, f"{part} holds {count} values that are NaN or infinite", "must be finite in float32")
@@ -279,5 +279,5 @@ def _check_factors(dataset: Dataset) -> None:
         raise _broken(dataset, found, f"must be finite floating-point numbers of shape ({rows},)")
 
 
-def _broken(dataset: Dataset, found: str, mend: str) -> InputError:
-    return InputError(f"dataset {dataset.name}: {found}; it {mend}.")
+def _broken(dataset: Dataset, found: str, fix: str) -> InputError:
+    return InputError(f"dataset {dataset.name}: {found}; it {fix}.")

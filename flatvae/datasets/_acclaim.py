@@ -1,7 +1,7 @@
-"""Acclaim motion capture files: skeletons (.asf), motions (.amc), and where the joints are (forward kinematics).
+"""Acclaim motion capture files: skeletons (.asf), motions (.amc), and joint positions (forward kinematics).
 
-What the CMU database uses of the format is read: bones that only rotate, a root without an offset of its own. Anything
-else is refused with the file and the line, never guessed at.
+Reads the part of the format that the CMU database uses: bones that only rotate, and a root without an offset. Refuses
+anything else with the file and the line, and never guesses.
 
 Source: Acclaim Skeleton File Definition V1.10 (M. Schafer, 1995).
 """
@@ -21,9 +21,9 @@ _ROTATIONS = ("rx", "ry", "rz")
 _ROOT_CHANNELS = ("tx", "ty", "tz", *_ROTATIONS)
 _BONE_KEYS = ("id", "name", "direction", "length", "axis", "dof", "limits", "bodymass", "cofmass")
 _TO_DEGREES = {"deg": 1.0, "rad": 180 / math.pi}
-_AS_SPACES = bytes.maketrans(b",()", b"   ")  # so says the definition
-_HUGE = 1e300  # no number of a file; what is smaller stays finite when radians become degrees
-_DIGITS = 9  # of a frame number at the most: 96 days at 120 Hz
+_AS_SPACES = bytes.maketrans(b",()", b"   ")  # the definition treats these as spaces
+_HUGE = 1e300  # numbers must be below this, so that radians converted to degrees stay finite
+_DIGITS = 9  # most digits of a frame number: 96 days at 120 Hz
 
 _Row = tuple[int, bytes]  # number of a line, its text
 _Line = tuple[int, list[str]]  # number of a line, its words
@@ -32,15 +32,15 @@ _Block = tuple[int, list[_Line]]  # number of the line before, the lines
 
 @dataclass(frozen=True, eq=False)
 class Skeleton:
-    """A tree of J joints: the root, and the far end of every bone, a parent always before its children.
+    """A tree of J joints: the root and the far end of every bone. Parents come before their children.
 
     Attributes:
-        joints: their names, "root" and those of the bones, in the order of the hierarchy, depth first.
+        joints: names, "root" and those of the bones, in the order of the hierarchy, depth first.
         parents: index of each joint's parent, −1 for the root.
         offsets: (J, 3), from the parent joint to the joint in the rest pose, in the file's units of length. In the CMU
             database one unit is 1/0.45 inch, 5.644 cm; y points up.
         axes: (J, 3, 3), rotation matrix C of the frame in which the joint's angles are given.
-        dofs: of each joint, what a motion gives of it, in the file's order: ("rx", "rz"), or () for a rigid bone.
+        dofs: degrees of freedom of each joint, in the file's order: ("rx", "rz"), or () for a rigid bone.
     """
 
     joints: tuple[str, ...]
@@ -51,7 +51,7 @@ class Skeleton:
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """Names of a motion's channels, "root.tx" … "rtoes.rx", joint by joint."""
+        """Names of a motion's channels, joint by joint: "root.tx" … "rtoes.rx"."""
         return tuple(f"{joint}.{dof}" for joint, dofs in zip(self.joints, self.dofs, strict=True) for dof in dofs)
 
     @property
@@ -67,7 +67,7 @@ class Motion:
     Attributes:
         channels: (T, C) float64, in the order of the skeleton's channels: positions in its units of length, angles in
             degrees.
-        frames: (T,) int64, the frames' numbers in the file, consecutive; the first need not be 1.
+        frames: (T,) int64, the frames' numbers in the file: consecutive, but the first need not be 1.
     """
 
     channels: np.ndarray
@@ -75,26 +75,26 @@ class Motion:
 
 
 def joint_positions(skeleton: Skeleton, channels: np.ndarray) -> np.ndarray:
-    """Positions of all joints, by the Acclaim convention.
+    """Positions p of all joints, by the Acclaim convention.
 
-    With the local rotations L of bone_rotations() and the offset o of each joint in the rest pose::
+    L are the local rotations of bone_rotations(), o the joints' offsets in the rest pose, G the global rotations::
 
         G_root = L_root,          p_root = (tx, ty, tz)
         G_j    = G_parent L_j,    p_j    = p_parent + G_j o_j
 
     Args:
         skeleton: with J joints and C channels.
-        channels: (..., C), positions in the skeleton's units and angles in degrees. All zeros is the rest pose.
+        channels: (..., C), positions in the skeleton's units and angles in degrees. All zeros give the rest pose.
 
     Returns:
         (..., J, 3) float64, in the skeleton's units of length.
 
-    Raises InputError where the number of channels is not the skeleton's.
+    Raises InputError where the number of channels differs from the skeleton's.
 
     Source: Acclaim Skeleton File Definition V1.10.
     """
     channels = _checked_channels(skeleton, channels)
-    turned = bone_rotations(skeleton, channels)  # (..., J, 3, 3), local here and global after its turn in the loop
+    turned = bone_rotations(skeleton, channels)  # (..., J, 3, 3); local, and made global joint by joint in the loop
     positions = np.empty((*channels.shape[:-1], len(skeleton.joints), 3))
     positions[..., 0, :] = channels[..., [skeleton.channels.index(f"root.{axis}") for axis in _ROOT_CHANNELS[:3]]]
     for parent, joint in skeleton.bones:  # parents come first
@@ -104,9 +104,9 @@ def joint_positions(skeleton: Skeleton, channels: np.ndarray) -> np.ndarray:
 
 
 def bone_rotations(skeleton: Skeleton, channels: np.ndarray) -> np.ndarray:
-    """Rotation of each joint against its parent, L = C R Cᵀ, with R = Rz Ry Rx for the angles given as rx ry rz.
+    """Rotation of each joint relative to its parent, L = C R Cᵀ, where R = Rz Ry Rx if the angles are given as rx ry rz.
 
-    The first angle given is the first applied, about fixed axes.
+    Rotations are about fixed axes; the first angle given is applied first.
 
     Args:
         skeleton: with J joints and C channels.
@@ -115,7 +115,7 @@ def bone_rotations(skeleton: Skeleton, channels: np.ndarray) -> np.ndarray:
     Returns:
         (..., J, 3, 3) float64.
 
-    Raises InputError where the number of channels is not the skeleton's.
+    Raises InputError where the number of channels differs from the skeleton's.
     """
     channels = _checked_channels(skeleton, channels)
     rotations = np.empty((*channels.shape[:-1], len(skeleton.joints), 3, 3))
@@ -131,10 +131,10 @@ def bone_rotations(skeleton: Skeleton, channels: np.ndarray) -> np.ndarray:
 
 
 def read_motion(path: Path, skeleton: Skeleton) -> Motion:
-    """Read an .amc file that goes with a skeleton.
+    """Read the .amc file of a motion of this skeleton.
 
-    Its header must say ``:DEGREES`` or ``:RADIANS``; radians are converted. Every frame must give every channel, the bones
-    in the same order, and the frames must be numbered without a gap.
+    The header must say ``:DEGREES`` or ``:RADIANS``; radians are converted. Every frame must give every channel, with the
+    bones in the same order, and the frames must be numbered without gaps.
 
     Raises InputError for everything else, naming file and line.
     """
@@ -155,8 +155,8 @@ def read_motion(path: Path, skeleton: Skeleton) -> Motion:
 def read_skeleton(path: Path) -> Skeleton:
     """Read an .asf file.
 
-    Raises InputError for what is not in the format, for bones that change their length or place, and for a root with an
-    offset (no file of the CMU database has either), naming file and line.
+    Raises InputError, naming file and line, for anything outside the format, for bones that change length or place, and for
+    a root with an offset (no file of the CMU database has either).
     """
     sections = _sections(path)
     factor = _skeleton_unit(path, sections)
@@ -194,9 +194,9 @@ def _rotation(axis: str, degrees: np.ndarray) -> np.ndarray:
 
 
 def _rows(path: Path) -> list[_Row]:
-    """Lines of a file that hold more than a comment.
+    """Lines of a file without comments and empty lines.
 
-    As text, not as words: half a million lists at once would keep the garbage collector busy for longer than the parsing takes.
+    Lines stay text: splitting them here would make half a million lists, whose garbage collection takes longer than parsing.
     """
     try:
         content = read_text(path).encode()
@@ -218,7 +218,7 @@ def _angle_unit(path: Path, header: list[_Row]) -> str:
 
 
 def _pattern(path: Path, body: list[_Row], skeleton: Skeleton) -> list[tuple[bytes, tuple[str, ...]]]:
-    """The lines of a frame as the first frame has them: (b"", ()) for its number, then each bone with its channels."""
+    """The lines of the first frame: (b"", ()) for its number, then each bone with its channels."""
     if not body:
         raise InputError(f"{path} holds no frame; it must hold at least one.")
     dofs = {name.encode(): given for name, given in zip(skeleton.joints, skeleton.dofs, strict=True) if given}
@@ -229,14 +229,14 @@ def _pattern(path: Path, body: list[_Row], skeleton: Skeleton) -> list[tuple[byt
         if name.isdigit():
             break
         if name not in dofs:
-            raise _wrong(path, line, f"{_shown(name)} is no bone that moves in the skeleton", "must go with it")
+            raise _wrong(path, line, f"{_shown(name)} is no moving bone of the skeleton", "must be one")
         if name in first:
             found = f"the frame gives {_shown(name)} twice"
             raise _wrong(path, line, found, "must give each bone once, after its number")
         first[name] = dofs[name]
     for name in dofs:
         if name not in first:
-            raise _wrong(path, body[0][0], f"the frame lacks bone {_shown(name)}", "must give every bone that moves")
+            raise _wrong(path, body[0][0], f"the frame lacks bone {_shown(name)}", "must give every moving bone")
     return [(b"", ()), *first.items()]
 
 
@@ -246,9 +246,9 @@ def _check_number(path: Path, line: int, text: bytes) -> None:
 
 
 def _checked_words(path: Path, body: list[_Row], pattern: list[tuple[bytes, tuple[str, ...]]]) -> list[bytes]:
-    """All values as words, flat and in the file's order.
+    """All values as words, flat, in the file's order.
 
-    Raises InputError unless all frames have the lines of the first, with as many values as the skeleton says.
+    Raises InputError unless every frame has the same lines as the first, with as many values as the skeleton says.
     """
     values = []
     for (line, text), (name, dofs) in zip(body, cycle(pattern), strict=False):
@@ -256,14 +256,14 @@ def _checked_words(path: Path, body: list[_Row], pattern: list[tuple[bytes, tupl
         if not name:
             _check_number(path, line, text)
         elif words[0] != name:
-            mend = f"must be {_shown(name)}, as in the first frame"
-            raise _wrong(path, line, f"{_shown(words[0])} stands here", mend)
+            fix = f"must be {_shown(name)}, as in the first frame"
+            raise _wrong(path, line, f"{_shown(words[0])} stands here", fix)
         elif len(words) - 1 != len(dofs):
             found = f"{_shown(name)} has {len(words) - 1} value(s)"
             raise _wrong(path, line, found, f"must have {len(dofs)}, as the skeleton says")
         values += words[1:]
     if len(body) % len(pattern):
-        raise _wrong(path, body[-1][0], "the file ends within a frame", "must be whole")
+        raise _wrong(path, body[-1][0], "the file ends within a frame", "must be complete")
     return values
 
 
@@ -285,7 +285,7 @@ def _values(path: Path, body: list[_Row], words: list[bytes]) -> np.ndarray:
         values = np.array([np.nan])
     if (abs(values) < _HUGE).all() and b"_" not in b"".join(words):  # Python takes 1_0 for 10
         return values
-    for line, text in body:  # slower, to name the place
+    for line, text in body:  # slower, but finds the line
         for word in text.split()[1:]:
             _number(path, line, word.decode())
     raise AssertionError("unreachable: one of the values is no number")
@@ -301,7 +301,7 @@ def _sections(path: Path) -> dict[str, _Block]:
         words = [word.decode() for word in text.translate(_AS_SPACES).split()]
         if words and words[0].startswith(":"):
             if words[0] in sections:
-                raise _wrong(path, number, f"the section {_shown(words[0])} begins anew", "must be there once")
+                raise _wrong(path, number, f"the section {_shown(words[0])} begins again", "must occur once")
             lines = []
             sections[words[0]] = (number, lines)
         elif words:
@@ -311,12 +311,12 @@ def _sections(path: Path) -> dict[str, _Block]:
 
 def _section(path: Path, sections: dict[str, _Block], name: str) -> _Block:
     if f":{name}" not in sections:
-        raise InputError(f"{path} has no section :{name}; it must be a whole .asf file.")
+        raise InputError(f"{path} has no section :{name}; it must be a complete .asf file.")
     return sections[f":{name}"]
 
 
 def _skeleton_unit(path: Path, sections: dict[str, _Block]) -> float:
-    """What an angle of the file is multiplied by to be in degrees."""
+    """The factor from the file's unit of angle to degrees."""
     block = _section(path, sections, "units")
     line, values = _entry(path, block, _entries(path, block, ("mass", "length", "angle")), "angle")
     if len(values) != 1 or values[0] not in _TO_DEGREES:
@@ -330,7 +330,7 @@ def _root_dofs(path: Path, block: _Block) -> tuple[str, ...]:
         line, values = _entry(path, block, entries, key)
         if any(_vector(path, line, values)):
             found = f"the root's {key} is {' '.join(values)}"
-            raise _wrong(path, line, found, "must be 0 0 0, others are not supported")
+            raise _wrong(path, line, found, "must be 0 0 0, other values are not supported")
     line, values = _entry(path, block, entries, "order")
     order = tuple(value.lower() for value in values)
     if sorted(order) != sorted(_ROOT_CHANNELS):
@@ -363,7 +363,7 @@ def _offset(path: Path, block: _Block, entries: dict[str, _Line]) -> np.ndarray:
 
 
 def _axes(path: Path, block: _Block, entries: dict[str, _Line], factor: float) -> np.ndarray:
-    """C, the rotation by the three angles of ``axis``, the first letter of its order first: Rz Ry Rx for XYZ."""
+    """C, the rotation by the three angles of ``axis``; the first letter of the order is applied first: Rz Ry Rx for XYZ."""
     line, (*angles, order) = _entry(path, block, entries, "axis")
     if sorted(order.lower()) != ["x", "y", "z"]:
         raise _wrong(path, line, f"the order of the axis is {_shown(order)}", "must be a permutation of XYZ")
@@ -378,16 +378,16 @@ def _dofs(path: Path, entries: dict[str, _Line]) -> tuple[str, ...]:
     dofs = tuple(value.lower() for value in values)
     if "dof" in entries and (not dofs or len(set(dofs)) < len(dofs) or not set(dofs) <= set(_ROTATIONS)):
         found = f"the degrees of freedom are {_shown(' '.join(values))}"
-        raise _wrong(path, line, found, "must be of rx ry rz, each at most once, others are not supported")
+        raise _wrong(path, line, found, "must be some of rx ry rz, each at most once; others are not supported")
     limits_line, limits = entries.get("limits", (0, None))
-    if limits is not None and len(limits) != 2 * len(dofs):  # tells a lost or damaged line
+    if limits is not None and len(limits) != 2 * len(dofs):  # a line is missing or damaged
         found = f"there are {len(limits)} limits for {len(dofs)} degree(s) of freedom"
         raise _wrong(path, limits_line, found, "must be two for each")
     return dofs
 
 
 def _tree(path: Path, block: _Block, names: set[str]) -> dict[str, str | None]:
-    """Parent of every joint, the root's being None, in the order of the hierarchy, depth first."""
+    """Parent of every joint, None for the root, in the order of the hierarchy, depth first."""
     children = {}
     for line, (parent, *bones) in chain.from_iterable(lines for _, lines in _blocks(path, block)):
         children.setdefault(parent, []).extend((line, bone) for bone in bones)
@@ -395,19 +395,19 @@ def _tree(path: Path, block: _Block, names: set[str]) -> dict[str, str | None]:
     while waiting:
         line, joint, parent = waiting.pop()
         if joint in parents:
-            raise _wrong(path, line, f"{_shown(joint)} is in the hierarchy twice", "must have one parent")
+            raise _wrong(path, line, f"{_shown(joint)} is in the hierarchy twice", "must be there once")
         if parent is not None and joint not in names:
             raise _wrong(path, line, f"{_shown(joint)} is no bone of :bonedata", "must be one")
         parents[joint] = parent
         waiting += [(line, child, joint) for line, child in reversed(children.get(joint, []))]
     for name in sorted(names | set(children)):
         if name != "root" and name not in parents:
-            raise _wrong(path, block[0], f"{_shown(name)} does not hang from the root", "must, through its parents")
+            raise _wrong(path, block[0], f"{_shown(name)} is not connected to the root", "must be, through its parents")
     return parents
 
 
 def _blocks(path: Path, block: _Block) -> Iterator[_Block]:
-    """What stands between each begin and its end, with the number of the line of begin."""
+    """The lines between each begin and its end, with the line number of begin."""
     start, inside = 0, None
     for line, words in block[1]:
         if words == ["begin"] and inside is None:
@@ -421,17 +421,17 @@ def _blocks(path: Path, block: _Block) -> Iterator[_Block]:
         else:
             inside.append((line, words))
     if inside is not None:
-        raise _wrong(path, start, "begin has no end", "must have one, the file may be cut off")
+        raise _wrong(path, start, "begin has no end", "must have one; the file may be cut off")
 
 
 def _entries(path: Path, block: _Block, keys: tuple[str, ...]) -> dict[str, _Line]:
-    """Line and values of each key that is given; limits go on over lines that begin with a number."""
+    """Line and values of each key that is given; limits continue on lines that begin with a number."""
     entries, last = {}, None
     for line, (key, *values) in block[1]:
         if last == "limits" and _as_number(key) is not None:
             entries["limits"][1].extend([key, *values])
         elif key in entries or key not in keys:
-            raise _wrong(path, line, f"{_shown(key)} is unknown or there twice", f"must be one of {', '.join(keys)}")
+            raise _wrong(path, line, f"{_shown(key)} is unknown or repeated", f"must be one of {', '.join(keys)}")
         else:
             entries[key], last = (line, values), key
     return entries
@@ -439,7 +439,7 @@ def _entries(path: Path, block: _Block, keys: tuple[str, ...]) -> dict[str, _Lin
 
 def _entry(path: Path, block: _Block, entries: dict[str, _Line], key: str) -> _Line:
     if key not in entries or not entries[key][1]:
-        raise _wrong(path, block[0], f"what begins here has no {key}", "must have one")
+        raise _wrong(path, block[0], f"the block that begins here has no {key}", "must have one")
     return entries[key]
 
 
@@ -457,18 +457,18 @@ def _number(path: Path, line: int, word: str) -> float:
 
 
 def _as_number(word: str) -> float | None:
-    """What a word says, None where it is no number; Python alone would take 1_0 for 10."""
+    """The number that a word gives, or None; 1_0 is none here, though Python reads it as 10."""
     try:
         return None if "_" in word else float(word.encode())
     except ValueError:
         return None
 
 
-def _wrong(path: Path, line: int, found: str, mend: str) -> InputError:
-    return InputError(f"{path}, line {line}: {found}; it {mend}.")
+def _wrong(path: Path, line: int, found: str, fix: str) -> InputError:
+    return InputError(f"{path}, line {line}: {found}; it {fix}.")
 
 
 def _shown(word: str | bytes) -> str:
-    """A word of a file as a sentence can hold it: quoted, without control characters, not too long."""
+    """A word of a file for an error message: quoted, without control characters, cut to 40 characters."""
     word = word.decode() if isinstance(word, bytes) else word
     return ascii(word if len(word) <= 40 else word[:40] + "...")

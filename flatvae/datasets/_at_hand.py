@@ -1,4 +1,4 @@
-"""Which data sets are at hand: what a reader needs by default, which of it is there, and how to get the rest."""
+"""Which data sets are at hand: the files each needs by default, those that exist, and how to get the rest."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +10,7 @@ YES, NO, IN_PART, UNKNOWN = "yes", "no", "in part", "–"
 
 
 class AtHand(NamedTuple):
-    """A data set by its name: whether it is at hand (YES, NO, IN_PART or UNKNOWN), and where it lies or how to get it."""
+    """A data set's name, whether it is at hand (YES, NO, IN_PART or UNKNOWN), and where it is or how to get it."""
 
     name: str
     state: str
@@ -18,7 +18,7 @@ class AtHand(NamedTuple):
 
 
 def at_hand(root: Path) -> list[AtHand]:
-    """Every data set, looked for in a folder of data. Files are not opened: whether they are whole, their reader says."""
+    """Look for every data set in a data folder. Files are not opened; only the loaders check their content."""
     return [_of(name, root) for name in names()]
 
 
@@ -36,13 +36,13 @@ def _of(name: str, root: Path) -> AtHand:
 
 
 def _mnist(root: Path) -> AtHand:
-    folder, lost = root / "mnist", []
+    folder, missing = root / "mnist", []
     for name in mnist.SHA256:
         unpacked = name.removesuffix(".gz")
         if not any((folder / file).exists() for file in (name, unpacked, unpacked.replace("-idx", ".idx"))):
-            lost.append(name)
-    return _told(
-        "mnist", "files", folder, len(mnist.SHA256), lost, f"a run downloads them from {_host(mnist.MIRRORS[0])}"
+            missing.append(name)
+    return _entry(
+        "mnist", "files", folder, len(mnist.SHA256), missing, f"a run downloads them from {_host(mnist.MIRRORS[0])}"
     )
 
 
@@ -50,25 +50,29 @@ def _human_motion(root: Path) -> AtHand:
     folder = root / _cmu.FOLDER
     trials = [file for of_motion in _cmu.TRIALS.values() for file in of_motion]
     files = [*trials, *(f"{subject}/{subject}.asf" for subject in dict.fromkeys(map(_cmu.subject_of, trials)))]
-    lost = [file for file in files if not (folder / file).exists()]
+    missing = [file for file in files if not (folder / file).exists()]
     how = f"a run downloads them from {_host(_cmu.SITE)}"
-    if by_hand := [file for file in lost if not _cmu._ON_SITE.fullmatch(file)]:
+    if by_hand := [file for file in missing if not _cmu._ON_SITE.fullmatch(file)]:
         how += f", but {len(by_hand)} such as {by_hand[0]}: put these there, or name others in the option trials"
-    return _told("human_motion", "files", folder, len(files), lost, how)
+    return _entry("human_motion", "files", folder, len(files), missing, how)
 
 
 def _mot(root: Path) -> AtHand:
     folder, sequences = root / mot.FOLDER, [*mot.TRAIN, *mot.TEST]
-    lost = [name for name in sequences if not (folder / name).is_dir()]
-    how = f"get {', '.join(lost)} from {mot.SITE} and put the folders there; their licence allows no download by a run"
-    return _told("mot", "videos", folder, len(sequences), lost, how)
+    missing = [name for name in sequences if not (folder / name).is_dir()]
+    how = (
+        f"get {', '.join(missing)} from {mot.SITE} and put the folders there; their licence allows no download by a run"
+    )
+    return _entry("mot", "videos", folder, len(sequences), missing, how)
 
 
-def _told(name: str, things: str, folder: Path, needed: int, lost: list[str], how: str) -> AtHand:
-    if not lost:
+def _entry(name: str, things: str, folder: Path, needed: int, missing: list[str], how: str) -> AtHand:
+    if not missing:
         return AtHand(name, YES, f"{needed} {things} in {folder}")
     return AtHand(
-        name, NO if len(lost) == needed else IN_PART, f"{len(lost)} of {needed} {things} are not in {folder}: {how}"
+        name,
+        NO if len(missing) == needed else IN_PART,
+        f"{len(missing)} of {needed} {things} are not in {folder}: {how}",
     )
 
 

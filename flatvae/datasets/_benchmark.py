@@ -1,10 +1,11 @@
-"""MOTChallenge's rules: which boxes count, and which detection is of whom.
+"""MOTChallenge's rules: which boxes count, and which person a detection shows.
 
-- flag 0, or in MOT16/17 a class other than 1 (pedestrian): the box is not to be found and is no miss; see counted().
-- classes of DISTRACTORS (MOT16/17): they look like pedestrians, so a detection of one is taken away before anything is
-  counted; see without_distractors(). MOT15 knows none.
-- visibility (MOT16/17) is the share of a box that is neither hidden nor outside the image. The benchmark counts a
-  pedestrian at any visibility, even one whose box lies outside the image, and so the tables keep all of them.
+- Boxes with flag 0, or in MOT16/17 a class other than 1 (pedestrian), do not count: a tracker need not find them. See
+  counted().
+- Classes in DISTRACTORS (MOT16/17) look like pedestrians, so their detections are removed before anything is counted. See
+  without_distractors(). MOT15 has none.
+- Visibility (MOT16/17) is the share of a box that is neither hidden nor outside the image. The benchmark counts a
+  pedestrian at any visibility, even one whose box lies outside the image, so the tables keep all of them.
 
 Sources: Leal-Taixé et al. (2015), Milan et al. (2016), MOTChallenge; the rules are those of its evaluation, TrackEval.
 """
@@ -17,17 +18,17 @@ from flatvae.datasets._boxes import BOX
 
 PEDESTRIAN = 1
 DISTRACTORS = {2: "person on a vehicle", 7: "static person", 8: "distractor", 12: "reflection"}
-SAME = 0.5  # least intersection over union at which the benchmark takes two boxes for one object
+SAME = 0.5  # least intersection over union of two boxes that the benchmark takes for one object
 
 
 def counted(ground_truth: pd.DataFrame) -> pd.Series:
-    """Which rows (N,) of a ground truth are pedestrians to be found, bool."""
+    """Which rows (N,) of a ground truth are pedestrians that count, bool."""
     found = ground_truth["flag"] == 1
     return found & (ground_truth["class"] == PEDESTRIAN) if "class" in ground_truth else found
 
 
 def without_distractors(detections: pd.DataFrame, ground_truth: pd.DataFrame) -> pd.Series:
-    """Which rows (N,) of the detections the benchmark leaves: those that it does not take for a distractor, bool."""
+    """Which rows (N,) of the detections the benchmark keeps, bool: those that match no distractor."""
     if "class" not in ground_truth:
         return pd.Series(True, index=detections.index)
     matched = match(detections, ground_truth)
@@ -36,9 +37,9 @@ def without_distractors(detections: pd.DataFrame, ground_truth: pd.DataFrame) ->
 
 
 def match(detections: pd.DataFrame, ground_truth: pd.DataFrame) -> np.ndarray:
-    """Row of the ground truth that each detection is of, (N,) int64, −1 for none.
+    """Match detections with the ground truth: the row of each detection's match, (N,) int64, −1 for none.
 
-    Frame by frame the assignment of greatest summed intersection over union, among pairs of at least SAME.
+    In each frame the assignment maximises the summed intersection over union, among pairs of at least SAME.
     """
     matched = np.full(len(detections), -1)
     truth_of = ground_truth.groupby("frame").indices  # positions of each frame's rows
@@ -54,7 +55,7 @@ def match(detections: pd.DataFrame, ground_truth: pd.DataFrame) -> np.ndarray:
 
 
 def overlapping(boxes: pd.DataFrame, others: pd.DataFrame, least: float) -> np.ndarray:
-    """Which boxes (N,) have an intersection over union of ``least`` or more with one of the others in the same frame."""
+    """Which boxes (N,) overlap one of the others in the same frame: intersection over union ≥ ``least``."""
     boxes, others = boxes.reset_index(drop=True), others.reset_index(drop=True)
     pairs = boxes.reset_index()[["index", "frame"]].merge(others.reset_index()[["index", "frame"]], on="frame")
     overlap = iou(edges(boxes)[pairs["index_x"]], edges(others)[pairs["index_y"]])

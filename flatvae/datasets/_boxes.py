@@ -1,12 +1,12 @@
-"""MOTChallenge's text files of boxes: ground truth, detections, and what a tracker found.
+"""MOTChallenge's text files of boxes: ground truth, detections, and trackers' results.
 
-A line is numbers between commas, see GROUND_TRUTH and DETECTIONS for what they are; the number of columns tells MOT15 from
-MOT16/17. A box is left, top, width and height in pixels of the image, whose upper left pixel has left = top = 1; it may
-reach beyond the image.
+A line holds numbers with commas between them; GROUND_TRUTH and DETECTIONS name the columns, and their number tells MOT15
+from MOT16/17. A box is left, top, width and height in pixels of the image, whose upper left pixel has left = top = 1; it
+may reach beyond the image.
 
-What the benchmark does not accept is refused with the file and the line: a ground truth without identities, an identity
-twice in a frame, a frame before 1 or after the last, an unknown class. So are boxes that no camera gives (see LARGEST), other
-separators than commas, and a comma at the end of a line, which may as well stand for a lost number.
+The readers refuse, with the file and the line, what the benchmark does not accept: a ground truth without identities, an
+identity twice in a frame, a frame before 1 or after the last, an unknown class. They also refuse boxes that no camera gives
+(see LARGEST), separators other than commas, and a comma at the end of a line, where a number may be missing.
 """
 
 import os
@@ -21,7 +21,7 @@ from flatvae.datasets._text import read_text
 from flatvae.errors import InputError
 
 BOX = ("left", "top", "width", "height")
-_WORLD = ("x", "y", "z")  # coordinates in the world, −1 where they are not known
+_WORLD = ("x", "y", "z")  # world coordinates, −1 where unknown
 GROUND_TRUTH = {
     9: ("frame", "identity", *BOX, "flag", "class", "visibility"),  # MOT16/17
     10: ("frame", "identity", *BOX, "flag", *_WORLD),  # MOT15
@@ -31,18 +31,18 @@ DETECTIONS = {
     10: ("frame", "identity", *BOX, "confidence", *_WORLD),
 }
 CLASSES = range(1, 14)
-# Pixels. A JPEG's sides end at 65,535, so a box of more than 1e6 is a mistake; and between these bounds areas, ratios of sides
-# and the trackers' squares stay far from overflow and from 0.
+# Pixels. A JPEG has at most 65,535 a side, so a box beyond 1e6 is a mistake. Between these bounds areas, ratios of sides and
+# the trackers' squares stay far from overflow and from 0.
 SMALLEST, LARGEST = 1e-3, 1e6
 _WHOLE = ("frame", "identity", "flag", "class")
 _EXACT = 2**53  # up to here a float64 holds every whole number
 
 
 def read_ground_truth(path: Path, length: int) -> pd.DataFrame:
-    """The table of a gt.txt of a video of so many frames, see Sequence.ground_truth. Raises InputError."""
+    """The table of a gt.txt, see Sequence.ground_truth; ``length`` is the video's number of frames. Raises InputError."""
     table, where = _read_boxes(path, GROUND_TRUTH, length)
     if table.empty:
-        raise InputError(f"{path} has no line; give the ground truth, or take the file away.")
+        raise InputError(f"{path} has no line; give the ground truth, or delete the file.")
     identity, flag = table["identity"], table["flag"]
     _refuse(where, identity < 0, lambda at: f"identity is {identity[at]}", "must be 0 or more in a ground truth")
     _refuse(where, ~flag.isin((0, 1)), lambda at: f"flag is {flag[at]}", "must be 0 (ignore) or 1")
@@ -57,15 +57,16 @@ def read_ground_truth(path: Path, length: int) -> pd.DataFrame:
 
 
 def read_detections(path: Path, length: int) -> pd.DataFrame:
-    """The table of a det.txt of a video of so many frames, see Sequence.detections; may be empty. Raises InputError.
+    """The table of a det.txt, see Sequence.detections; may be empty. Raises InputError.
 
-    What a tracker found is written in the same columns, with identities, and can be read with this.
+    ``length`` is the video's number of frames. A tracker's results have the same columns, with identities, so this reads
+    them too.
     """
     return _read_boxes(path, DETECTIONS, length)[0]
 
 
 def write_boxes(path: Path, table: pd.DataFrame) -> None:
-    """Write a ground truth, detections or a tracker's results, whole or not at all; what is read is equal to the last bit.
+    """Write a ground truth, detections or a tracker's results atomically; reading the file gives exactly the same numbers.
 
     Raises ValueError where the columns are none of GROUND_TRUTH and DETECTIONS.
     """
@@ -81,7 +82,7 @@ def write_boxes(path: Path, table: pd.DataFrame) -> None:
 
 
 def check_boxes(table: pd.DataFrame, where: Callable[[int], str]) -> None:
-    """Raise InputError for the first box that no camera gives; ``where`` names the row at a position."""
+    """Raise InputError for the first box that no camera gives; ``where`` names the row at an index."""
     for name in BOX:
         values, low = table[name].to_numpy(dtype=np.float64), SMALLEST if name in ("width", "height") else -LARGEST
         bad = ~((values >= low) & (values <= LARGEST))  # NaN is bad as well
@@ -90,17 +91,17 @@ def check_boxes(table: pd.DataFrame, where: Callable[[int], str]) -> None:
 
 
 def one_line(error: Exception) -> str:
-    """An error's text on one line, cut to a bearable length."""
+    """An error's text on one line, cut to 120 characters."""
     return " ".join((str(error) or type(error).__name__).split())[:120]
 
 
 def _number(value: float) -> str:
-    """Shortest text that gives the same number again; whole numbers without a point, as the benchmark has them."""
+    """Shortest text that reads back as the same number; whole numbers without a point, as in the benchmark's files."""
     return str(int(value)) if abs(value) < _EXACT and value == int(value) else repr(value)
 
 
 def _read_boxes(path: Path, columns: dict[int, tuple], length: int) -> tuple[pd.DataFrame, Callable[[int], str]]:
-    """Table of a file of boxes, and what names the file and the line of each of its rows."""
+    """The table of a file of boxes, and a function that names the file and line of a row."""
     values, where = _read_numbers(path, columns)
     table = pd.DataFrame(values, columns=columns[values.shape[1]])
     for name in table.columns.intersection(_WHOLE):
@@ -116,11 +117,11 @@ def _read_boxes(path: Path, columns: dict[int, tuple], length: int) -> tuple[pd.
 
 
 def _read_numbers(path: Path, columns: dict[int, tuple]) -> tuple[np.ndarray, Callable[[int], str]]:
-    """Numbers (N, columns) of a file, and what names the line of each row; empty lines do not count."""
+    """The numbers (N, columns) of a file, and a function that names a row's line; empty lines are skipped."""
     try:
         text = read_text(path)
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({one_line(error)}); give a file that can be.") from error
+        raise InputError(f"{path} cannot be read ({one_line(error)}); give a readable file.") from error
     rows, lines, width = [], [], None
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
@@ -134,7 +135,7 @@ def _read_numbers(path: Path, columns: dict[int, tuple]) -> tuple[np.ndarray, Ca
         try:
             rows.append([float(word) for word in words])
             if "_" in line:
-                raise ValueError("1_0 is a number to Python alone")
+                raise ValueError("only Python reads 1_0 as a number")
         except ValueError as error:
             found = next(word for word in words if not _is_number(word)).strip()[:40]
             raise InputError(f"{path}, line {number}: {found!r} is no number; give numbers between commas.") from error
@@ -157,15 +158,15 @@ def _is_number(word: str) -> bool:
 
 
 def _check_once(where: Callable[[int], str], table: pd.DataFrame) -> None:
-    """Raise InputError where an identity is twice in a frame."""
+    """Raise InputError where an identity occurs twice in a frame."""
     again = table.duplicated(["frame", "identity"]).to_numpy()
     if not again.any():
         return
     row = table.iloc[again.argmax()]
     first = ((table["frame"] == row["frame"]) & (table["identity"] == row["identity"])).to_numpy().argmax()
     line = where(first).rsplit(", ", 1)[1]
-    found = f"identity {row['identity']:.0f} is in frame {row['frame']:.0f} already, in {line}"
-    raise InputError(f"{where(again.argmax())}: {found}; give it one box a frame.")
+    found = f"identity {row['identity']:.0f} is already in frame {row['frame']:.0f}, in {line}"
+    raise InputError(f"{where(again.argmax())}: {found}; give it one box per frame.")
 
 
 def _refuse(where: Callable[[int], str], bad, found: Callable[[int], str], wanted: str) -> None:

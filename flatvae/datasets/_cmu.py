@@ -1,4 +1,4 @@
-"""The CMU motion capture database: which recordings are used, and their files, downloaded where they are missing.
+"""The CMU motion capture database: the recordings that are used, and their files, downloaded where missing.
 
 The data used in this project was obtained from mocap.cs.cmu.edu. The database was created with funding from NSF
 EIA-0196217.
@@ -23,10 +23,10 @@ from flatvae.errors import InputError
 
 FOLDER = "cmu_mocap"
 SITE = "http://mocap.cs.cmu.edu/subjects/"
-# Trials of each motion: the first and last frame that are used, and the sha256 of their channels as little-endian float64.
-# Values are hashed, not bytes: copies of these files differ in their line ends. Frames are given because some copies are cut.
-# The last trial of a motion with three or more is held out whole; of kicking it is the shortest, to leave most to train on.
-# Subjects 35 and 49 are those of Chen et al.; 02 and 135 stand in for their 143 (punching) and 74 (kicking).
+# Trials of each motion: the first and last frame used, and the sha256 of their channels as little-endian float64.
+# The values are hashed, not the bytes: copies of these files differ in line endings. Frames are given because some copies are
+# cut. The last trial of a motion with three or more is held out whole; for kicking the shortest comes last, to leave more for
+# training. Subjects 35 and 49 are those of Chen et al.; 02 and 135 replace their 143 (punching) and 74 (kicking).
 TRIALS = {
     "walking": {
         "35/35_01.amc": (1, 358, "026a78dee966a13998b82de8781c43d924cb0a360794a63678a740319ed6201f"),
@@ -75,13 +75,13 @@ _ATTEMPTS = 3
 _PAUSE = 1.0  # seconds before a download is tried again
 _ON_SITE = re.compile(r"(\d{2,3})/\1(_\d{2,3}\.amc|\.asf)", re.ASCII)
 _NOT_USED = ("root", "lfingers", "lthumb", "rfingers", "rthumb")  # 6 channels of the root, 6 of fingers and thumbs
-_LEAST, _MOST = 2 * math.pi, 360  # degrees between which a trial's largest joint angle lies: radians never exceed 2π
+_LEAST, _MOST = 2 * math.pi, 360  # bounds of a trial's largest joint angle in degrees; angles in radians stay below 2π
 
 
 def skeleton(root: Path | None = None, subject: str = "35") -> Skeleton:
-    """The skeleton of a subject, the folder of a trial's file; downloaded where it is missing.
+    """The skeleton of a subject, named by the folder of its trials; downloaded where missing.
 
-    Raises InputError where the file is damaged or cannot be had.
+    Raises InputError where the file is damaged or cannot be downloaded.
     """
     file = f"{subject}/{subject}.asf"
     folder = data_root(root) / FOLDER
@@ -99,26 +99,26 @@ def skeletons(folder: Path, files: list[str]) -> dict[str, Skeleton]:
     skeletons = {subject: skeleton(folder.parent, subject) for subject in subjects}
     first = next(iter(skeletons))
     if not observed_channels(skeletons[first]):
-        raise wrong(f"the skeleton of subject {first} has no joint that is observed", "must have one")
+        raise wrong(f"the skeleton of subject {first} has no observed joint", "must have one")
     for subject, other in skeletons.items():
         if other.channels != skeletons[first].channels:
             raise wrong(
-                f"the skeleton of subject {subject} has other channels than that of {first}", "must have the same"
+                f"the skeleton of subject {subject} has other channels than that of {first}", "must have the same ones"
             )
     return skeletons
 
 
 def _check_can_be_had(folder: Path, files: list[str]) -> None:
-    """Raise InputError for files that are neither there nor on the database's site, before any is downloaded."""
+    """Raise InputError, before any download, for files that are neither in the folder nor on the database's site."""
     lost = [file for file in files if not _ON_SITE.fullmatch(file) and not os.path.exists(folder / file)]
     if lost:
-        found = f"{listed(lost)}: missing, and not a file of the database's site"
-        mend = f"put what is missing into {folder} or name other files in option trials, as 35/35_17.amc for jogging"
-        raise InputError(f"dataset human_motion: {found}; {mend}.")
+        found = f"{listed(lost)}: missing, and not on the database's site"
+        fix = f"put the missing files into {folder} or name others in option trials, as 35/35_17.amc for jogging"
+        raise InputError(f"dataset human_motion: {found}; {fix}.")
 
 
 def recording(folder: Path, file: str, skeleton: Skeleton) -> Motion:
-    """The frames of a trial that are used; the file is downloaded first where it is missing."""
+    """The used frames of a trial; downloads the file if it is missing."""
     path = folder / file
     if not os.path.exists(path):
         _download(path, file, lambda copy: _checked(copy, file, skeleton))
@@ -126,37 +126,37 @@ def recording(folder: Path, file: str, skeleton: Skeleton) -> Motion:
 
 
 def _checked(path: Path, file: str, skeleton: Skeleton) -> Motion:
-    """The used frames of a trial's file; InputError where they are not the known ones or cannot be joint angles."""
+    """The used frames of a trial's file; InputError where they differ from the known ones or cannot be joint angles."""
     motion = read_motion(path, skeleton)
     largest = np.abs(motion.channels[:, observed_channels(skeleton)]).max()
     if not _LEAST <= largest <= _MOST:
         found = f"{path}: the largest joint angle would be {largest:.3g} degrees"
-        raise InputError(f"{found}; give another file, or mend :DEGREES or :RADIANS in its header if that is wrong.")
+        raise InputError(f"{found}; give another file, or correct :DEGREES or :RADIANS in its header if it is wrong.")
     known = {name: facts for of_motion in TRIALS.values() for name, facts in of_motion.items()}
     if file not in known:
         return motion
     first, last, sha256 = known[file]
     inside = (first <= motion.frames) & (motion.frames <= last)
     motion = Motion(channels=motion.channels[inside], frames=motion.frames[inside])
-    content = np.ascontiguousarray(motion.channels + 0.0, dtype="<f8")  # + 0.0 for one sign of zero
+    content = np.ascontiguousarray(motion.channels + 0.0, dtype="<f8")  # + 0.0 turns −0 into 0
     if hashlib.sha256(content).hexdigest() != sha256:
-        mend = "delete it to have it downloaded again, or give an altered recording a name of its own"
-        raise InputError(f"{path}: its frames {first} to {last} are not those of the recording; {mend}.")
+        fix = "delete it to have it downloaded again, or give an altered recording another name"
+        raise InputError(f"{path}: its frames {first} to {last} are not those of the recording; {fix}.")
     return motion
 
 
 def _download(path: Path, file: str, check: Callable[[Path], object]) -> None:
-    """Fetch a file from the database's site; it gets its name only once it is checked."""
+    """Fetch a file from the database's site; it gets its name only after the check."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".download-") as scratch:
             copy = _from_site(Path(scratch), path, file, check)
-            # A copy, as pooch's own file can be read by its owner alone; the rename makes it whole or absent.
+            # Copied, as pooch's file is readable by its owner only; the rename is atomic.
             os.replace(shutil.copyfile(copy, Path(scratch) / "copy"), path)
     except OSError as error:
-        mend = "make the folder writable or put the file there yourself"
+        fix = "make the folder writable or put the file there yourself"
         raise InputError(
-            f"dataset human_motion: {path} cannot be written ({_one_line(error)[:120]}); {mend}."
+            f"dataset human_motion: {path} cannot be written ({_one_line(error)[:120]}); {fix}."
         ) from error
 
 
@@ -166,7 +166,7 @@ def _from_site(scratch: Path, path: Path, file: str, check: Callable[[Path], obj
             copy = Path(pooch.retrieve(SITE + file, known_hash=None, fname=f"{attempt}-{path.name}", path=scratch))
             check(copy)
             return copy
-        except Exception as error:  # whatever it is that fails here may not fail again; the last reason is reported
+        except Exception as error:  # any failure may be temporary; the last one is reported
             reason = error
             time.sleep(_PAUSE * (attempt + 1 < _ATTEMPTS))
     found = f"{file} is missing and {SITE} did not give it"
@@ -179,7 +179,7 @@ def subject_of(file: str) -> str:
 
 
 def observed_channels(skeleton: Skeleton) -> list[int]:
-    """Indices of the channels that are observed."""
+    """Indices of the observed channels."""
     return [at for at, channel in enumerate(skeleton.channels) if channel.split(".")[0] not in _NOT_USED]
 
 
@@ -192,5 +192,5 @@ def listed(names) -> str:
     return ", ".join(names)
 
 
-def wrong(found: str, mend: str) -> InputError:
-    return InputError(f"dataset human_motion: {found}; it {mend}.")
+def wrong(found: str, fix: str) -> InputError:
+    return InputError(f"dataset human_motion: {found}; it {fix}.")

@@ -1,4 +1,4 @@
-"""The frames of a drawn video of a crowd: people in perspective before a background, as a camera takes them."""
+"""Draws the frames of a crowd video: people in perspective before a background, seen by a simulated camera."""
 
 import math
 from collections.abc import Iterator
@@ -9,8 +9,8 @@ import numpy as np
 from flatvae.datasets._crowd_scene import EYE, FOCAL, HEIGHT, HORIZON, RATE, WIDTH, Look, Person, Scene, swing_at
 
 _REACH = 0.45  # body heights: half the width of the grid that a person is drawn on
-_LENS = 0.15, 0.7, 0.15  # parts of a pixel's light that the one before, it and the one after get
-_NOISE = 3.0  # the sensor: standard deviation, of 255 levels
+_LENS = 0.15, 0.7, 0.15  # how a pixel's light is shared: previous pixel, itself, next pixel
+_NOISE = 3.0  # standard deviation of the sensor's noise, of 255 levels
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +20,7 @@ class Drawn:
     Attributes:
         image: (HEIGHT, WIDTH, 3), uint8.
         owners: (HEIGHT, WIDTH), identity of the person each pixel shows, 0 for nobody.
-        people: of everyone with a pixel on the frame, hidden or not: identity, left, top, width, height, visibility.
+        people: identity, left, top, width, height, visibility of everyone with a pixel on the frame, hidden or not.
     """
 
     image: np.ndarray
@@ -30,7 +30,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class _Limb:
-    """All points closer to a line than a radius: (x, y) of its ends in body heights, y upwards from the ground."""
+    """All points within a radius of a line segment; ``ends`` are (x, y) in body heights, y upwards from the ground."""
 
     ends: tuple[float, float, float, float]
     radius: float
@@ -59,7 +59,7 @@ def draw_frame(scene: Scene, frame: int) -> Drawn:
 
 
 def _clip(top: int, left: int, shape: tuple[int, int]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Where a sprite is on the frame, and which part of it."""
+    """Slices of the frame that a sprite covers, and of the sprite's part on the frame."""
     onto, part = [], []
     for start, length, end in ((top, shape[0], HEIGHT), (left, shape[1], WIDTH)):
         low, high = (min(max(at, 0), end) for at in (start, start + length))
@@ -69,14 +69,14 @@ def _clip(top: int, left: int, shape: tuple[int, int]) -> tuple[tuple[slice, sli
 
 
 def _box(top: int, left: int, mask: np.ndarray) -> tuple[int, int, int, int]:
-    """Left, top, width, height of what is drawn of a sprite, the frame's upper left pixel being 1, 1."""
+    """Left, top, width, height of a sprite's drawn pixels; the frame's upper left pixel is 1, 1."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     width, height = columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1
     return left + columns[0] + 1, top + rows[0] + 1, width, height
 
 
 def _sprite(scene: Scene, person: Person, seconds: float) -> tuple[int, int, np.ndarray, np.ndarray]:
-    """Row and column of a person's grid on the frame, which of its pixels are the person, and their colours."""
+    """Row and column of a person's grid on the frame, the mask of the person's pixels, and their colours."""
     travelled, axis, horizon = scene.camera(seconds)
     x, z = person.at(seconds)
     height = FOCAL * person.height / z  # pixels
@@ -87,38 +87,38 @@ def _sprite(scene: Scene, person: Person, seconds: float) -> tuple[int, int, np.
     up = (foot_row - np.arange(top, bottom, dtype=np.float32) - 0.5) / height
     mask = np.zeros((len(up), len(across)), dtype=bool)
     colours = np.zeros((*mask.shape, 3), dtype=np.float32)
-    for limb in _body(person.look, person.gait(seconds)) if left < WIDTH and right > 0 else ():  # else nothing shows
+    for limb in _body(person.look, person.gait(seconds)) if left < WIDTH and right > 0 else ():  # else off the frame
         _paint(mask, colours, up, across, limb, person.look)
     return top, left, mask, colours
 
 
 def _paint(mask: np.ndarray, colours: np.ndarray, up: np.ndarray, across: np.ndarray, limb: _Limb, look: Look) -> None:
-    """Draw a limb over what is there."""
+    """Draw a limb over the earlier ones."""
     x0, y0, x1, y1 = limb.ends
-    near = _within(up, min(y0, y1) - limb.radius, max(y0, y1) + limb.radius)
-    beside = _within(across, min(x0, x1) - limb.radius, max(x0, x1) + limb.radius)
-    x, y = across[None, beside] - x0, up[near, None] - y0
+    rows = _within(up, min(y0, y1) - limb.radius, max(y0, y1) + limb.radius)
+    columns = _within(across, min(x0, x1) - limb.radius, max(x0, x1) + limb.radius)
+    x, y = across[None, columns] - x0, up[rows, None] - y0
     dx, dy = x1 - x0, y1 - y0
     along = ((x * dx + y * dy) / max(dx * dx + dy * dy, 1e-9)).clip(0, 1)
     apart = ((x - along * dx) ** 2 + (y - along * dy) ** 2) / limb.radius**2
     inside = apart < 1
-    mask[near, beside] |= inside
+    mask[rows, columns] |= inside
     rounded = (1 - 0.35 * apart + 0.15 * np.sign(x) * np.sqrt(apart))[inside]  # lit from the front
     colour = limb.colour
     if limb.patterned:
         colour = np.where(_pattern(look, x, y)[inside][:, None], look.second, colour)
-    colours[near, beside][inside] = colour * rounded[:, None]
+    colours[rows, columns][inside] = colour * rounded[:, None]
 
 
 def _within(values: np.ndarray, low: float, high: float) -> slice:
-    """The run of values between two bounds; values rise or fall."""
+    """The slice of monotonic values that lie between two bounds."""
     inside = (values >= low) & (values <= high)
     first = int(inside.argmax())
     return slice(first, first + np.count_nonzero(inside))
 
 
 def _pattern(look: Look, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Which points have the second colour, (rows, columns) for x (1, columns) and y (rows, 1)."""
+    """Which points have the second colour: x (1, columns), y (rows, 1) -> (rows, columns), bool."""
     waves = 2 * math.pi * look.waves
     rings, stripes = np.sin(waves * y) > 0, np.sin(waves * x) > 0
     return {
@@ -132,11 +132,11 @@ def _pattern(look: Look, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _body(look: Look, phase: float) -> Iterator[_Limb]:
-    """A walking person's limbs, those first that the others hide; facing to the right."""
+    """A walking person's limbs, facing right; limbs that others hide come first."""
     legs = [_leg(phase), _leg(phase + math.pi)]
     lift = -min(leg[-1] for leg in legs)  # the lower foot stands on the ground
     hip, shoulder, head = 0.5 + lift, 0.8 + lift, 0.915 + lift
-    arms = [_arm(shoulder, phase + turn) for turn in (math.pi, 0)]  # each against its leg
+    arms = [_arm(shoulder, phase + turn) for turn in (math.pi, 0)]  # each opposite to its leg
     yield from _arm_limbs(look, arms[1])
     for leg in (legs[1], legs[0]):
         yield from _leg_limbs(look, leg, lift)
@@ -179,11 +179,11 @@ def _arm(shoulder: float, phase: float) -> tuple[float, float, float, float, flo
 
 def _arm_limbs(look: Look, arm: tuple[float, float, float, float, float, float]) -> Iterator[_Limb]:
     yield _Limb(arm[2:], 0.024, look.skin)
-    yield _Limb(arm[:4], 0.033 * look.build, look.top * 0.85)  # a shade darker, to stand out from the body
+    yield _Limb(arm[:4], 0.033 * look.build, look.top * 0.85)  # darker, to stand out from the body
 
 
 def _background(scene: Scene, seconds: float) -> np.ndarray:
-    """Ground in perspective and the houses behind it, (HEIGHT, WIDTH, 3)."""
+    """The ground in perspective and the houses behind it, (HEIGHT, WIDTH, 3)."""
     travelled, axis, horizon = scene.camera(seconds)
     canvas = np.empty((HEIGHT, WIDTH, 3), dtype=np.float32)
     first = math.ceil(horizon)
@@ -199,7 +199,7 @@ def _background(scene: Scene, seconds: float) -> np.ndarray:
 
 
 def _exposed(scene: Scene, canvas: np.ndarray, frame: int) -> np.ndarray:
-    """What the camera makes of the scene: light, lens and sensor; uint8 (HEIGHT, WIDTH, 3)."""
+    """The scene as the camera records it, with light, lens and sensor noise; uint8 (HEIGHT, WIDTH, 3)."""
     seconds = (frame - 1) / RATE
     axis = scene.camera(seconds)[1]
     edge, strength = scene.shade

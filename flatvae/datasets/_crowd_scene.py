@@ -1,4 +1,4 @@
-"""Who and what is in a drawn video of a crowd: people, their clothes and ways, camera, light, ground and houses."""
+"""The content of a drawn crowd video: people, their clothes and paths, camera, light, ground and houses."""
 
 import math
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ WIDTH, HEIGHT = 320, 240  # pixels of a frame
 RATE = 25  # frames a second
 FOCAL = 300  # pixels
 EYE = 2.2  # metres: height of the camera
-HORIZON = 85  # row of the horizon, where the camera does not sway
+HORIZON = 85  # row of the horizon when the camera does not sway
 NEAR, FAR = 4.6, 11.0  # metres: distances at which people walk; they are about 115 and 45 pixels tall there
 PATTERNS = ("plain", "rings", "stripes", "checks", "dots", "halves")
 LOWER = ("trousers", "shorts", "skirt")
@@ -27,7 +27,7 @@ class Look:
     top: np.ndarray
     second: np.ndarray  # colour of the pattern
     pattern: str
-    waves: float  # of the pattern, in a body height
+    waves: float  # of the pattern, per body height
     lower: str
     below: np.ndarray
     shoes: np.ndarray
@@ -36,7 +36,7 @@ class Look:
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """Who walks where: at a moment (in seconds) at (x, z) metres, x to the right and z away from the camera's start."""
+    """A person on a straight path: at ``moment`` (s) at (x, z) metres, x to the right and z away from the camera's start."""
 
     look: Look
     height: float  # metres
@@ -64,15 +64,15 @@ class Scene:
     travel: float  # metres a second to the right
     pan: tuple[float, float, float]  # pixels, seconds, radians of a swing
     sway: tuple[float, float, float]
-    light: tuple[float, float, float]  # part of the mean, seconds, radians
-    tint: np.ndarray  # (3,), what the light's change does to the colours
+    light: tuple[float, float, float]  # share of the mean, seconds, radians
+    tint: np.ndarray  # (3,), how strongly the light's change acts on each colour
     shade: tuple[float, float]  # column of the shadow's edge, its strength
     ground: np.ndarray  # (3,)
     stones: np.ndarray  # (64, 64) in [0, 1]
     backdrop: np.ndarray  # (rows, columns, 3) above the horizon, wider than a frame
 
     def camera(self, seconds: float) -> tuple[float, float, float]:
-        """How far the camera has travelled (metres), and where the optical axis is on the frame: column, horizon's row."""
+        """Metres that the camera has travelled, and its optical axis on the frame: column, row of the horizon."""
         return self.travel * seconds, WIDTH / 2 + swing_at(self.pan, seconds), HORIZON + swing_at(self.sway, seconds)
 
 
@@ -82,7 +82,7 @@ def swing_at(swing: tuple[float, float, float], seconds: float) -> float:
 
 
 def make_scene(number: int, frames: int, people: int, seed: int) -> Scene:
-    """The scene of a sequence: all that is random but noise and detections."""
+    """The scene of a sequence: everything random except noise and detections."""
     draw = np.random.default_rng([seed, number, 0])
     travel, pan = draw.uniform(-0.4, 0.4), (draw.uniform(2, 14), draw.uniform(3, 6), draw.uniform(0, 2 * math.pi))
     return Scene(
@@ -101,7 +101,7 @@ def make_scene(number: int, frames: int, people: int, seed: int) -> Scene:
 
 
 def _person(draw: np.random.Generator, seconds: float, travel: float) -> Person:
-    """A person who is well inside the frame at some moment of the middle of the video."""
+    """A person who is well inside the frame at some moment in the middle of the video."""
     moment, z = draw.uniform(0.2, 0.8) * seconds, draw.uniform(NEAR, FAR)
     column = draw.uniform(0.15, 0.85) * WIDTH - WIDTH / 2
     along = float(draw.choice((-1, 1))) * draw.uniform(0.5, 1.5)

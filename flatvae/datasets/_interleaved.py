@@ -1,4 +1,4 @@
-"""Parts of recordings as blocks that alternate along time, with frames left out between them."""
+"""Splits recordings into blocks that alternate along time, with gaps between them."""
 
 import itertools
 
@@ -11,18 +11,18 @@ _ORDER = ("train", "test", "validation")  # of the blocks in a period
 
 
 def interleaved(length: int, blocks: dict[str, int], gap: int) -> np.ndarray | None:
-    """Part of each of T frames, such that more than ``gap`` frames lie between any two of different parts.
+    """The part of each of T frames, with at least ``gap`` frames left out between frames of different parts.
 
-    Periods of equal length follow one another; in each come a block of train, one of test and one of validation, and after
-    each block a gap. With b the lengths in ``blocks``::
+    Time is divided into periods of equal length. Each has a block of train, one of test and one of validation, and a gap
+    after each block. With b the lengths in ``blocks``::
 
         P = b_train + b_test + b_validation + 3 gap
         m = max(1, ⌊(T + gap) / P⌋)                    periods; number i is [⌊i (T + gap) / m⌋, ⌊(i + 1) (T + gap) / m⌋)
         k = (length of the period) − 3 gap             frames of it that are kept
         n_test = max(1, ⌊k b_test / Σ b⌋),  n_validation alike,  n_train = k − n_test − n_validation
 
-    So blocks are at least as long as ``blocks`` asks; where T + gap < P there is one period, and they are shorter. The gap
-    after the last block lies behind the end.
+    So blocks are at least as long as ``blocks`` asks, except where T + gap < P: then there is one period with shorter
+    blocks. The gap after the last block lies beyond the end.
 
     Args:
         length: T ≥ 1.
@@ -30,7 +30,7 @@ def interleaved(length: int, blocks: dict[str, int], gap: int) -> np.ndarray | N
         gap: frames left out between two blocks, ≥ 0.
 
     Returns:
-        (T,) of "train", "test", "validation" and "gap"; or None where T is too small for a frame of each part.
+        (T,) of "train", "test", "validation" and "gap", or None where T is too small for one frame of each part.
     """
     whole = sum(blocks[part] for part in PARTS)
     periods = max(1, (length + gap) // (whole + 3 * gap))

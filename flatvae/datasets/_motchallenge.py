@@ -1,14 +1,14 @@
-"""MOTChallenge layout: videos of pedestrians, a folder a sequence, with ground truth and detections as text.
+"""MOTChallenge's layout: videos of pedestrians, one folder per sequence, with ground truth and detections as text.
 
 ::
 
     <sequence>/seqinfo.ini        frame size and rate, length; the first release of MOT15 has none
     <sequence>/img1/000001.jpg    frames, numbered from 1
-    <sequence>/gt/gt.txt          ground truth, one box a line
-    <sequence>/det/det.txt        public detections, one box a line
+    <sequence>/gt/gt.txt          ground truth, one box per line
+    <sequence>/det/det.txt        public detections, one box per line
 
-See _boxes.py for the text files and _benchmark.py for what counts. Pixels are those that OpenCV shows, with which people draw
-boxes: a frame with an EXIF orientation is turned as it says.
+See _boxes.py for the text files and _benchmark.py for the boxes that count. Pixels are those that OpenCV shows, as people draw
+boxes with it: a frame with an EXIF orientation is turned.
 """
 
 import configparser
@@ -37,16 +37,16 @@ class Sequence:
     """One video.
 
     Attributes:
-        name: that of its folder.
-        folder: where it is.
+        name: the folder's name.
+        folder: the path.
         width, height: of a frame, in pixels.
-        rate: frames a second, None where no seqinfo.ini tells it.
-        length: number of frames of the video, of which some may not be there.
-        frames: the files of the frames that are there, by number.
+        rate: frames a second, None without a seqinfo.ini.
+        length: number of frames of the video, some of which may be missing.
+        frames: the files of the existing frames, by number.
         ground_truth: a table with the columns GROUND_TRUTH[9] or [10], or None where there is no gt/gt.txt. Whole numbers
             are int64, others float64; the order is that of the file.
         detections: the same with the columns DETECTIONS[7] or [10], from det/det.txt.
-        images: folder in which frames were looked for.
+        images: folder of the frames.
     """
 
     name: str
@@ -64,8 +64,8 @@ class Sequence:
 def read_sequence(folder: Path) -> Sequence:
     """The sequence in a folder. Frames are listed, not read.
 
-    Raises InputError with file and line for what breaks the format, and where no box of a file shows a pixel of the frame:
-    its numbers are then shares of the frame or belong to another video.
+    Raises InputError with file and line where the format is broken, and where no box of a file shows a pixel of the frame:
+    its numbers are then fractions of the frame or belong to another video.
     """
     found = _information(folder)
     return Sequence(
@@ -86,12 +86,12 @@ def read_frame(sequence: Sequence, number: int) -> Image.Image:
 
 
 def missing_frames(sequence: Sequence, numbers: Iterable[int]) -> InputError:
-    """The error of frames that are needed and not there."""
+    """The error for needed frames that are missing."""
     numbers = sorted(numbers)
     lost = f"{len(numbers)} needed frame(s) of {sequence.length} are missing, number {numbers[0]} first"
     files, state = _listed(sequence.images), ""
     if files is None:
-        state = ", which is not there"
+        state = ", which does not exist"
     elif not any(path.stem.isdecimal() for path in files):
         state = ", in which no file is named by a number"
     found = f"{sequence.folder}: {lost}, in the folder {sequence.images}{state}"
@@ -99,7 +99,7 @@ def missing_frames(sequence: Sequence, numbers: Iterable[int]) -> InputError:
 
 
 def mode(path: Path) -> int:
-    """st_mode of a file or folder, 0 where there is none. Raises InputError where the system does not let it be looked at."""
+    """st_mode of a file or folder, 0 where there is none. Raises InputError where the system denies access."""
     try:
         return os.stat(path).st_mode
     except (FileNotFoundError, NotADirectoryError, ValueError):  # the last for a zero byte in the path
@@ -114,8 +114,8 @@ def write_sequence(
     """Write a sequence in the benchmark's layout.
 
     Args:
-        folder: it is made; its name is the sequence's.
-        frames: uint8 images (height, width, 3), the first being frame 1.
+        folder: created; its name is the sequence's.
+        frames: uint8 images (height, width, 3), from frame 1 on.
         ground_truth, detections: tables with the columns GROUND_TRUTH[9] or [10], and DETECTIONS[7] or [10].
         rate: frames a second.
     """
@@ -145,19 +145,19 @@ def _information(folder: Path) -> dict:
     frames = _frames(images, section.get("imExt", ""), length)
     beyond = [number for number in frames if not 1 <= number <= length]
     if beyond:
-        mend = "correct seqLength, or give the frames their numbers from 1"
-        raise InputError(f"{path}: seqLength is {length}, and there is {frames[beyond[0]].name}; {mend}.")
+        fix = "correct seqLength, or give the frames their numbers from 1"
+        raise InputError(f"{path}: seqLength is {length}, but {frames[beyond[0]].name} exists; {fix}.")
     return {"width": width, "height": height, "rate": rate, "length": length, "frames": frames, "images": images}
 
 
 def _from_frames(folder: Path) -> dict:
     frames = _frames(folder / "img1")
     if not frames:
-        raise InputError(f"{folder} has neither seqinfo.ini nor frames img1/000001.jpg, …; put one of them there.")
+        raise InputError(f"{folder} has neither seqinfo.ini nor frames img1/000001.jpg, …; put either there.")
     gap = next((number for number, there in enumerate(frames, 1) if number != there), None)
     if gap is not None:
         found = f"{folder} has no seqinfo.ini, and img1/{gap:06d}{next(iter(frames.values())).suffix} is missing"
-        raise InputError(f"{found}; put the frame there, or a seqinfo.ini that tells how long the video is.")
+        raise InputError(f"{found}; put the frame there, or a seqinfo.ini with the video's length.")
     width, height = _image(frames[1]).size
     found = {"width": width, "height": height, "rate": None, "length": len(frames), "frames": frames}
     return found | {"images": folder / "img1"}
@@ -182,7 +182,7 @@ def _section(path: Path) -> configparser.SectionProxy:
 
 def _positive(path: Path, section: configparser.SectionProxy, key: str, most: int) -> float:
     try:
-        value = 0.0 if "_" in section[key] else float(section[key])  # 1_0 is a number to Python alone
+        value = 0.0 if "_" in section[key] else float(section[key])  # only Python reads 1_0 as a number
     except (KeyError, ValueError):
         value = 0.0
     if not 0 < value <= most:
@@ -201,8 +201,8 @@ def _whole(path: Path, section: configparser.SectionProxy, key: str, most: int) 
 def _frames(folder: Path, asked: str = "", length: int | None = None) -> dict[int, Path]:
     """Files of the frames by number, in order.
 
-    ``asked`` is imExt as people write it: ``.jpg``, ``JPG``, ``*.jpg``, ``%06d.jpg``; case and quotes do not matter. Where it is
-    "", any image will do, but where frames have .jpg files, images of another kind with the same numbers are passed over.
+    ``asked`` is imExt as people write it: ``.jpg``, ``JPG``, ``*.jpg``, ``%06d.jpg``; case and quotes do not matter. If it is
+    "", any image will do, but where frames have .jpg files, images of another kind with the same numbers are skipped.
     """
     kind = asked.strip("\"'").rsplit(".", 1)[-1].strip("*").lower()
     extension = kind and f".{kind}"
@@ -215,11 +215,11 @@ def _frames(folder: Path, asked: str = "", length: int | None = None) -> dict[in
     others = [path for path in images if path.suffix.lower() != best and int(path.stem) in needed]
     lost = [path for path in others if int(path.stem) not in numbers]
     if lost and extension:
-        found = f"{folder}: {int(lost[0].stem):06d}{extension} is missing, for which imExt of seqinfo.ini asks"
-        mend = f"correct imExt in seqinfo.ini, or give the frame as {extension}"
-        raise InputError(f"{found} ({asked}), and {lost[0].name} is there; {mend}.")
+        found = f"{folder}: imExt of seqinfo.ini is {asked}, but {int(lost[0].stem):06d}{extension} is missing"
+        fix = f"correct imExt in seqinfo.ini, or give the frame as {extension}"
+        raise InputError(f"{found} and {lost[0].name} exists; {fix}.")
     frames = {}
-    for path in wanted + (others if lost == others else []):  # else they are masks or the like
+    for path in wanted + (others if lost == others else []):  # else the others are masks or the like
         first = frames.setdefault(int(path.stem), path)
         if first is not path:
             found = f"{folder} has two files of frame {int(path.stem)}, {first.name} and {path.name}"
@@ -228,7 +228,7 @@ def _frames(folder: Path, asked: str = "", length: int | None = None) -> dict[in
 
 
 def _listed(folder: Path) -> list[Path] | None:
-    """What is in a folder, None where there is no such folder. Raises InputError where it cannot be listed."""
+    """The content of a folder, None where it does not exist. Raises InputError where it cannot be listed."""
     try:
         return list(folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):
@@ -239,19 +239,19 @@ def _listed(folder: Path) -> list[Path] | None:
 
 def _unreadable(path: Path, error: OSError) -> InputError:
     found = f"{path} cannot be read ({error.strerror or one_line(error)})"
-    return InputError(f"{found}; make it and the folders it is in readable, or give another path.")
+    return InputError(f"{found}; make it and its parent folders readable, or give another path.")
 
 
 def _image(path: Path, size: tuple[int, int] | None = None) -> Image.Image:
-    """An image file in RGB, turned as its EXIF orientation says. Raises InputError where its size is another."""
+    """An image file in RGB, turned by its EXIF orientation. Raises InputError where its size differs from ``size``."""
     try:
         with Image.open(path) as file:
             for xmp in ("xmp", "XML:com.adobe.xmp"):
-                file.info.pop(xmp, None)  # Pillow takes an orientation from there too, OpenCV does not
+                file.info.pop(xmp, None)  # Pillow would take an orientation from it, OpenCV does not
             stored = file.size
             shown = stored[::-1] if file.getexif().get(ExifTags.Base.Orientation) in range(5, 9) else stored
-            deep = file.mode if file.mode.startswith(("I", "F")) else None  # Pillow would cut all levels at 255
-            if size in (None, shown) and not deep:  # before it is decoded: a damaged header may claim any size
+            deep = file.mode if file.mode.startswith(("I", "F")) else None  # Pillow would clip all levels at 255
+            if size in (None, shown) and not deep:  # checked before decoding: a damaged header may claim any size
                 return ImageOps.exif_transpose(file).convert("RGB")
     except PermissionError as error:
         raise _unreadable(path, error) from error
@@ -261,15 +261,13 @@ def _image(path: Path, size: tuple[int, int] | None = None) -> Image.Image:
         ) from error
     if deep:
         raise InputError(f"{path} has more than 8 bits a channel (mode {deep}); save frames with 8 bits a channel.")
-    turned, untagged = (
-        ("", "") if stored != size else (", turned as its EXIF orientation says", " and the file untagged")
-    )
+    turned, untagged = ("", "") if stored != size else (", turned by its EXIF orientation", " and no such tag")
     found = f"{path} has {shown[0]} × {shown[1]} pixels{turned}"
     raise InputError(f"{found}; it must have {size[0]} × {size[1]}, as the sequence has{untagged}.")
 
 
 def _boxes_of(path: Path, read: Callable[[Path, int], pd.DataFrame], video: dict) -> pd.DataFrame | None:
-    """The table of a file, None where it is not there."""
+    """The table of a file, None where the file does not exist."""
     if not mode(path):
         return None
     table = read(path, video["length"])

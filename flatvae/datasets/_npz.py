@@ -1,4 +1,4 @@
-"""Arrays of an .npz or .npy file, read so that damage is noticed."""
+"""Reads arrays of .npz and .npy files so that damage is noticed."""
 
 import io
 import math
@@ -13,26 +13,26 @@ from flatvae.errors import InputError
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 _ENCRYPTED = 1  # bit of a member's flags
 _END = 22 + 0xFFFF  # bytes of a zip file's end record and the longest comment
-_ZIP64 = 0xFFFF  # stands for a number of members that is written elsewhere
+_ZIP64 = 0xFFFF  # means that the number of members is written elsewhere
 
 
 def read_npz(path: Path, keys: Collection[str]) -> tuple[dict[str, np.ndarray], list[str]]:
-    """The arrays of these names that are in the file, and the names of all other members.
+    """The file's arrays with these names, and the names of all other members.
 
-    Each array is read to its end, because zipfile compares the checksum only there, and must have the size that its header
-    gives. Pickled objects are refused, never run.
+    Each array is read to its end, because zipfile compares the checksum only there, and must have the size in its header.
+    Pickled objects are refused, never run.
 
     Raises InputError for a file that is missing or no .npz file, and for members that are damaged, encrypted or no plain array.
     """
     check_there(path)
     try:
         archive = zipfile.ZipFile(path)
-    except Exception as error:  # zipfile has no common error for what it meets in damaged directories
+    except Exception as error:  # zipfile has no common error for damaged directories
         raise InputError(
             f"{path} is no .npz file; write it with numpy.savez, or save .npy, .csv or .parquet."
         ) from error
     with archive:
-        if _entries(path) not in (len(archive.infolist()), _ZIP64):  # a damaged entry hides those behind it
+        if _entries(path) not in (len(archive.infolist()), _ZIP64):  # a damaged entry hides those after it
             raise InputError(f"{path} has a damaged directory; copy the file again, or write it with numpy.savez.")
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         arrays = {key: _array(f"{key} in {path}", archive, info) for key, info in members.items() if key in keys}
@@ -52,17 +52,17 @@ def read_npy(path: Path) -> np.ndarray:
 
 
 def check_there(path: Path) -> None:
-    """Raise InputError unless there is a file that can be read."""
+    """Raise InputError unless the path is a readable file."""
     try:
         path.open("rb").close()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        raise InputError(f"{path} is not there, or a folder; give the path of a file.") from error
+        raise InputError(f"{path} is missing, or a folder; give the path of a file.") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); make it readable.") from error
 
 
 def _entries(path: Path) -> int:
-    """Number of members by the end of the file."""
+    """Number of members according to the record at the file's end."""
     with path.open("rb") as file:
         file.seek(-min(path.stat().st_size, _END), io.SEEK_END)
         end = file.read()
@@ -70,11 +70,11 @@ def _entries(path: Path) -> int:
 
 
 def _check_name(name: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
-    """Raise InputError where a member has another name in its own header: then a known array lost its name by damage."""
+    """Raise InputError where a member's own header has another name: it may be a known array with a damaged name."""
     try:
         archive.open(info).close()
     except (RuntimeError, NotImplementedError):
-        pass  # encrypted, or compressed in a way that is not known: it is not read
+        pass  # encrypted, or compressed in an unknown way: nothing reads it
     except Exception as error:
         raise _damaged(name) from error
 
@@ -85,13 +85,13 @@ def _array(name: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.nda
         raise InputError(f"{name} is encrypted; it must be written without a password.")
     try:
         content = archive.read(info)
-    except Exception as error:  # every method of compression has errors of its own
+    except Exception as error:  # each compression method has its own errors
         raise _damaged(name) from error
     return _parsed(name, content, "numpy.savez")
 
 
 def _parsed(name: str, content: bytes, writer: str) -> np.ndarray:
-    """The array whose bytes these are."""
+    """The array that these bytes store."""
     if not content.startswith(np.lib.format.MAGIC_PREFIX):
         raise InputError(f"{name} is not an array; it must be written with {writer}.")
     stream = io.BytesIO(content)
@@ -105,7 +105,7 @@ def _parsed(name: str, content: bytes, writer: str) -> np.ndarray:
         return np.ndarray(shape, dtype, content, start, order="F" if fortran else "C")
     except InputError:
         raise
-    except Exception as error:  # the header is Python text: the parser's errors, NumPy's, and wrong dimensions
+    except Exception as error:  # the header is Python text, so parsing it may raise nearly anything
         raise InputError(f"{name} has a damaged header; write the file again with {writer}.") from error
 
 

@@ -1,4 +1,4 @@
-"""Tables with named columns, .csv and .parquet, read so that whatever is no number is named."""
+"""Reads tables with named columns, .csv and .parquet, and reports every value that is no number by its place."""
 
 import csv
 import warnings
@@ -14,7 +14,7 @@ from flatvae.errors import InputError
 
 
 class Table(NamedTuple):
-    """The numbers of a table, float64 (N, D), the names of their columns, and the label column where one is asked for."""
+    """A table's numbers, float64 (N, D), the names of their columns, and the label column if requested."""
 
     values: np.ndarray
     columns: list[str]
@@ -22,10 +22,10 @@ class Table(NamedTuple):
 
 
 def read_table(path: Path, label: str | None = None) -> Table:
-    """A .csv file with a line of names and commas between values, or a .parquet file; ``label`` names the column of the labels.
+    """Read a .csv file with a header line and commas between values, or a .parquet file; ``label`` names the label column.
 
-    Raises InputError for a file that is missing, empty or no table, for a line of names that is missing, for a label column that
-    is not there, and for a column with anything but finite numbers: it names the column and the first such row, counted from 1.
+    Raises InputError for a file that is missing, empty or no table, for a missing header line or label column, and for a
+    column with anything but finite numbers: it names the column and the first such row, counted from 1.
     """
     check_there(path)
     frame = (_parquet if path.suffix.lower() == ".parquet" else _csv)(path)
@@ -36,7 +36,7 @@ def read_table(path: Path, label: str | None = None) -> Table:
         labels = frame.pop(label)
     if not frame.size:
         raise InputError(
-            f"{path} has {len(frame)} rows and {frame.shape[1]} columns of numbers; it must have some of both."
+            f"{path} has {len(frame)} rows and {frame.shape[1]} columns of numbers; it must have at least one of each."
         )
     values = np.empty(frame.shape)
     for place, name in enumerate(frame.columns):
@@ -47,14 +47,14 @@ def read_table(path: Path, label: str | None = None) -> Table:
 def _numbers(path: Path, column: pd.Series) -> np.ndarray:
     """A column as finite numbers, float64 (N,)."""
     where = f"column {column.name!r} in {path}"
-    if not pd.api.types.is_numeric_dtype(column):  # whole numbers of many digits and decimals come as objects or text
+    if not pd.api.types.is_numeric_dtype(column):  # long integers and decimals come as objects or text
         empty, column = column.isna(), column.astype("str")
         found = pd.to_numeric(column, errors="coerce")
         wrong = (found.isna() & ~empty).to_numpy()
         if wrong.any():
             row = int(wrong.argmax())
             raise InputError(
-                f"{where} holds {column.iloc[row][:40]!r} in row {row + 1}; all must be numbers, so leave the column out, or "
+                f"{where} holds {column.iloc[row][:40]!r} in row {row + 1}; all must be numbers: leave the column out, or "
                 "name it as label."
             )
         column = found
@@ -76,16 +76,14 @@ def _csv(path: Path) -> pd.DataFrame:
         except UnicodeError:
             continue
         except csv.Error as error:
-            raise InputError(
-                f"{path} is no table ({error}); write lines of values with commas between them."
-            ) from error
+            raise InputError(f"{path} is no table ({error}); write lines of comma-separated values.") from error
     raise InputError(f"{path} is damaged, or no text; save it as UTF-8.")
 
 
 def _parsed(path: Path, encoding: str) -> pd.DataFrame:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # a first row that is longer than the line of names
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # a first row longer than the header line
             return pd.read_csv(path, encoding=encoding, index_col=False, skipinitialspace=True, low_memory=False)
     except pd.errors.ParserWarning as error:
         raise InputError(f"{path} has a line with more values than the first has names; name every column.") from error
@@ -95,20 +93,18 @@ def _parsed(path: Path, encoding: str) -> pd.DataFrame:
 
 
 def _check_names(path: Path, encoding: str) -> None:
-    """Raise InputError where the first line cannot be that of the columns' names."""
+    """Raise InputError where the first line cannot be the header."""
     with path.open(encoding=encoding, newline="") as file:
         names = next((line for line in csv.reader(file, skipinitialspace=True) if line), None)
     if names is None:
-        raise InputError(f"{path} is empty; it must have a line with the names of the columns, and rows.")
+        raise InputError(f"{path} is empty; it must have a line with the columns' names, and rows.")
     if not all(name.strip() for name in names):
         place = next(place for place, name in enumerate(names, 1) if not name.strip())
         raise InputError(
-            f"{path} has no name for column {place}; name it, or, if it numbers the rows, save without it (pandas: index=False)."
+            f"{path} has no name for column {place}; name it, or save without it if it numbers the rows (pandas: index=False)."
         )
     if all(map(_is_number, names)) and names != [str(place) for place in range(len(names))]:
-        raise InputError(
-            f"{path} begins with numbers ({_listed(names)}); its first line must be the names of the columns, so add it."
-        )
+        raise InputError(f"{path} begins with numbers ({_listed(names)}); add a first line with the columns' names.")
 
 
 def _is_number(text: str) -> bool:
@@ -124,27 +120,27 @@ def _parquet(path: Path) -> pd.DataFrame:
         frame = pd.read_parquet(path)
     except ImportError as error:
         raise InputError(f"{path} needs the package pyarrow; pip install '.[parquet]', or save .csv.") from error
-    except Exception as error:  # damage has no common error
+    except Exception as error:  # a damaged file may raise nearly anything
         raise InputError(
-            f"{path} is no .parquet file, or damaged; write it again, as with DataFrame.to_parquet."
+            f"{path} is no .parquet file, or damaged; write it again, for example with DataFrame.to_parquet."
         ) from error
     return frame.set_axis([str(name) for name in frame.columns], axis=1)
 
 
 def _listed(names) -> str:
-    """The first of many names."""
+    """The first five names."""
     return ", ".join(map(str, names[:5])) + ", …" * (len(names) > 5)
 
 
 def classes(labels: dict[str, pd.Series]) -> tuple[dict[str, np.ndarray], tuple[str, ...] | None]:
-    """Label columns of one or more parts as integers, and the names of the classes where the columns hold text.
+    """Label columns of one or more parts as integers, and the classes' names where the columns hold text.
 
-    Whole numbers stay what they are, names become 0, 1, … in alphabetical order over all parts, and empty cells −1.
+    Whole numbers are kept, names become 0, 1, … in alphabetical order over all parts, and empty cells become −1.
 
     Args:
-        labels: columns by what they are called in an error's sentence.
+        labels: columns by the names that error messages use for them.
 
-    Raises InputError for numbers that are not whole, and for numbers in one part and names in another.
+    Raises InputError for numbers that are not whole, and for numbers in one part but names in another.
     """
     numeric = {called: pd.api.types.is_numeric_dtype(column) for called, column in labels.items()}
     if not any(numeric.values()):
@@ -158,7 +154,7 @@ def classes(labels: dict[str, pd.Series]) -> tuple[dict[str, np.ndarray], tuple[
     for called, column in labels.items():
         if not numeric[called]:
             other = next(name for name, known in numeric.items() if known)
-            raise InputError(f"{called} holds names and {other} numbers; all parts must have the same.")
+            raise InputError(f"{called} holds names but {other} numbers; all parts must hold the same kind.")
         numbers = column.to_numpy(np.float64, na_value=np.nan)
         whole = np.where(np.isnan(numbers), -1, numbers)
         if (whole != whole.round()).any() or (np.abs(whole) > 2**53).any():

@@ -1,11 +1,11 @@
-"""Text files as editors and spreadsheet programs save them."""
+"""Reads text files as editors and spreadsheet programs save them."""
 
 import codecs
 from pathlib import Path
 
 from flatvae.errors import InputError
 
-_MARKS = (  # byte-order marks; UTF-32's little-endian mark begins with UTF-16's, so it stands first
+_MARKS = (  # byte-order marks; UTF-32's little-endian mark begins with UTF-16's, so it comes first
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -16,18 +16,18 @@ _SPACES = dict.fromkeys(map(ord, "\u00a0\u2007\u202f\ufeff"), " ")  # non-breaki
 
 
 def encodings(path: Path) -> list[str]:
-    """Encodings in which to try a text file, those of ``read_text``, for readers that decode a file themselves."""
+    """Encodings to try for a text file, as ``read_text`` does, for readers that decode a file themselves."""
     with path.open("rb") as file:
         start = file.read(4)
     marked = next((encoding for mark, encoding in _MARKS if start.startswith(mark)), "utf-8")
-    return ["utf-8-sig", "latin-1"] if marked == "utf-8" else [marked[: len("utf-16")]]  # these take the mark away
+    return ["utf-8-sig", "latin-1"] if marked == "utf-8" else [marked[: len("utf-16")]]  # these drop the mark
 
 
 def read_text(path: Path) -> str:
-    r"""The text of a file, with lines that end in ``\n`` and plain spaces.
+    r"""The text of a file, with ``\n`` as line ending and plain spaces.
 
-    The encoding is that of the byte-order mark. Without a mark it is UTF-8, or Latin-1 where the bytes are not UTF-8: digits
-    and ASCII letters are the same in both. Windows' and old Macintosh's line ends become ``\n``, also where they are mixed,
+    The byte-order mark gives the encoding. Without a mark it is UTF-8, or Latin-1 where the bytes are not UTF-8: digits and
+    ASCII letters are the same in both. Windows' and old Macintosh's line endings become ``\n``, also where they are mixed,
     and non-breaking spaces become spaces.
 
     Raises:
@@ -41,5 +41,5 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError:
         text = raw[len(mark) :].decode("latin-1")
     if "\0" in text:
-        raise InputError(f"{path} holds zero bytes, so it is no text or UTF-16 without a mark; save it as UTF-8.")
+        raise InputError(f"{path} holds zero bytes: it is no text, or UTF-16 without a mark; save it as UTF-8.")
     return text.replace("\r\n", "\n").replace("\r", "\n").translate(_SPACES)

@@ -1,9 +1,9 @@
-"""Crowd: drawn videos of people walking by one another, so that there is something to track without a download.
+"""Crowd: drawn videos of people who walk past one another, for tracking without a download.
 
-Every person has clothes of their own and walks through a scene in perspective, the nearer hiding the further, before a camera
-that travels, pans and sways, in a light that changes. The videos are written in MOTChallenge's layout with exact ground truth
-and with the detections of an imperfect detector, into the cache folder, and read from there as real ones are (see
-mot.py, whose crops() serves here too)::
+Each person wears different clothes and walks through a scene in perspective, where nearer people hide farther ones. The
+camera travels, pans and sways, and the light changes. The videos are written to the cache folder in MOTChallenge's layout,
+with exact ground truth and the detections of an imperfect detector, and read from there like real ones (see mot.py, whose
+crops() serves here too)::
 
     data, table = crowd.load(seed=0), crowd.boxes(seed=0)
     (video,) = crowd.sequences(part="test", seed=0)
@@ -31,9 +31,9 @@ from flatvae.errors import InputError
 
 __all__ = ["boxes", "load", "sequences"]
 
-_FALSE = 0.3  # detections a frame that are of nobody
+_FALSE = 0.3  # mean number of false detections per frame
 _MADE = "SHA256"  # file in a sequence's folder that holds the hash of the others
-# A video made by other code is made anew.
+# The videos are drawn again when this code changes.
 _MADE_BY = (__file__, *(module.__file__ for module in (_crowd_scene, _crowd_drawing, _motchallenge, _boxes)))
 _CODE = hashlib.sha256(b"".join(Path(file).read_bytes() for file in _MADE_BY)).hexdigest()
 
@@ -55,17 +55,17 @@ def load(
 ) -> Dataset:
     """Pictures of the people, (3, rows, columns) flattened; labels are identities.
 
-    Parts and pictures are made as those of mot.load(). The sequences are CROWD-01, CROWD-02, … and differ in scene, people,
-    light and camera; the last ones are the test part.
+    Parts and pictures are made as in mot.load(). The sequences are CROWD-01, CROWD-02, … and differ in scene, people, light
+    and camera; the last ones form the test part.
 
     Args:
-        root: not used, the videos are drawn.
+        root: not used; the videos are drawn.
         sequences: number of videos, 2 to 99.
-        test: how many of them are for test.
+        test: how many of them form the test part.
         frames: length of a video, at 25 frames a second, 2 to 2,000.
-        people: that walk through a video, 4 to 99; in a short one most of them are to be seen at any time.
+        people: number of people who walk through a video, 4 to 99; in a short video most are visible at any time.
         source, visibility, size, colour, copies, validation: as in mot.load().
-        seed: of everything that is drawn, and of the choice of identities for validation.
+        seed: of all random draws, and of the choice of identities for validation.
 
     Raises InputError for options out of range and where the cache folder cannot be written.
 
@@ -76,14 +76,14 @@ def load(
 
 
 def boxes(root: Path | None = None, **options) -> pd.DataFrame:
-    """Where load() with the same options has each row from; a table as of mot.boxes(). Raises InputError as load() does."""
+    """The source of each row of load() with the same options, as a table like mot.boxes(). Raises InputError as load() does."""
     given = mot.arguments(load, root, options)
     made_of = {field: given[field] for field in ("source", "visibility", "colour", "copies", "validation", "seed")}
     return mot.table(mot.Choice("crowd", size=tuple(given["size"]), **made_of), *_given_videos(given))
 
 
 def sequences(root: Path | None = None, part: Literal["train", "test"] = "test", **options) -> list[Sequence]:
-    """The videos that load() with the same options makes a part of. Raises InputError as load() does."""
+    """The videos of a part of load() with the same options. Raises InputError as load() does."""
     train, test = _given_videos(mot.arguments(load, root, options))
     return {"train": train, "test": test}[part]
 
@@ -96,7 +96,7 @@ def _given_videos(given: dict) -> tuple[list[Sequence], list[Sequence]]:
 
 
 def _videos(sequences: int, test: int, frames: int, people: int, seed: int) -> tuple[list[Sequence], list[Sequence]]:
-    """The training and the test sequences; those that are not in the cache are drawn."""
+    """The training and the test sequences; those missing in the cache are drawn."""
     check_range("crowd", "sequences", sequences, 2, 99)
     check_range("crowd", "test", test, 1, sequences - 1)
     check_range("crowd", "frames", frames, 2, 2_000)
@@ -110,19 +110,19 @@ def _videos(sequences: int, test: int, frames: int, people: int, seed: int) -> t
 
 
 def _made(folder: Path, number: int, frames: int, people: int, seed: int) -> Sequence:
-    """The sequence in a folder of the cache, drawn where it is missing or damaged."""
+    """The sequence in a folder of the cache, drawn where missing or damaged."""
     if not _whole(folder):
         try:
             _make(folder, number, frames, people, seed)
         except OSError as error:
             found = f"dataset crowd: {folder} cannot be written ({one_line(error)})"
-            mend = "set the environment variable FLATVAE_CACHE to a folder that can be written"
-            raise InputError(f"{found}; {mend}.") from error
+            fix = "set the environment variable FLATVAE_CACHE to a writable folder"
+            raise InputError(f"{found}; {fix}.") from error
     return read_sequence(folder)
 
 
 def _make(folder: Path, number: int, frames: int, people: int, seed: int) -> None:
-    """Draw a sequence and put it into its folder, whole or not at all: several jobs may do it at once."""
+    """Draw a sequence and put it into its folder atomically: several jobs may do so at once."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".drawing-") as scratch:
         new = Path(scratch) / folder.name
@@ -136,12 +136,12 @@ def _make(folder: Path, number: int, frames: int, people: int, seed: int) -> Non
         try:
             os.rename(new, folder)
         except OSError:
-            if not _whole(folder):  # else another job was faster, with the same bytes
+            if not _whole(folder):  # else another job wrote the same bytes first
                 raise
 
 
 def _whole(folder: Path) -> bool:
-    """Whether a sequence is there as it was written; clusters clear their scratch folders file by file."""
+    """Whether all files of a sequence exist and are unchanged; clusters clear their scratch folders file by file."""
     try:
         return (folder / _MADE).read_text(encoding="ascii") == _hash(folder)
     except (OSError, ValueError):
@@ -162,7 +162,7 @@ def _hash(folder: Path) -> str:
 
 
 def _ground_truth(drawn: list[Drawn]) -> pd.DataFrame:
-    """The exact boxes, with columns as of MOT16/17. As there they reach beyond the frame, and the hidden are in it."""
+    """The exact boxes, with the columns of MOT16/17. As there, boxes reach beyond the frame and hidden people have one."""
     rows = [
         (frame, *person[:5], 1, PEDESTRIAN, person[5]) for frame, one in enumerate(drawn, 1) for person in one.people
     ]
@@ -170,7 +170,7 @@ def _ground_truth(drawn: list[Drawn]) -> pd.DataFrame:
 
 
 def _detections(scene: Scene, truth: pd.DataFrame) -> pd.DataFrame:
-    """What an imperfect detector finds: it misses the hidden, errs in place and size, and sees people where none are."""
+    """Detections of an imperfect detector: it misses hidden people, errs in place and size, and has false detections."""
     draw = np.random.default_rng([*scene.seed, 2])
     rows = []
     for frame, people in truth.groupby("frame"):
@@ -194,7 +194,7 @@ def _detected(draw: np.random.Generator, person) -> tuple[float, ...]:
 
 
 def _imagined(draw: np.random.Generator) -> tuple[float, ...]:
-    """A detection of nobody, as large as a person would be who stood there."""
+    """A false detection, as large as a person at that place."""
     z = draw.uniform(NEAR, FAR)
     height = FOCAL * 1.7 / z
     left, top = draw.uniform(0, WIDTH - 0.4 * height), HORIZON + FOCAL * EYE / z - height

@@ -1,4 +1,4 @@
-"""Digits: scikit-learn's bundled 8×8 handwritten digits. Needs no file and no network."""
+"""Digits: scikit-learn's bundled 8×8 handwritten digits. Needs no files and no network."""
 
 from pathlib import Path
 
@@ -14,11 +14,11 @@ _LEVELS = 16  # the grey levels are counts 0..16
 
 
 def load(root: Path | None = None, *, validation: int = 297, test: int = 500, seed: int = 0) -> Dataset:
-    """The 1,797 digits, values divided by 16 to lie in [0, 1], split at random with every class in proportion.
+    """The 1,797 digits with values in [0, 1] (divided by 16), in a random split stratified by class.
 
     Args:
-        root: not used, the images come with scikit-learn.
-        validation, test: numbers of images in these parts; what is left (1,000 by default) is the training part.
+        root: not used; the images come with scikit-learn.
+        validation, test: numbers of images in these parts; the rest (1,000 by default) is the training part.
         seed: of the split.
 
     Raises InputError where a part would be smaller than the ten classes.

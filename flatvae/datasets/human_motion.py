@@ -1,7 +1,7 @@
-"""Human motion: joint angles of five motions from the CMU motion capture database, downloaded where they are missing.
+"""Human motion: joint angles of five motions from the CMU motion capture database, downloaded where missing.
 
-A row is one frame's 50 joint angles. frames() tells from which trial and when each row is, scaling() turns rows back into
-degrees, and pose() and joint_positions() turn these into stick figures::
+A row holds one frame's 50 joint angles. frames() gives each row's trial and frame, scaling() turns rows back into degrees,
+and pose() and joint_positions() turn these into stick figures::
 
     options = {"stride": 2}
     data = human_motion.load(root, **options)
@@ -43,10 +43,10 @@ from flatvae.errors import InputError
 __all__ = ["TRIALS", "Scaling", "Skeleton", "frames", "joint_positions", "load", "pose", "scaling", "skeleton"]
 
 _RATE = 120  # frames a second
-_STILL = 1e-6  # degrees: less is what rounding leaves where nothing moves
+_STILL = 1e-6  # degrees: a smaller deviation is rounding, not movement
 _TRIAL = re.compile(r"[\w-]+/[\w-]+\.amc", re.ASCII)
 _HELD_OUT = "test_recordings"
-_FEWEST = 3  # recordings of a motion of which one is held out
+_FEWEST = 3  # recordings from which on a motion has one held out
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,9 +54,9 @@ class Scaling:
     """The map x = (a − m) / s between joint angles a in degrees and observations x.
 
     Attributes:
-        angles: names of the D angles, "lfemur.rx" and so on: bone, axis.
-        mean: m, (D,), in degrees, of the training part.
-        scale: s in degrees, s² being the mean of (a − m)² over all angles and rows of the training part.
+        angles: names of the D angles, bone and axis: "lfemur.rx" and so on.
+        mean: m, (D,), of the training part, in degrees.
+        scale: s in degrees; s² is the mean of (a − m)² over all angles and rows of the training part.
     """
 
     angles: tuple[str, ...]
@@ -74,7 +74,7 @@ class Scaling:
 
 @dataclass(frozen=True, eq=False)
 class _Rows:
-    """All rows of all parts, in the order train, validation, test, test_recordings, before they are scaled."""
+    """All rows before scaling, in the order train, validation, test, test_recordings."""
 
     names: tuple[str, ...]  # of the D angles
     motions: tuple[str, ...]
@@ -96,47 +96,47 @@ def load(
 ) -> Dataset:
     """Joint angles of human motions from ``root/cmu_mocap``, 120 frames a second.
 
-    Of the 62 channels of a recording the 6 of the root (place and heading) and the 6 of fingers and thumbs (noise, some of
-    them jump by 180 degrees) are left out. The other 50 angles a become observations::
+    A recording has 62 channels. The 6 of the root (place and heading) and the 6 of fingers and thumbs (noise; some jump by
+    180 degrees) are left out. The other 50 angles a become observations::
 
         x = (a − m) / s,    m the mean of each angle and s² the mean of (a − m)² over the training part
 
-    so that over angles and rows together the training part has variance 1 and its mean squared norm is 50. There is one s
-    for all angles, as four of them are constant, and a turn of a knee should weigh more than a tremor of the collar bone.
-    scaling() has m and s. Labels are the motions, numbered in the order of ``trials``, and ``label_names`` has them.
+    so that over angles and rows together the training part has variance 1 and its mean squared norm is 50. All angles share
+    one s: four of them are constant, and a turn of the knee should weigh more than a tremor of the collar bone. scaling()
+    returns m and s. Labels are the motions, numbered in the order of ``trials``; ``label_names`` holds their names.
 
     The parts train, validation and test alternate along time in blocks, and the frames between two blocks are left out. At
-    120 Hz a frame all but equals its neighbours, so a test on frames next to training frames would be a test of memory; and
-    where the end of a recording alone is tested, it may be of movements that never came before. The recordings of a motion
-    are cut as if one followed the other, so a short one may be of one part alone. With T the frames of a motion's recordings
-    and b the blocks' least lengths::
+    120 Hz a frame nearly equals its neighbours, so test frames next to training frames would only test memory. The end of a
+    recording alone would not do either, as its movements may not occur earlier. The recordings of a motion are cut as if
+    they followed one another, so a short one may lie in a single part. With T the frames of a motion's recordings and b the
+    blocks' least lengths::
 
         m = max(1, ⌊(T + gap) / (b_train + b_test + b_validation + 3 gap)⌋)    periods of equal length (T + gap) / m,
         each: train, gap, test, gap, validation, gap                           blocks in the ratio of the b
 
-    No frame of one part then lies within ``gap`` frames of a frame of another part, half a second as the default is.
+    So no frame lies within ``gap`` frames (by default half a second) of a frame of another part.
 
-    A movement that comes only once is still new where it falls into a test block. With the defaults and ``stride=2`` the mean
+    A movement that occurs only once is still new if it falls into a test block. With the defaults and ``stride=2`` the mean
     squared distance from a test observation to the nearest training observation is 0.6 for walking, 2.5 for jogging, 4.5 for
-    balancing, 1.9 for punching and 4.9 for kicking; errors of motions are to be read against these.
+    balancing, 1.9 for punching and 4.9 for kicking. Read the motions' errors against these.
 
-    A second, harder test part are recordings that are held out whole, ``test_recordings`` with ``test_recordings_labels``.
+    Recordings that are held out whole form a second, harder test part, ``test_recordings`` with ``test_recordings_labels``.
 
     Args:
         root: folder of the data; the files lie in, or are downloaded to, its folder ``cmu_mocap``.
-        trials: files of each motion, ``{"walking": ["35/35_01.amc", ...], ...}``, with the skeleton beside them
-            (``35/35.asf``); None in place of a list are all trials that TRIALS has of the motion, None in place of the whole
-            is TRIALS. Of a trial that TRIALS knows, the frames it tells are used, of others all.
-        held_out: files of each motion that are held out whole, as in ``trials``, whether or not these name them too; they may
-            be of another subject. None: the last trial of every motion that has three or more; {}: none.
+        trials: files of each motion, ``{"walking": ["35/35_01.amc", ...], ...}``, with the skeleton in the same folder
+            (``35/35.asf``). None for a motion takes all its trials in TRIALS; None for the whole option takes TRIALS. Of
+            trials in TRIALS the frames listed there are used, of others all.
+        held_out: files of each motion that are held out whole, in the form of ``trials``, which need not name them; they may
+            be of another subject. None: the last trial of every motion with three or more; {}: none.
         train_block, validation_block, test_block: least frames in a block of each part; blocks are shorter only where a
             motion's recordings are too short for one period.
-        gap: frames that are left out between two blocks; 60 are half a second.
-        stride: of each trial keep every so many-th frame, the first included, at most 120; the rate is 120 Hz / stride.
-        balance: make the motions equally frequent in the training part, whose size stays what it was but for rounding: of each
-            motion's frames as many as needed are taken, evenly spaced, some repeatedly where there are too few.
+        gap: frames left out between two blocks; 60 are half a second.
+        stride: keep every stride-th frame of each trial, from the first on; at most 120. The rate is 120 Hz / stride.
+        balance: make the motions equally frequent in the training part and keep its size (up to rounding): take evenly spaced
+            frames of each motion, and repeat some where there are too few.
 
-    Raises InputError where a file is damaged, altered, or missing and not to be had, where its angles cannot be degrees,
+    Raises InputError where a file is damaged or altered, or missing without a download, where its angles cannot be degrees,
     for trials that do not exist, and for too few frames.
 
     Source: CMU Graphics Lab Motion Capture Database, mocap.cs.cmu.edu; the motions of Chen et al. (2020).
@@ -155,11 +155,11 @@ def load(
 
 
 def frames(root: Path | None = None, **options) -> pd.DataFrame:
-    """What load() with the same options makes each row of: the rows of train, validation, test and test_recordings.
+    """The source of each row of load() with the same options, in the order train, validation, test, test_recordings.
 
     Returns:
-        a table with the columns part ("train", ...), motion, trial (its file, as in option trials) and frame (its number
-        in the file). Within a part the rows of a trial are together and in the order of time.
+        A table with the columns part ("train", ...), motion, trial (its file, as in option trials) and frame (its number
+        in the file). Within a part the rows of a trial are contiguous and in the order of time.
 
     Raises InputError as load() does.
     """
@@ -174,9 +174,9 @@ def scaling(root: Path | None = None, **options) -> Scaling:
 def pose(skeleton: Skeleton, angles: np.ndarray) -> np.ndarray:
     """Channels (..., 62) for joint_positions() from joint angles in degrees (..., 50).
 
-    The root is at the origin and not turned, fingers and thumbs are straight.
+    The root is at the origin and not rotated; fingers and thumbs are straight.
 
-    Raises InputError where the number of angles is not that of the skeleton.
+    Raises InputError where the number of angles is not the skeleton's.
     """
     used, angles = observed_channels(skeleton), np.asarray(angles, dtype=np.float64)
     if angles.ndim == 0 or angles.shape[-1] != len(used):
@@ -187,7 +187,7 @@ def pose(skeleton: Skeleton, angles: np.ndarray) -> np.ndarray:
 
 
 def _arguments(root: Path | None, options: dict) -> dict:
-    """Arguments of load(), with its defaults for what is not given."""
+    """Arguments of load(), completed with its defaults."""
     bound = inspect.signature(load).bind(root, **options)
     bound.apply_defaults()
     return bound.arguments
@@ -250,7 +250,7 @@ def _scaling(rows: _Rows) -> Scaling:
 
 
 def _chosen(trials: dict | None, held_out: dict | None) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Files of each motion that are cut into parts, and those that are held out whole, checked."""
+    """The files of each motion that are cut into parts and those that are held out whole, both checked."""
     trials = dict.fromkeys(TRIALS) if trials is None else trials
     if not isinstance(trials, dict) or not trials:
         raise wrong(f"option trials is {trials!r}", "must give the files of one or more motions, or be left out")
@@ -264,7 +264,7 @@ def _chosen(trials: dict | None, held_out: dict | None) -> tuple[dict[str, list[
     cut = {motion: [file for file in files if file not in whole[motion]] for motion, files in chosen.items()}
     empty = next((motion for motion, files in cut.items() if not files), None)
     if empty is not None:
-        raise wrong(f"option held_out leaves no trial of {empty!r} to train on", "must name fewer")
+        raise wrong(f"option held_out leaves no trial of {empty!r} for training", "must name fewer")
     for option, files in (("trials", chosen), ("held_out", {m: [*cut[m], *whole[m]] for m in chosen})):
         _check_once(option, [file for of_motion in files.values() for file in of_motion])
     return cut, whole
@@ -298,7 +298,7 @@ def _cut(motion: str, lengths: dict[str, int], blocks: dict[str, int], gap: int)
     total = sum(lengths.values())
     parts = interleaved(total, blocks, gap)
     if parts is None:
-        found = f"the recordings of {motion!r} have {total} frame(s), too few for three parts with {gap} left out between them"
+        found = f"the recordings of {motion!r} have {total} frame(s), too few for three parts with gaps of {gap} between them"
         raise InputError(f"dataset human_motion: {found}; set gap lower or name more in option trials.")
     return dict(zip(lengths, np.split(parts, np.cumsum(list(lengths.values()))[:-1]), strict=True))
 
@@ -321,6 +321,3 @@ def _order(table: pd.DataFrame, balance: bool) -> np.ndarray:
         size = max(1, round(len(rows[0]) / len(groups)))
         rows[0] = np.concatenate([group[np.arange(size) * len(group) // size] for group in groups])
     return np.concatenate(rows)
-
-
-# Files

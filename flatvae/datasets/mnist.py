@@ -1,4 +1,4 @@
-"""MNIST: 28×28 handwritten digits, read from the four IDX files, which are downloaded where they are missing."""
+"""MNIST: 28×28 handwritten digits, read from the four IDX files, which are downloaded where missing."""
 
 import gzip
 import hashlib
@@ -20,7 +20,7 @@ MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
 )
-# Of the uncompressed content: mirrors compress differently, so their gz bytes differ.
+# Hashes of the uncompressed content: mirrors compress differently.
 SHA256 = {
     "train-images-idx3-ubyte.gz": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "train-labels-idx1-ubyte.gz": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -28,10 +28,10 @@ SHA256 = {
     "t10k-labels-idx1-ubyte.gz": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
 TRAIN_ROWS, TEST_ROWS = 60_000, 10_000
-_VALIDATION_NOISE, _TEST_NOISE = 1, 2  # seeds of the binarisation: fixed, so that all likelihoods are of the same bits
+_VALIDATION_NOISE, _TEST_NOISE = 1, 2  # binarisation seeds, fixed so that all likelihoods use the same bits
 _UNSIGNED_BYTE = 0x08
 _GZIP = b"\x1f\x8b"
-_MOST_DIMENSIONS = 64  # of a NumPy array
+_MOST_DIMENSIONS = 64  # NumPy's limit
 
 
 def load(
@@ -44,20 +44,20 @@ def load(
 ) -> Dataset:
     """MNIST in [0, 1] from ``root/mnist``, packed (.gz) or unpacked.
 
-    All 60,000 training images are used: a random part of them (``validation``, 5,000) is held out to choose
-    by, the other 55,000 are trained on, in their original order. The 10,000 test images are kept apart.
+    The 60,000 training images are split: 5,000 random ones (``validation``) are held out for model selection, the other
+    55,000 form the training part, in their original order. The 10,000 test images are the test part.
 
-    The training part stays grey (value / 255): the trainer binarises it afresh for each batch. Validation and test are
-    binarised once, P(x = 1) = value / 255, with seeds that no option changes.
+    The training part stays grey (value / 255): the trainer binarises it again for each batch. Validation and test are
+    binarised once, P(x = 1) = value / 255, with fixed seeds.
 
     Args:
         root: folder of the data; the files lie in, or are downloaded to, its folder ``mnist``.
-        train: keep only the first so many of the training part (for quick tests), None keeps all.
+        train: number of training images to keep, the first ones (for quick tests); None keeps all.
         validation: number of images held out of the 60,000.
-        test: keep only the first so many test images, None keeps all.
+        test: number of test images to keep, the first ones; None keeps all.
         seed: of the split into training and validation part.
 
-    Raises InputError where a file is damaged, not MNIST's, or missing with no mirror answering.
+    Raises InputError where a file is damaged, not MNIST's, or missing while no mirror answers.
 
     Source: LeCun, Cortes and Burges; binarised after Salakhutdinov and Murray (2008).
     """
@@ -74,7 +74,7 @@ def load(
         name="mnist",
         train=_grey(images[kept]),
         validation=_binarised(images[held_out], _VALIDATION_NOISE),
-        test=_binarised(test_images, _TEST_NOISE)[:test],  # cut afterwards: the first bits are the same for every cut
+        test=_binarised(test_images, _TEST_NOISE)[:test],  # cut afterwards, so that the bits do not depend on ``test``
         likelihood="bernoulli",
         shape=tuple(images.shape[1:]),
         train_labels=labels[kept].long(),
@@ -86,11 +86,10 @@ def load(
 def read(folder: Path, name: str) -> np.ndarray:
     """The array of one of the four files, uint8.
 
-    The first of these that has the right content is used, whatever is wrong with the others: the .gz file, the unpacked file
-    without ``.gz``, and the unpacked file with a dot, ``train-images.idx3-ubyte``. The .gz file is downloaded where there is
-    none of them.
+    Tries the .gz file, the unpacked file without ``.gz`` and the unpacked file with a dot, ``train-images.idx3-ubyte``, and
+    uses the first with the right content. Downloads the .gz file if none exists.
 
-    Raises InputError where no file has MNIST's content, or it cannot be had.
+    Raises InputError where no file has MNIST's content, or the download fails.
     """
     unpacked = name.removesuffix(".gz")
     places = [folder / file for file in (name, unpacked, unpacked.replace("-idx", ".idx"))]
@@ -115,7 +114,7 @@ def parse_idx(content: bytes) -> np.ndarray:
     The header is two zero bytes, the type (0x08: unsigned byte), the number of dimensions, and each dimension as a
     big-endian 32-bit number; the values follow, last dimension fastest.
 
-    Raises InputError for another type and for a length that is not the header's.
+    Raises InputError for another type, and where the length does not match the header.
     """
     if len(content) < 4 or content[:3] != bytes((0, 0, _UNSIGNED_BYTE)):
         raise InputError("IDX content does not begin with the bytes 0, 0, 8; give an IDX file of unsigned bytes.")
@@ -133,7 +132,7 @@ def parse_idx(content: bytes) -> np.ndarray:
 
 
 def _checked(path: Path, sha256: str) -> bytes:
-    """Content of a file, uncompressed if it is a gz file; OSError or ValueError says what is wrong with it."""
+    """Content of a file, uncompressed if it is a gz file. Raises OSError or ValueError where it is unusable."""
     content = path.read_bytes()
     if content.startswith(_GZIP):
         try:
@@ -146,16 +145,16 @@ def _checked(path: Path, sha256: str) -> bytes:
 
 
 def _download(folder: Path, name: str) -> None:
-    """Fetch a file from the first mirror that has the right content; it gets its name only once it is checked."""
+    """Fetch a file from the first mirror with the right content; it gets its name only after the check."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as scratch:
             checked = _from_mirrors(Path(scratch), folder, name)
-            # A copy, as pooch's own file can be read by its owner alone; the rename makes it whole or absent.
+            # Copied, as pooch's file is readable by its owner only; the rename is atomic.
             os.replace(shutil.copyfile(checked, Path(scratch) / "copy"), folder / name)
     except OSError as error:
-        mend = "make the folder writable or put the file there yourself"
-        raise InputError(f"dataset mnist: {folder / name} cannot be written ({_line(error)}); {mend}.") from error
+        fix = "make the folder writable or put the file there yourself"
+        raise InputError(f"dataset mnist: {folder / name} cannot be written ({_line(error)}); {fix}.") from error
 
 
 def _from_mirrors(scratch: Path, folder: Path, name: str) -> Path:
@@ -165,14 +164,14 @@ def _from_mirrors(scratch: Path, folder: Path, name: str) -> Path:
             path = Path(pooch.retrieve(mirror + name, known_hash=None, fname=f"{number}-{name}", path=scratch))
             _checked(path, SHA256[name])
             return path
-        except Exception as error:  # whatever it is that fails here, the next mirror may do; the reason is reported
+        except Exception as error:  # after any failure the next mirror may work; the reasons are reported
             reasons.append(f"{mirror}: {_line(error)}")
-    mend = f"put the file into {folder}"
-    raise InputError(f"dataset mnist: {name} is missing and no mirror gave it; {mend} ({'; '.join(reasons)}).")
+    fix = f"put the file into {folder}"
+    raise InputError(f"dataset mnist: {name} is missing and no mirror gave it; {fix} ({'; '.join(reasons)}).")
 
 
 def _line(error: Exception) -> str:
-    """An error's text on one line, cut to a bearable length."""
+    """An error's text on one line, cut to 120 characters."""
     return " ".join((str(error) or type(error).__name__).split())[:120]
 
 

@@ -1,7 +1,7 @@
-"""Pedestrians of MOTChallenge videos: a row is the picture of one person in one frame, its label who that is.
+"""Pedestrians of MOTChallenge videos: a row is the picture of one person in one frame, its label that person's identity.
 
-boxes() tells of every row in which sequence, frame and box it is; sequences() gives the videos that a part is made of,
-with ground truth and detections, and crops() the pictures of any boxes of a frame, as a tracker needs them::
+boxes() gives each row's sequence, frame and box; sequences() gives the videos of a part, with ground truth and detections;
+and crops() gives the pictures of any boxes of a frame, as a tracker needs them::
 
     options = {"train": ["TUD-Campus", "ETH-Sunnyday"], "test": ["TUD-Stadtmitte"]}
     data, table = mot.load(root, **options), mot.boxes(root, **options)
@@ -9,8 +9,8 @@ with ground truth and detections, and crops() the pictures of any boxes of a fra
     for frame, found in video.detections.groupby("frame"):
         pictures = mot.crops(video, frame, found)  # (N, D)
 
-The videos show people and are published under CC BY-NC-SA 3.0: they are read from where the user has put them, and pictures
-are kept in a cache folder outside of the project (the environment variable FLATVAE_CACHE names another).
+The videos show people and are published under CC BY-NC-SA 3.0: users download them themselves, and pictures are kept in a
+cache folder outside the project (set it with the environment variable FLATVAE_CACHE).
 """
 
 import functools
@@ -34,7 +34,7 @@ from flatvae.datasets._pictures import cache_root, cached, crops, digests, obser
 from flatvae.errors import InputError
 
 __all__ = ["TEST", "TRAIN", "boxes", "cache_root", "crops", "load", "sequences"]
-__all__ += ["Sequence", "read_frame", "read_sequence"]  # of the layout, passed on
+__all__ += ["Sequence", "read_frame", "read_sequence"]  # re-exported
 
 FOLDER = "mot"
 SITE = "https://motchallenge.net"
@@ -42,15 +42,15 @@ TRAIN, TEST = ("TUD-Campus", "ETH-Sunnyday"), ("TUD-Stadtmitte",)
 COLUMNS = ("part", "sequence", "frame", "identity", "label", *BOX)
 NOBODY = -1  # identity and label of a detection that is no pedestrian
 COLOURS = ("rgb", "chromaticity")
-_MOVED, _ZOOM = (0.1, 0.05), 0.1  # of copies: at most so much of width and height, and log of the scale
+_MOVED, _ZOOM = (0.1, 0.05), 0.1  # of copies: largest shift in widths and heights, largest |log scale|
 _LARGEST = 512  # pixels a side of a crop
-_FEWEST = 4  # identities a sequence needs, two on either side, so that one can be mistaken for another
-_ALIKE = 0.3  # intersection over union from which two boxes of a frame are taken to show the same thing
+_FEWEST = 4  # identities a sequence needs: two in each part, so that one can be mistaken for another
+_ALIKE = 0.3  # least intersection over union of two boxes of a frame that are taken to show the same thing
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What is made of sequences; the options of load() of the same names, checked."""
+    """How sequences become a data set: the options of load() with the same names, checked."""
 
     dataset: str
     source: str
@@ -73,9 +73,9 @@ class Choice:
         if len(self.size) != 2 or any(type(side) is not int or not 1 <= side <= _LARGEST for side in self.size):
             raise self.refusal(f"option size is {list(self.size)}", f"it must be rows and columns, 1 to {_LARGEST}")
 
-    def refusal(self, found: str, mend: str) -> InputError:
-        """The error that says what is wrong and what to do."""
-        return InputError(f"dataset {self.dataset}: {found}; {mend}.")
+    def refusal(self, found: str, fix: str) -> InputError:
+        """The error that names the cause and the fix."""
+        return InputError(f"dataset {self.dataset}: {found}; {fix}.")
 
 
 def load(
@@ -93,40 +93,38 @@ def load(
 ) -> Dataset:
     """Pictures of pedestrians from ``root/mot``, (3, rows, columns) flattened; labels are identities.
 
-    A box is cut out with the nearest whole pixels, scaled until it fits (its shape is kept, bilinear with antialiasing) and
-    centred on grey; what of it lies outside the image is grey as well. See _benchmark for which boxes count: the others
-    are left out, as are boxes that lie outside the image as a whole, and how many is printed.
-    A frame with an EXIF orientation is turned first, as OpenCV does it, so boxes are those of the frame as it is shown.
+    A box is cut out at whole pixels, scaled to fit (aspect ratio kept, bilinear with antialiasing) and centred on grey; its
+    part outside the image is grey too. _benchmark says which boxes count. The others, and boxes entirely outside the image,
+    are left out, and their number is printed. A frame with an EXIF orientation is turned first, as in OpenCV, so boxes refer
+    to the frame as it is shown.
 
-    Training and test part are different videos. For validation some *identities* of the training videos are held out, in
-    every video at least the same share of the boxes and two identities. Not a block of time: people of a block are in
-    the training part too, so its error would not tell how well people never seen are described, and blocks of these
-    short videos do not hold pictures of a person far enough apart in time to look for one by the other. Held-out people
-    stand beside others, so training boxes that overlap the box of one of them in the same frame, with an intersection over
-    union of 0.3 or more, are left out. (Measured on the default videos: of the held-out pictures 1 % are nearer to a
-    training picture than to any other of their own person.) A person whom the ground truth gives two identities cannot
-    be noticed.
+    Training and test part are different videos. Validation holds out *identities* of the training videos: in each video at
+    least two, who have at least the share ``validation`` of its boxes. It does not hold out a block of time: the people in a
+    block are in the training part too, so its error would say nothing about people the model has never seen, and in these
+    short videos a block has no two pictures of a person far enough apart in time for re-identification. Held-out people
+    appear next to others, so training boxes that overlap a held-out person's box in the same frame (intersection over union
+    ≥ 0.3) are left out. Measured on the default videos: 1 % of the held-out pictures are closer to a training picture than
+    to any other picture of their person. A person with two identities in the ground truth goes unnoticed.
 
-    A label is the position among all (sequence, identity) that are used, in the order of the options, and of the number
-    within a sequence.
+    Labels number all used (sequence, identity) pairs, in the order of the options and, within a sequence, of the identity.
 
     Args:
         root: folder of the data; the sequences lie in its folder ``mot``.
         train, test: names of sequences.
-        source: "ground_truth", or "detections" for the boxes of the public detector. These get the identity of the pedestrian
-            they are matched with, −1 for none, and those of distractors are left out, both by the benchmark's rule; in
-            the validation part are those of held-out identities.
-        visibility: least share of a ground truth's box that is to be seen, where the sequence tells it (MOT16/17); below it the
-            picture shows someone else. Detections are taken as they are.
+        source: "ground_truth", or "detections" for the boxes of the public detector. By the benchmark's rule, detections get
+            the identity of the pedestrian they match, −1 for none, and detections of distractors are left out. The validation
+            part has the detections of held-out identities.
+        visibility: least visible share of a ground truth's box, where the sequence gives it (MOT16/17); below it the picture
+            shows someone else. Detections are not filtered.
         size: rows and columns of a picture.
-        colour: "rgb", or "chromaticity": c = v / (v_R + v_G + v_B + 0.1) of a pixel's RGB values v, from which shade and
-            light, which scale v, cancel but for the constant, which keeps the dark dark; then x = 0.1 (c − m) / s, m the mean
-            of each channel and s² the mean square of c − m over the picture (at least 0.001²), so that every picture has
-            the same energy, |x|² = 0.01 D, whatever its video's colours. Who is in a picture is told far better so: rank-1 /
-            mAP by Euclidean distance between raw pictures 10 or more frames apart are, in RGB and so, 0.71 / 0.49 and
+        colour: "rgb", or "chromaticity": c = v / (v_R + v_G + v_B + 0.1) for a pixel's RGB values v. Shade and light scale
+            v, so they cancel, except for the constant, which keeps dark pixels dark. Then x = 0.1 (c − m) / s, with m the mean
+            of each channel and s² the mean square of c − m over the picture (at least 0.001²), so that every picture has the
+            energy |x|² = 0.01 D, whatever its video's colours. Chromaticity identifies people far better: rank-1 / mAP by
+            Euclidean distance between raw pictures 10 or more frames apart, in RGB and in chromaticity, are 0.71 / 0.49 and
             0.84 / 0.64 (TUD-Campus), 0.86 / 0.56 and 0.95 / 0.76 (ETH-Sunnyday), 0.58 / 0.38 and 0.77 / 0.56 (TUD-Stadtmitte).
-        copies: how often each box of the training part is cut out again, moved by up to 10 % of its width and 5 % of its height
-            and scaled by up to 10 %, as a detector might have placed it; the training part is so many times larger and one.
+        copies: number of extra cuts of each training box, moved by up to 10 % of its width and 5 % of its height and scaled
+            by up to 10 %, as a detector might place it; the training part becomes 1 + copies times as large.
         validation: least share of a training sequence's boxes that is held out, 0.01 to 0.5.
         seed: of the choice of identities.
 
@@ -140,14 +138,14 @@ def load(
 
 
 def boxes(root: Path | None = None, **options) -> pd.DataFrame:
-    """Where load() with the same options has each row from: the rows of train, then of validation, then of test.
+    """The source of each row of load() with the same options, in the order train, validation, test.
 
     Returns:
-        a table with the columns part ("train", ...), sequence, frame, identity (as in the file, −1 for none), label (as in
-        load()), left, top, width, height (pixels, the image's upper left pixel being 1, 1). Within a part the rows
-        of a sequence are together and in the order of frames.
+        A table with the columns part ("train", ...), sequence, frame, identity (as in the file, −1 for none), label (as in
+        load()), left, top, width, height (pixels; the image's upper left pixel is 1, 1). Within a part the rows of a
+        sequence are contiguous and in the order of frames.
 
-    Raises InputError as load() does, but for frames, which it does not open.
+    Raises InputError as load() does, except for frames, which it does not open.
     """
     given = arguments(load, root, options)
     videos = _both(given.pop("root"), given.pop("train"), given.pop("test"))
@@ -155,16 +153,16 @@ def boxes(root: Path | None = None, **options) -> pd.DataFrame:
 
 
 def sequences(root: Path | None = None, part: Literal["train", "test"] = "test", **options) -> list[Sequence]:
-    """The videos that load() with the same options makes a part of. Raises InputError as load() does."""
+    """The videos of a part of load() with the same options. Raises InputError as load() does."""
     given = arguments(load, root, options)
     return dict(zip(("train", "test"), _both(given["root"], given["train"], given["test"]), strict=True))[part]
 
 
-# What other data sets of videos share
+# Shared with other data sets of videos
 
 
 def assemble(choice: Choice, train: list[Sequence], test: list[Sequence]) -> Dataset:
-    """The data set of training and test sequences."""
+    """Make the data set from training and test sequences."""
     rows, left_out = _table(choice, train, test)
     videos = [*train, *test]
     frames = {video.name: digests(video, rows["frame"][rows["sequence"] == video.name]) for video in videos}
@@ -192,12 +190,12 @@ def assemble(choice: Choice, train: list[Sequence], test: list[Sequence]) -> Dat
 
 
 def table(choice: Choice, train: list[Sequence], test: list[Sequence]) -> pd.DataFrame:
-    """The table of boxes() of training and test sequences."""
+    """The table of boxes() for training and test sequences."""
     return _table(choice, train, test)[0]
 
 
 def arguments(load: Callable[..., Dataset], root: Path | None, options: dict) -> dict:
-    """Arguments of a data set's load(), with its defaults for what is not given."""
+    """Arguments of a data set's load(), completed with its defaults."""
     bound = inspect.signature(load).bind(root, **options)
     bound.apply_defaults()
     return bound.arguments
@@ -221,13 +219,13 @@ def _both(root: Path | None, train, test) -> tuple[list[Sequence], list[Sequence
     lost = [name for name in named if not stat.S_ISDIR(mode(folder / name))]
     if lost:
         found = f"dataset mot: sequence {', '.join(lost)} is missing in {folder}"
-        mend = f"get it from {SITE} (its licence, CC BY-NC-SA 3.0, does not let this project ship it)"
-        raise InputError(f"{found}; {mend} and put its folder with img1, gt and det there.")
+        fix = f"get it from {SITE} (its licence, CC BY-NC-SA 3.0, does not let this project ship it)"
+        raise InputError(f"{found}; {fix} and put its folder with img1, gt and det there.")
     return [read_sequence(folder / name) for name in train], [read_sequence(folder / name) for name in test]
 
 
 def _table(choice: Choice, train: list[Sequence], test: list[Sequence]) -> tuple[pd.DataFrame, Counter]:
-    """The table of boxes(), and how many boxes are left out for which reason."""
+    """The table of boxes(), and the number of boxes left out for each reason."""
     of_train, of_test = Counter(), Counter()
     generator = torch.Generator().manual_seed(choice.seed)
     pieces = []
@@ -237,7 +235,7 @@ def _table(choice: Choice, train: list[Sequence], test: list[Sequence]) -> tuple
         held_out = _held_out(choice, video, rows, generator, left_out)
         hidden = video.ground_truth[counted(video.ground_truth) & video.ground_truth["identity"].isin(held_out)]
         alike = overlapping(rows, hidden, _ALIKE) & ~rows["identity"].isin(held_out)
-        left_out["beside a held-out person"] += int(alike.sum())
+        left_out["overlapping a held-out person"] += int(alike.sum())
         rows["part"] = np.where(rows["identity"].isin(held_out), "validation", "train")
         of_train += left_out
         pieces.append(_with_copies(rows[~alike], choice.copies, video, generator))
@@ -254,7 +252,7 @@ def _table(choice: Choice, train: list[Sequence], test: list[Sequence]) -> tuple
 
 
 def _of_sequence(choice: Choice, video: Sequence, left_out: Counter) -> pd.DataFrame:
-    """Boxes of a sequence that are used, with sequence, frame, identity and box, in the order of frames."""
+    """A sequence's used boxes, with sequence, frame, identity and box, in the order of frames."""
     for kind, there in (("gt/gt.txt", video.ground_truth), ("det/det.txt", video.detections)):
         needed = kind[0] == "g" or choice.source == "detections"
         if needed and there is None:
@@ -268,7 +266,7 @@ def _of_sequence(choice: Choice, video: Sequence, left_out: Counter) -> pd.DataF
 
 
 def _with_copies(rows: pd.DataFrame, copies: int, video: Sequence, generator: torch.Generator) -> pd.DataFrame:
-    """Rows, those of training followed in each frame by their moved copies."""
+    """The rows, plus moved copies of the training rows, in the order of frames."""
     again = pd.concat([rows[rows["part"] == "train"]] * copies) if copies else rows[:0]
     across, down, zoom = (2 * torch.rand(3, len(again), generator=generator, dtype=torch.float64) - 1).numpy()
     width, height = again["width"] * np.exp(_ZOOM * zoom), again["height"] * np.exp(_ZOOM * zoom)
@@ -282,10 +280,10 @@ def _with_copies(rows: pd.DataFrame, copies: int, video: Sequence, generator: to
 
 
 def _annotated(choice: Choice, video: Sequence, left_out: Counter) -> pd.DataFrame:
-    """Rows of the ground truth that count and can be seen."""
+    """Rows of the ground truth that count and are visible."""
     rows = video.ground_truth[counted(video.ground_truth)]
-    left_out["not to be counted (flag 0, another class)"] += len(video.ground_truth) - len(rows)
-    if "visibility" not in rows:  # MOT15 does not tell it
+    left_out["not counted (flag 0, another class)"] += len(video.ground_truth) - len(rows)
+    if "visibility" not in rows:  # MOT15 has none
         return rows
     seen = rows["visibility"] >= choice.visibility
     left_out[f"less than {choice.visibility:g} visible"] += int((~seen).sum())
@@ -293,7 +291,7 @@ def _annotated(choice: Choice, video: Sequence, left_out: Counter) -> pd.DataFra
 
 
 def _detected(choice: Choice, video: Sequence, left_out: Counter) -> pd.DataFrame:
-    """Detections that the benchmark counts, with the identity of the pedestrian each is of, or NOBODY."""
+    """Detections that the benchmark counts, with the identity of the matched pedestrian, or NOBODY."""
     kept = without_distractors(video.detections, video.ground_truth)
     left_out["of a distractor"] += int((~kept).sum())
     people = video.ground_truth[counted(video.ground_truth)]
@@ -304,10 +302,10 @@ def _detected(choice: Choice, video: Sequence, left_out: Counter) -> pd.DataFram
 
 
 def _held_out(choice: Choice, video: Sequence, rows: pd.DataFrame, generator, left_out: Counter) -> list[int]:
-    """Identities of a training sequence that are for validation."""
+    """The identities of a training sequence that are held out for validation."""
     sizes = rows["identity"][rows["identity"] != NOBODY].value_counts().sort_index()
     if len(sizes) < _FEWEST:
-        found = f"sequence {video.name} has {len(sizes)} identities to be used"
+        found = f"sequence {video.name} has {len(sizes)} usable identities"
         raise _too_few(choice, [video], left_out, found, f"name one for training that has {_FEWEST} or more")
     sizes = sizes.iloc[torch.randperm(len(sizes), generator=generator).numpy()]
     enough = int((sizes.cumsum() < choice.validation * sizes.sum()).sum()) + 1
@@ -323,13 +321,13 @@ def _labels(rows: pd.DataFrame, names: list[str]) -> np.ndarray:
 
 
 def _check_apart(choice: Choice, train: list[Sequence], test: list[Sequence], frames: dict) -> None:
-    """Raise InputError where a frame is in a training and in a test sequence: MOT16 and MOT17 are the same videos."""
+    """Raise InputError where training and test sequences share a frame: MOT16 and MOT17 are the same videos."""
     owner = {digest: video.name for video in train for digest in frames[video.name].values()}
     for video in test:
         for digest in frames[video.name].values():
             if digest in owner:
                 found = f"sequences {owner[digest]} (train) and {video.name} (test) have a frame in common"
-                raise choice.refusal(found, "they are the same video, name one of them")
+                raise choice.refusal(found, "they are the same video; name one of them")
 
 
 def _report(choice: Choice, rows: pd.DataFrame, left_out: Counter) -> None:
@@ -342,8 +340,8 @@ def _reasons(left_out: Counter) -> str:
     return ", ".join(f"{count} {reason}" for reason, count in left_out.items() if count) or "none"
 
 
-def _too_few(choice: Choice, videos: list[Sequence], left_out: Counter, found: str, mend: str) -> InputError:
-    """The error of videos whose boxes do not suffice, with what of them is left out."""
+def _too_few(choice: Choice, videos: list[Sequence], left_out: Counter, found: str, fix: str) -> InputError:
+    """The error for videos with too few boxes, with the numbers left out for each reason."""
     count = sum(len(getattr(video, choice.source)) for video in videos)
     lower = ", or set visibility lower" if any("visible" in reason for reason in +left_out) else ""
-    return choice.refusal(f"{found} ({count} boxes in {choice.source}, left out: {_reasons(left_out)})", mend + lower)
+    return choice.refusal(f"{found} ({count} boxes in {choice.source}, left out: {_reasons(left_out)})", fix + lower)

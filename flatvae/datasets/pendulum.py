@@ -1,4 +1,4 @@
-"""Pendulum: small images of a rod at a random angle, whose true manifold, a circle, is known."""
+"""Pendulum: small images of a rod at a random angle. The true manifold is known: a circle."""
 
 import math
 from pathlib import Path
@@ -8,20 +8,20 @@ import torch
 from flatvae.datasets import MAX_SEED, Dataset, check_range
 
 SIZE = 16  # pixels a side
-_LENGTH = 7 / 16  # of the rod, as a part of the image's side: its end stays inside the image at every angle
-_WIDTH = 1 / 16  # w of its profile, as a part of the image's side: one pixel at the usual size
+_LENGTH = 7 / 16  # of the rod, relative to the image's side: its end stays inside the image at every angle
+_WIDTH = 1 / 16  # w of its profile, relative to the image's side: one pixel at the usual size
 
 
 def render(angle: torch.Tensor | float, size: int = SIZE) -> torch.Tensor:
-    """Noise-free images of a rod from the image's centre at the given angle.
+    """Noise-free images of a rod that starts at the image's centre, at the given angle.
 
     The intensity of a pixel at distance d from the rod, a line segment, is::
 
         exp(−d² / 2w²)
 
     Args:
-        angle: radians, any shape (...); 0 points right, π/2 up (counter-clockwise, row 0 being the top).
-        size: pixels a side. The rod is 7/16 of it long and w is 1/16 of it.
+        angle: radians, any shape (...); 0 points right, π/2 up (counter-clockwise; row 0 is the top).
+        size: pixels a side. The rod's length is 7/16 of it and w is 1/16 of it.
 
     Returns:
         (..., size, size), intensities in [0, 1], of the angle's floating-point type.
@@ -33,7 +33,7 @@ def render(angle: torch.Tensor | float, size: int = SIZE) -> torch.Tensor:
     cos, sin = torch.cos(angle)[..., None, None], torch.sin(angle)[..., None, None]
     along = x * cos + y * sin  # (..., size, size), along the rod's direction
     across = y * cos - x * sin
-    beyond = along - along.clamp(0, _LENGTH * size)  # how far a pixel lies before the rod's start or behind its end
+    beyond = along - along.clamp(0, _LENGTH * size)  # distance along the rod before its start or beyond its end
     return torch.exp(-(across**2 + beyond**2) / (2 * (_WIDTH * size) ** 2))
 
 
@@ -48,11 +48,11 @@ def load(
 ) -> Dataset:
     """Draw the pendulum images x = render(θ) + noise · ε, θ ~ U[0, 2π), ε ~ N(0, I).
 
-    The three parts are independent draws, in the order of the arguments, from one generator. ``factors`` are the
+    The three parts are independent draws from one generator, in the order of the arguments. ``factors`` are the
     angles θ of the test part in radians, ``factor_period`` is 2π, and ``render`` gives the images without noise.
 
     Args:
-        root: not used, the images are computed.
+        root: not used; the images are computed.
         train, validation, test: numbers of images.
         noise: standard deviation of the pixel noise, in units of the rod's full intensity.
         seed: of all draws.

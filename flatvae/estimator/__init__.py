@@ -1,4 +1,4 @@
-"""FlatVAE, the flat VAE in the manner of scikit-learn: the class, what it chooses by itself, what it warns of, its file."""
+"""FlatVAE, the flat VAE as a scikit-learn estimator: the class, its automatic choices, its warnings, its file."""
 
 from flatvae.estimator.transformer import FlatVAE, flatness_score
 from flatvae.estimator.warnings import BoundMissedWarning, FoldedWarning, NotFlatWarning

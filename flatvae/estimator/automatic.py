@@ -1,17 +1,18 @@
-"""What ``FlatVAE`` chooses where its user does not: the parameters to begin with, the bound, and the weight of the penalty.
+"""The automatic choices of ``FlatVAE``: the initial parameters, the bound, and the weight of the penalty.
 
 All three are found on at most 10,000 rows.
 
-*Start.* From random parameters a training often folds a curved sheet, and no later step unfolds it: of the Swiss roll it lays
-one turn on another. So the networks are first fitted to Isomap's codes of at most 2,000 rows (``unfolded_start``). Isomap is not
-better on all data, so a short free training (no penalty, the bound out of reach) goes on from this start and from the random one;
-the smaller error wins.
+*Start.* From random parameters a training often folds a curved sheet, and no later step unfolds it: it lays one turn of the Swiss
+roll on another. So the networks are first fitted to Isomap's codes of at most 2,000 rows (``unfolded_start``). Isomap is not
+better on all data. So a short free training (no penalty, a bound out of reach) runs from this start and from a random one, and
+the start with the smaller error wins.
 
-*Bound.* κ² = √(e_free · e_PCA), where e_free is the error of that training, and e_PCA that of a linear map onto as many
-dimensions: half-way, in logarithms, between what can be reached and what needs no network.
+*Bound.* κ² = √(e_free · e_PCA), where e_free is the error of that training, and e_PCA the error of a linear map onto as many
+dimensions: halfway, in logarithms, between the best reachable error and the error that needs no network.
 
-*Weight.* Trainings of a third of the steps with η = 1, 3, 10 … 300, all at once as seeds are. The least η whose median condition
-numbers, at held-out codes and at mixup points of them, are at most 1.07 at the bound; where none is, the one with the least.
+*Weight.* Trainings of a third of the steps run with η = 1, 3, 10 … 300, all at once, like seeds. The choice is the least η whose
+median condition numbers, at held-out codes and at their mixup points, are at most 1.07 at the bound; if there is none, the η with
+the least condition number.
 """
 
 import math
@@ -36,29 +37,30 @@ from flatvae.evaluation.flatness import mixup_points
 from flatvae.geometry.geodesic import joining_edges
 from flatvae.variance import pca_unexplained
 
-ROWS = 10_000  # that are looked at
+ROWS = 10_000  # rows that the choices are made on, at most
 ETAS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
-_GRAPH_ROWS, _NEIGHBOURS = 2_000, 10  # of Isomap
+_GRAPH_ROWS, _NEIGHBOURS = 2_000, 10  # for Isomap
 _START_STEPS, _START_RATE, _START_BATCH, _START_NOISE = 600, 2e-3, 128, 0.05
-_START_LOG_VARIANCE = -6.0  # of the posterior: small beside codes of variance 1
-_FREE, _SHORT = 4, 3  # the steps are divided by this, of the free trainings and of those with several η
+_START_LOG_VARIANCE = -6.0  # of the posterior: small compared with the codes' variance of 1
+_FREE, _SHORT = 4, 3  # divisors of the steps, for the free trainings and for those with several η
 _FREE_BETA = 1e-3
-_LEAST = 1e-3  # share of the variance; a bound below it is a matter of rounding and of the data's noise
-_FLAT = 1.07  # 1.1, and a margin for the long training
-_NEAR = 1.15  # a short training counts as one that met the bound up to this multiple of it
+_LEAST = 1e-3  # least bound, as a share of the variance; below it rounding and the data's noise dominate
+_FLAT = 1.07  # 1.1 with a margin for the long training
+_NEAR = 1.15  # a short training counts as meeting the bound up to this multiple of it
 
 Say = Callable[[str], None] | None
 State = dict[str, Tensor]
 
 
 class Choice(NamedTuple):
-    """What a fit is to be done with.
+    """The choices for a fit.
 
     Attributes:
-        start: parameters to begin with; None for random ones.
+        start: initial parameters; None for random ones.
         unexplained: the bound as a share of the variance.
         eta: the penalty's weight.
-        tried: what was tried for them: columns ``what``, ``start``, ``eta``, ``unexplained``, ``condition_number``.
+        tried: table of the trainings behind the choices: columns ``what``, ``start``, ``eta``, ``unexplained``,
+            ``condition_number``.
     """
 
     start: State | None
@@ -68,15 +70,15 @@ class Choice(NamedTuple):
 
 
 def own_dataset(rows: Tensor) -> Dataset:
-    """Rows (N, D) as a data set that has nothing but a training part."""
+    """Rows (N, D) as a data set with a training part only."""
     return Dataset("own", rows, rows[:0], rows[:0], likelihood="gaussian", shape=(rows.shape[1],))
 
 
 def isomap_codes(rows: np.ndarray, n: int) -> np.ndarray | None:
-    """Isomap's codes of rows, centred, of mean variance 1: (N, D) -> (N, n); None where there are none.
+    """Isomap's codes of rows, centred, with mean variance 1: (N, D) -> (N, n); None if there are none.
 
-    There are none with fewer than 2 · 10 rows, and where rows coincide so often that n dimensions cannot be filled. Where the
-    graph of 10 neighbours is in parts, straight edges join them.
+    There are none for fewer than 2 · 10 rows, or if too many rows coincide to fill n dimensions. If the graph of 10 neighbours
+    has several components, straight edges join them.
 
     Source: Tenenbaum, de Silva & Langford (Science 2000).
     """
@@ -86,11 +88,11 @@ def isomap_codes(rows: np.ndarray, n: int) -> np.ndarray | None:
     ends = np.stack([np.repeat(np.arange(len(rows)), _NEIGHBOURS), neighbours.ravel()], axis=1)
     ends = np.concatenate([ends, joining_edges(rows, ends)])
     length = np.linalg.norm(rows[ends[:, 0]] - rows[ends[:, 1]], axis=1)
-    graph = csr_array((np.maximum(length, np.finfo(float).tiny), ends.T), shape=(len(rows), len(rows)))  # no edge is 0
+    graph = csr_array((np.maximum(length, np.finfo(float).tiny), ends.T), shape=(len(rows), len(rows)))  # 0 is no edge
     apart = dijkstra(graph, directed=False)
     try:
         codes = KernelPCA(n, kernel="precomputed", random_state=0).fit_transform(-0.5 * apart**2)
-    except (ValueError, ArpackError):  # of the eigenvalues, where rows are alike
+    except (ValueError, ArpackError):  # from the eigenvalues, if rows coincide
         return None
     if codes.shape[1] < n or not np.isfinite(codes).all():
         return None
@@ -103,7 +105,7 @@ def unfolded_start(model: nn.Module, rows: Tensor, codes: Tensor, seed: int) -> 
 
         E |μ(x) − y|² + n/D · E |f(y + ε) − x|² + 0.01 · E |log σ²(x) + 6|²,  ε of standard deviation 0.05
 
-    600 steps of Adam; about a second on one core. The prior stays as it is.
+    600 steps of Adam take about a second on one core. The prior is not changed.
     """
     source = torch.Generator().manual_seed(seed)
     networks = [*model.encoder.parameters(), *model.decoder.parameters()]
@@ -125,19 +127,19 @@ def unfolded_start(model: nn.Module, rows: Tensor, codes: Tensor, seed: int) -> 
 
 
 class Search:
-    """The trainings by which start, bound and weight are chosen.
+    """Chooses start, bound and weight by short trainings.
 
     Args:
         rows: centred and scaled data (N, D), float32.
-        hyperparameters: of the fit, without bound and η.
-        seed: of all draws.
+        hyperparameters: the fit's hyperparameters, without bound and η.
+        seed: seed of all draws.
         device: where the trainings run.
         say: see ``flatvae.training.train``.
     """
 
     def __init__(self, rows: Tensor, hyperparameters: dict, seed: int, device: torch.device, say: Say):
         order = torch.from_numpy(np.random.default_rng(seed).permutation(len(rows))[:ROWS])
-        held_out = max(1, len(order) // 10) if len(order) > 10 else 0  # of a handful of rows all are needed
+        held_out = max(1, len(order) // 10) if len(order) > 10 else 0  # with few rows, all are needed for training
         self.held_out = rows[order[:held_out]] if held_out else rows[order]
         self.dataset = own_dataset(rows[order[held_out:]])
         self.hyperparameters, self.seed, self.device, self.say = hyperparameters, seed, device, say
@@ -145,7 +147,7 @@ class Search:
         self.tried: list[dict] = []
 
     def choose(self, start: str, unexplained: float | None, eta: float | None) -> Choice:
-        """Start (``auto``, ``isomap``, ``random``), and bound and η where they are not given."""
+        """Chooses the start (from ``auto``, ``isomap`` or ``random``), and bound and η if they are None."""
         starts = {"random": self._build().state_dict()} if start != "isomap" else {}
         codes = isomap_codes(self.dataset.train[:_GRAPH_ROWS].double().numpy(), self.n) if start != "random" else None
         if codes is not None:
@@ -183,13 +185,13 @@ class Search:
         )
 
     def _free_errors(self, starts: dict[str, State]) -> dict[str, float]:
-        """Share of the variance that a free training leaves, from each start; inf where it diverges."""
+        """Share of the variance that a free training from each start leaves unexplained; inf if it diverges."""
         settings = {
             "steps": max(1, self.steps // _FREE),
             "bound": 1e-6 * self.size,
             "eta": 0.0,
             "initial_fraction": 1.0,
-            "initial_beta": _FREE_BETA,  # throughout the initial phase
+            "initial_beta": _FREE_BETA,  # β throughout, because the initial phase lasts to the end
         }
         trained = self._train(settings, [*starts.values()], "FlatVAE: free training")
         errors = {
@@ -202,12 +204,12 @@ class Search:
         return errors
 
     def _bound(self, free: float) -> float:
-        """The share that the bound stands for: √(e_free · e_PCA), from 0.001 to 0.99."""
+        """The bound as a share of the variance: √(e_free · e_PCA), from 0.001 to 0.99."""
         linear = pca_unexplained(self.dataset.train, self.n)
         self.tried.append({"what": "PCA", "unexplained": linear})
         if not math.isfinite(free):
             free = linear
-        # a network that was trained for too short a time to beat a linear map is asked for what it reached
+        # if the training was too short to beat a linear map, the bound is the error that it reached
         return min(0.99, max(_LEAST, free, math.sqrt(max(free, _LEAST) * max(linear, _LEAST))))
 
     def _weight(self, name: str, start: State, unexplained: float) -> float:
@@ -229,7 +231,7 @@ class Search:
 
     @torch.no_grad()
     def _condition_number(self, state: State) -> float:
-        """The larger of the median condition numbers at held-out codes and at mixup points of them; inf where not finite."""
+        """The larger of the median condition numbers at held-out codes and at their mixup points; inf if not finite."""
         model = self._build()
         model.load_state_dict(state)
         model = model.double()

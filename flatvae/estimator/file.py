@@ -1,4 +1,4 @@
-"""A fitted ``FlatVAE`` as a file: safetensors, which hold numbers and text, and no code."""
+"""A fitted ``FlatVAE`` as a file: safetensors, a format that holds numbers and text but no code."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ _NUMBERS = (
 
 
 def save(space, path: str | Path) -> None:
-    """Writes a fitted estimator; a ``random_state`` that is no whole number is left out."""
+    """Writes a fitted estimator; a ``random_state`` that is not a whole number is left out."""
     parameters = space.get_params(deep=False)
     state = parameters["random_state"]
     parameters |= {"hidden": list(parameters["hidden"]), "random_state": int(state) if _whole(state) else None}
@@ -37,7 +37,7 @@ def save(space, path: str | Path) -> None:
         tensors["nodes"] = torch.from_numpy(np.ascontiguousarray(space.nodes_))
     path = Path(path).expanduser()
     if not path.parent.is_dir():
-        raise InputError(f"FlatVAE: the folder {path.parent} does not exist; make it, or save elsewhere")
+        raise InputError(f"FlatVAE: the folder {path.parent} does not exist; create it, or save elsewhere")
     save_file(tensors, path, metadata={"flatvae.FlatVAE": json.dumps(content)})
 
 
@@ -45,7 +45,7 @@ def load(cls, path: str | Path):
     """The estimator that ``save`` wrote.
 
     Raises:
-        InputError: there is no such file, or it is damaged or of another kind.
+        InputError: the file does not exist, is damaged, or was not written by ``save``.
     """
     path = Path(path).expanduser()
     if not path.is_file():
@@ -59,14 +59,14 @@ def load(cls, path: str | Path):
         if isinstance(error, InputError):
             raise
         raise InputError(
-            f"FlatVAE: {path} is damaged, or no file of FlatVAE.save (a run's models are read by from_results)"
+            f"FlatVAE: {path} is damaged, or was not written by FlatVAE.save (read a run's models with from_results)"
         ) from error
 
 
 def _restored(cls, content: dict, tensors: dict[str, torch.Tensor]):
     if content["version"] != _VERSION:
         raise InputError(
-            f"FlatVAE: the file has format version {content['version']}, and this flatvae reads {_VERSION}"
+            f"FlatVAE: the file has format version {content['version']}, but this flatvae reads {_VERSION}; fit again"
         )
     space = cls(**content["parameters"])
     for name, value in content["numbers"].items():
@@ -88,5 +88,5 @@ def _whole(value) -> bool:
 
 
 def _plain(value):
-    """A number without NumPy's type, for JSON."""
+    """A NumPy number as a Python number, for JSON."""
     return value.item() if isinstance(value, np.generic) else value

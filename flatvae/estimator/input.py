@@ -1,4 +1,4 @@
-"""What ``FlatVAE`` is given: its hyperparameters in their ranges, and the data's mean and scale."""
+"""Inputs of ``FlatVAE``: checks its hyperparameters' ranges, and computes the data's mean and scale."""
 
 from collections.abc import Sequence
 from numbers import Integral, Real
@@ -7,11 +7,11 @@ import numpy as np
 
 from flatvae.errors import InputError
 
-_ROUNDING = 1e-12  # a spread below this share of the largest value is rounding
+_ROUNDING = 1e-12  # a scale below this share of the largest value counts as rounding
 
 
 def check(space) -> None:
-    """Checks a FlatVAE's hyperparameters, once its number of features is known.
+    """Checks a FlatVAE's hyperparameters; its number of features must be set.
 
     Raises:
         InputError: one is out of its range.
@@ -38,15 +38,16 @@ def check(space) -> None:
         raise InputError(f"FlatVAE: init is {space.init!r}; it must be auto, isomap or random")
     if space.latent_dim > space.n_features_in_:
         raise InputError(
-            f"FlatVAE: latent_dim is {space.latent_dim} and X has {space.n_features_in_} feature(s), so that no metric has "
+            f"FlatVAE: latent_dim is {space.latent_dim} but X has {space.n_features_in_} feature(s), so no metric has "
             "full rank; take a smaller latent_dim"
         )
 
 
 def centre_and_scale(X: np.ndarray) -> tuple[np.ndarray, float, bool]:
-    """Mean (D,) and root of the mean variance of rows (N, D), and whether all rows are alike: then the latter is 1.
+    """Mean (D,) of rows (N, D), their scale (root of the mean variance), and whether all rows are equal (then the scale is 1).
 
-    Squares of values beyond about 1e154 overflow, and of values below 1e-154 vanish: so the largest value is divided out first.
+    Squares of values above about 1e154 overflow, and squares of values below 1e-154 vanish: so extreme data are first divided
+    by their largest value.
     """
     largest = float(max(X.max(), -X.min())) or 1.0
     unit = 1.0 if 1e-100 < largest < 1e100 else largest

@@ -1,4 +1,4 @@
-"""Lines of progress for a person who waits."""
+"""Progress lines for interactive use."""
 
 import math
 import time
@@ -13,7 +13,7 @@ class Lines:
         self.last = -math.inf
 
     def __call__(self, line: str) -> None:
-        """Takes a line."""
+        """Prints the line, if it is due or a warning."""
         now = time.monotonic()
         if now - self.last >= SECONDS or line.startswith("warning"):
             print(line, flush=True)

@@ -1,10 +1,10 @@
-"""A pair of numbers that ``FlatVAE`` has as an attribute."""
+"""The type of ``FlatVAE``'s attribute ``condition_number_``."""
 
 from typing import NamedTuple
 
 
 class Quantiles(NamedTuple):
-    """Of the condition number over codes."""
+    """Median and 90 % quantile of the condition number over codes."""
 
     median: float
     q90: float

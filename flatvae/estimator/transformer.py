@@ -1,4 +1,4 @@
-"""The flat VAE in the manner of scikit-learn, for data of one's own: fit, transform, inverse_transform, score_samples.
+"""The flat VAE as a scikit-learn estimator for your own data: fit, transform, inverse_transform, score_samples.
 
 ::
 
@@ -30,60 +30,60 @@ from flatvae.estimator.quantiles import Quantiles
 from flatvae.evaluation import encode, posterior
 from flatvae.evaluation.likelihood import log_marginal_of_rows
 
-_SAMPLES, _PRIOR_SAMPLES = 512, 10  # of importance sampling in score_samples
-_REPORTED, _MEASURED = 2_000, 10_000  # rows of which the diagnostics are, and the error
+_SAMPLES, _PRIOR_SAMPLES = 512, 10  # importance samples in score_samples
+_REPORTED, _MEASURED = 2_000, 10_000  # rows for the diagnostics, and for the error
 _CHUNK = 2_048
-# Of the multiplier and the learning rate. With a run's ν = 0.4 the error of S-curve and Swiss roll swings by half of it.
+# schedules of multiplier and learning rate; with ν = 0.4 the errors of S-curve and Swiss roll oscillate by half their size
 _SCHEDULE = {"beta_rate": 0.1, "initial_beta": 1e-2, "decay_fraction": 0.5}
-_NODES, _NEIGHBOURS = 1_000, 20  # of the geodesics' graph
+_NODES, _NEIGHBOURS = 1_000, 20  # in the graph for geodesics
 
 
 class FlatVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """A latent space whose metric is the same everywhere and in all directions (Chen et al., ICML 2020), from rows of numbers.
 
-    The data are centred and divided by one number, the root of the mean variance of the features, so that features in
-    like units keep their proportions (bring unlike ones to one scale before, as by StandardScaler). The model is then
-    trained with a Gaussian likelihood under the bound E‖x − f(z)‖² ≤ ``unexplained`` · E‖x‖².
+    The data are centred and divided by one number, the root of the features' mean variance, so that features in the same unit
+    keep their proportions (scale features in different units first, for example with StandardScaler). The model is then trained
+    with a Gaussian likelihood under the bound E‖x − f(z)‖² ≤ ``unexplained`` · E‖x‖².
 
     **Flat is not faithful.** In a flat space a short step is as long among the data as among the codes, up to one factor. A
     space can be flat and still lay distant sheets of the data on one another. ``trustworthiness_`` and
-    ``graph_rank_correlation_`` measure that, and ``fit`` warns (``flatvae.estimator.warnings``).
+    ``graph_rank_correlation_`` measure this, and ``fit`` warns of it (``flatvae.estimator.warnings``).
 
     Args:
         latent_dim: n, at most the number of columns.
         unexplained: share of the variance that the reconstruction may leave unexplained, in (0, 1): κ² = unexplained · D.
-            ``auto``: between what PCA and what a short free training leave (see ``flatvae.estimator.automatic``).
-        eta: weight η of the flat penalty; the larger, the flatter. 0: none. ``auto``: the least of 1, 3, …, 300 that is flat
-            in a short training.
-        init: ``isomap`` begins with networks that map the data to Isomap's codes, ``random`` with random networks; ``auto``
-            takes what a short free training reconstructs better.
-        scale_free: the penalty R / c⁴ (see ``flatvae.flat_vae``), which needs no tuning to the data's scale; the paper's R where
-            False, which takes a far larger η, to be given.
-        steps, batch_size, learning_rate: of Adam.
-        shorten: leaves out what remains of the constant learning rate once the bound holds and k has settled.
+            ``auto``: between the shares that PCA and a short free training leave (see ``flatvae.estimator.automatic``).
+        eta: weight η of the flat penalty; the larger, the flatter; 0 is no penalty. ``auto``: the least of 1, 3, …, 300 that
+            gives a flat space in a short training.
+        init: ``isomap`` starts with networks that map the data to Isomap's codes, ``random`` with random networks; ``auto``
+            takes the start from which a short free training reconstructs better.
+        scale_free: True: the penalty R / c⁴ (see ``flatvae.flat_vae``), which needs no tuning to the data's scale. False: the
+            paper's R, which needs a far larger η; ``eta`` must then be a number.
+        steps, batch_size, learning_rate: Adam's.
+        shorten: skips the remaining steps at the constant learning rate once the bound holds and k has converged.
         hidden: widths of the encoder's hidden layers; the decoder has them in reverse.
         activation: ``tanh``, ``softplus``, ``silu`` or ``gelu``.
         device: ``cpu``, ``cuda`` or ``auto``.
         random_state: int, RandomState or None, as everywhere in scikit-learn.
         verbose: whether to show the training's progress: a bar on a terminal, elsewhere a line every few seconds.
 
-    What is ``auto`` costs short trainings on at most 10,000 rows, together about as long as 1.5 fits of 3,000 steps.
+    ``auto`` runs short trainings on at most 10,000 rows; together they take about as long as 1.5 fits of 3,000 steps.
 
     Attributes:
         model_: the trained ``LatentVariableModel``, in float64.
-        bound_: the share of the variance that could stay unexplained; ``eta_``: the weight; ``tried_``: table of what was tried
-            for them.
-        unexplained_: the share that codes sampled from q(z|x) leave, of at most 10,000 rows.
-        bound_met_: whether that is at most 2 % more than ``bound_``. Flatness is enforced only then.
+        bound_: the share of the variance that may stay unexplained; ``eta_``: the weight; ``tried_``: table of the trainings that
+            chose both.
+        unexplained_: the share that codes sampled from q(z|x) leave unexplained, on at most 10,000 rows.
+        bound_met_: whether ``unexplained_`` is at most 2 % above ``bound_``. Flatness is enforced only then.
         condition_number_: λ_max / λ_min of the metric over codes, as (``median``, ``q90``); 1 where the space is flat.
-        metric_deviation_: median of ‖G − c² I‖ / (c² √n); 0 where it is flat.
+        metric_deviation_: median of ‖G − c² I‖ / (c² √n); 0 where the space is flat.
         trustworthiness_: 1 where neighbours among codes are neighbours among the data (k = 10); None for 20 rows or fewer.
-        graph_rank_correlation_: 1 where distances of codes order pairs as the way along the data does.
-        active_dimensions_: how many of the n dimensions are in use.
-        report_: all of these and more, as ``flatvae.report`` gives them, of at most 2,000 rows.
+        graph_rank_correlation_: 1 where distances between codes rank pairs as shortest paths along the data do.
+        active_dimensions_: number of the n dimensions that are in use.
+        report_: these and further quantities from ``flatvae.report``, on at most 2,000 rows.
         nodes_: codes of at most 1,000 rows, for geodesics.
         history_: table of the training.
-        mean_, scale_: of the data.
+        mean_, scale_: the data's mean and scale.
         n_features_in_, feature_names_in_: as everywhere in scikit-learn.
 
     Fits may run in threads. sklearn.utils.estimator_checks.check_estimator passes.
@@ -123,13 +123,13 @@ class FlatVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.verbose = verbose
 
     def fit(self, X, y=None) -> "FlatVAE":
-        """Trains on the rows of X (N, D); y is passed over.
+        """Trains on the rows of X (N, D); ignores y.
 
         Warns:
             BoundMissedWarning, NotFlatWarning, FoldedWarning: see ``flatvae.estimator.warnings``.
 
         Raises:
-            InputError: a hyperparameter out of its range.
+            InputError: a hyperparameter is out of its range.
             ValueError: X is not a finite table of numbers with two or more rows.
         """
         X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
@@ -163,7 +163,7 @@ class FlatVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.unexplained_ = self._unexplained(rows[order[:_MEASURED]].double(), seed)
         self.bound_met_ = self.unexplained_ <= TOLERANCE * self.bound_
         self._diagnose(rows[order[:_REPORTED]].double())
-        if not constant:  # of rows that are all alike nothing is to be learned
+        if not constant:  # equal rows have no structure to judge
             warnings.judge(self)
         return self
 
@@ -177,9 +177,9 @@ class FlatVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             return self.model_.decode(self._codes(X)).numpy() * self.scale_ + self.mean_
 
     def score_samples(self, X) -> np.ndarray:
-        """log p(x) in nats by importance sampling, with the likelihood's variance that the bound stands for: (N, D) -> (N,).
+        """log p(x) in nats by importance sampling, with the variance κ²/D that the bound implies: (N, D) -> (N,).
 
-        512 samples a row, the same noise for every row, so that a row's value does not depend on the others.
+        It uses 512 samples a row and the same noise for every row, so a row's value does not depend on the others.
         """
         rows, source = self._scaled(X), torch.Generator().manual_seed(0)
         estimate = log_marginal_of_rows(self.model_, rows, self.bound_, _SAMPLES, _PRIOR_SAMPLES, source)
@@ -205,7 +205,7 @@ class FlatVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return self._geodesics().pairwise(self._codes(A), self._codes(B)).numpy() * self.scale_
 
     def plot(self, X, joined: Sequence[tuple[int, int]] = ()):
-        """The codes of X and what is known of the metric there, with geodesics between pairs of rows of X where n = 2.
+        """Plots the codes of X and the metric there; for n = 2 also geodesics between pairs of rows of X.
 
         Args:
             X: rows (N, D).
@@ -222,12 +222,12 @@ class FlatVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return figure
 
     def summary(self) -> Report:
-        """What the fit came to, on at most 2,000 rows of its data; to be printed, or as a DataFrame by its ``table()``."""
+        """The fit's diagnostics on at most 2,000 rows of its data: print it, or call its ``table()`` for a DataFrame."""
         check_is_fitted(self, "report_")
         return self.report_
 
     def save(self, path: str | Path) -> None:
-        """Writes the fitted estimator to a .safetensors file, which holds numbers alone and runs no code when it is read."""
+        """Writes the fitted estimator to a .safetensors file, which holds no code and runs none when it is read."""
         check_is_fitted(self)
         file.save(self, path)
 
@@ -236,17 +236,17 @@ class FlatVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """The estimator that ``save`` wrote; without ``history_``, ``tried_`` and ``report_``.
 
         Raises:
-            InputError: there is no such file, or it is damaged or of another kind.
+            InputError: the file does not exist, is damaged, or was not written by ``save``.
         """
         return file.load(cls, path)
 
     @classmethod
     def from_results(cls, path: str | Path, seed: int = 0) -> "FlatVAE":
-        """A fitted estimator around a model of a run, as {results_dir}/{dataset}/{method}/model.safetensors.
+        """A fitted estimator from a run's model, {results_dir}/{dataset}/{method}/model.safetensors.
 
-        Observations are those of the data set, not scaled here; score_samples is for Gaussian likelihoods as the task
-        ``likelihood`` has it. Methods of the run other than the flat VAE serve as well. There are no diagnostics and no nodes
-        for geodesics: see ``flatvae.report``.
+        Observations are the data set's own, not scaled here. For Gaussian likelihoods score_samples uses the variance of the
+        task ``likelihood``. Any trained method of the run will do. The estimator has no diagnostics (see ``flatvae.report``) and
+        no nodes for geodesics.
 
         Raises:
             InputError: as ``flatvae.load``.
@@ -270,7 +270,7 @@ class FlatVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def _hyperparameters(self) -> dict:
         own = self.get_params(deep=False)
         names = ("latent_dim", "scale_free", "steps", "batch_size", "learning_rate", "hidden", "activation")
-        estimator = "forward_mode" if self.latent_dim <= 3 else "probe"  # where columns cost less than two products
+        estimator = "forward_mode" if self.latent_dim <= 3 else "probe"  # n ≤ 3: columns are cheaper
         return {name: own[name] for name in names} | {"estimator": estimator, **_SCHEDULE}
 
     def _keep(self, rows: torch.Tensor, state: dict) -> None:
@@ -303,7 +303,7 @@ class FlatVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def _geodesics(self) -> geometry.GeodesicDistance:
         check_is_fitted(self)
         if not hasattr(self, "nodes_"):
-            raise InputError("FlatVAE: an estimator of a run has no nodes_ for geodesics; set nodes_ to codes (M, n)")
+            raise InputError("FlatVAE: an estimator from a run has no nodes_ for geodesics; set nodes_ to codes (M, n)")
         nodes = torch.from_numpy(self.nodes_)
         return geometry.GeodesicDistance(self.model_.decode, nodes, min(_NEIGHBOURS, len(nodes) - 1))
 
@@ -321,7 +321,7 @@ class FlatVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
 
 def flatness_score(estimator: FlatVAE, X, y=None) -> float:
-    """A scorer for scikit-learn's model selection: 1 / median k at the codes of X, from 0 to 1, where the space is flat.
+    """A scorer for scikit-learn's model selection: 1 / median k at the codes of X, in [0, 1]; 1 where the space is flat.
 
     ::
 

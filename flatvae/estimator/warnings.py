@@ -1,11 +1,11 @@
-"""What ``FlatVAE`` warns of after a fit: a bound that was missed, a space that is not flat, one that is folded."""
+"""Warnings of ``FlatVAE`` after a fit: the bound was missed, the space is not flat, the space is folded."""
 
 import warnings
 
 from sklearn.exceptions import ConvergenceWarning
 
-NOT_FLAT = 1.5  # median condition number from which a space is said not to be flat
-FAITHFUL = {"trustworthiness": 0.95, "graph_rank_correlation": 0.8}  # below either, a space is said to be folded
+NOT_FLAT = 1.5  # a space with a larger median condition number counts as not flat
+FAITHFUL = {"trustworthiness": 0.95, "graph_rank_correlation": 0.8}  # a space below either counts as folded
 
 
 class BoundMissedWarning(ConvergenceWarning):
@@ -17,14 +17,14 @@ class NotFlatWarning(UserWarning):
 
 
 class FoldedWarning(UserWarning):
-    """Neighbours among codes are not neighbours among the data, or far codes are not far along the data."""
+    """Neighbouring codes are not neighbours among the data, or distant codes are not distant along the data."""
 
 
 def bound_missed(unexplained: float, bound: float) -> str:
     """The warning's text."""
     return (
         f"FlatVAE: {unexplained:.3g} of the variance is unexplained, {unexplained / bound - 1:.0%} more than the {bound:.3g} "
-        "that was asked for, so that the flat penalty had next to no weight; take more steps, wider hidden layers, a larger "
+        "that was asked for, so the flat penalty had almost no weight; take more steps, wider hidden layers, a larger "
         "unexplained or a larger latent_dim"
     )
 
@@ -32,17 +32,17 @@ def bound_missed(unexplained: float, bound: float) -> str:
 def not_flat(condition_number: float, active: int, latent_dim: int) -> str:
     """The warning's text."""
     if active < latent_dim:
-        mend = (
+        fix = (
             f"only {active} of the {latent_dim} latent dimensions are in use: take latent_dim={max(active, 1)}, or a smaller "
             "unexplained"
         )
     else:
-        mend = "take a larger eta, or a larger unexplained"
-    return f"FlatVAE: the space is not flat, its median condition number is {condition_number:.3g}; {mend}"
+        fix = "take a larger eta, or a larger unexplained"
+    return f"FlatVAE: the space is not flat, its median condition number is {condition_number:.3g}; {fix}"
 
 
 def folded(trustworthiness: float | None, correlation: float) -> str | None:
-    """The warning's text; None where the space is faithful, and where there are too few rows to tell."""
+    """The warning's text; None if the space is faithful or has too few rows to judge."""
     if trustworthiness is None:
         return None
     found = {"trustworthiness": trustworthiness, "graph_rank_correlation": correlation}
@@ -56,9 +56,9 @@ def folded(trustworthiness: float | None, correlation: float) -> str | None:
 
 
 def judge(space) -> None:
-    """Warns of what is wrong with a fitted ``FlatVAE``, at the line that called ``fit``.
+    """Issues the warnings for a fitted ``FlatVAE``, at the line that called ``fit``.
 
-    Where ``eta`` is 0, no flatness was asked for, and none is missed.
+    If ``eta`` is 0, flatness was not asked for and is not checked.
     """
     k, texts = space.condition_number_.median, {}
     if not space.bound_met_:

@@ -1,8 +1,7 @@
 """Evaluations, one file per task: ``evaluate(model, dataset) -> Result`` for one trained model (one seed).
 
-A task that compares latent points by other distances than the Euclidean has the argument ``distances``: by their names,
-objects with ``between``, ``nearest`` and ``nearest_among`` as ``baselines.geodesic.GeodesicDistance`` has them, made for the
-model at hand.
+A task that compares latent points by non-Euclidean distances takes the argument ``distances``: a dictionary of objects by name,
+made for the model, with the methods ``between``, ``nearest`` and ``nearest_among`` of ``baselines.geodesic.GeodesicDistance``.
 """
 
 import copy
@@ -21,23 +20,23 @@ from flatvae.checkpoint import finite_seeds, load, metadata
 from flatvae.errors import InputError
 from flatvae.products import exact_float32
 
-SEED = 20_02_04_881  # of every random choice in an evaluation: the same points and pairs for every method and seed
-# Seconds for ten seeds of the pendulum on an H200 and on one CPU core: likelihood 13 and 29, distances 9 and 20 to 35. The other
-# tasks take about as long on either.
+SEED = 20_02_04_881  # for every random choice in an evaluation: all methods and seeds get the same points and pairs
+# Seconds for ten seeds of the pendulum, on an H200 and on one CPU core: likelihood 13 and 29, distances 9 and 20 to 35. The
+# other tasks take about equally long on both.
 FASTER_ON_A_GPU = ("likelihood", "distances")
 _CHUNK = 2048
 
 
 class Result(NamedTuple):
-    """What a task finds: ``metrics`` holds (distance, metric, value); its figures need ``arrays`` of each seed and ``shared``."""
+    """A task's result: ``metrics`` holds (distance, metric, value); figures use each seed's ``arrays`` and ``shared``."""
 
     metrics: list[tuple[str, str, float]]
     arrays: dict[str, np.ndarray]
-    shared: dict[str, np.ndarray]  # what is the same for every seed
+    shared: dict[str, np.ndarray]  # arrays that are the same for every seed
 
 
 def generator() -> torch.Generator:
-    """A fresh generator with the evaluations' common seed."""
+    """A new generator with the evaluations' common seed."""
     return torch.Generator().manual_seed(SEED)
 
 
@@ -49,7 +48,7 @@ def encode(model, x: Tensor) -> Tensor:
 
 
 def posterior(model, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Means μ(x) and log-variances log σ²(x) of q(z|x) in chunks of rows, as ``encode``: (N, D) -> (N, n), (N, n)."""
+    """Means μ(x) and log-variances log σ²(x) of q(z|x), computed as in ``encode``: (N, D) -> (N, n), (N, n)."""
     like = next(model.parameters())
     with torch.no_grad():
         means, log_variances = zip(*(model.encoder(rows.to(like)) for rows in x.split(_CHUNK)), strict=True)
@@ -62,7 +61,7 @@ def in_float64(model):
 
 
 def spread(rows: int, count: int) -> Tensor:
-    """Numbers of at most ``count`` rows, evenly spread: the first ones of a part may all be of one kind."""
+    """Numbers of at most ``count`` rows, evenly spaced, because the first rows of a part may all be of one class."""
     return torch.linspace(0, rows - 1, min(count, rows), dtype=torch.float64).round().long()
 
 
@@ -74,7 +73,7 @@ def random_pairs(rows: int, count: int) -> tuple[Tensor, Tensor]:
 
 
 def by_name(metric: str, values: Tensor, labels: Tensor | None, dataset) -> dict[str, float]:
-    """Means of ``values`` (N,) over the rows of each class, as ``<metric>_<name>``; none where the classes have no names."""
+    """Means of ``values`` (N,) over each class, as ``<metric>_<name>``; empty if the classes have no names."""
     if labels is None or dataset.label_names is None:
         return {}
     of_class = {name: values[labels == label] for label, name in enumerate(dataset.label_names)}
@@ -88,16 +87,16 @@ def frame(task: str, seed: int, result: Result) -> pd.DataFrame:
 
 
 def _check(path: str | Path, dataset, builder: str | None) -> None:
-    """Refuses a checkpoint of another method or of other data."""
+    """Raises InputError for a checkpoint of another method or of other data."""
     content = metadata(path)
     if builder is not None and content["builder"] != f"{builder}:build":
         raise InputError(
-            f"checkpoint {path} is of {content['builder']} and not of {builder}; delete it and train again"
+            f"checkpoint {path} is from {content['builder']}, not from {builder}; delete it and train again"
         )
     for key, value in dataset.description().items():
         if key != "sizes" and content["dataset"][key] != value:
             raise InputError(
-                f"checkpoint {path} was trained on data with {key} {content['dataset'][key]}, and these have {value}; "
+                f"checkpoint {path} was trained on data with {key} {content['dataset'][key]}, but these have {value}; "
                 "delete it and train again"
             )
 
@@ -110,20 +109,20 @@ def evaluate_seeds(
     distances: Mapping[str, Callable] | None = None,
     device: str | torch.device = "cpu",
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
-    """One task for every seed of a checkpoint that stayed finite.
+    """Runs one task for every seed of a checkpoint that stayed finite.
 
     Args:
         task: name of a module of this package.
         path: the checkpoint.
         dataset: the ``Dataset`` it was trained on.
-        builder: module of the method that it must be of.
-        distances: by name, functions (model, dataset) -> distance object; made for each seed's model where the task asks
-            for distances.
-        device: where the models compute; data stay where they are.
+        builder: module of the checkpoint's method; None skips this check.
+        distances: by name, functions (model, dataset) -> distance object, called for each seed's model if the task takes
+            distances.
+        device: where the models compute; the data are not moved.
 
     Returns:
-        rows as ``frame`` has them; and arrays: ``seeds`` (S,), those of the seeds stacked (S, …), the shared ones as they
-        are. Where no seed stayed finite there are no rows, and ``seeds`` is empty and alone.
+        rows as ``frame`` makes them, and arrays: ``seeds`` (S,), the seeds' arrays stacked (S, …), and the shared arrays. If no
+        seed stayed finite there are no rows, and an empty ``seeds`` is the only array.
 
     Raises:
         InputError: the checkpoint is of another method or of other data.

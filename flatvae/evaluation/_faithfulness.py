@@ -1,21 +1,20 @@
-"""Whether near and far among observations are near and far among codes: a folded space can decode flat, and yet lie folded.
+"""Whether codes keep the data's neighbourhoods and long distances: a latent space can be flat and yet be folded.
 
-Both metrics take at most 2,000 test rows, evenly spread over the part, and compare codes with observations, each by Euclidean
-distance:
+Both metrics take at most 2,000 evenly spaced test rows and compare codes with observations, each by Euclidean distance:
 
-``trustworthiness_at_10``: 1 − 2 / (N k (2N − 3k − 1)) Σ_i Σ_{j ∈ U_i} (r(i, j) − k), k = 10, where r(i, j) is the rank of j among
-the observations by their distance from i, and U_i holds those of the k nearest codes of i that are not among its k nearest
-observations. 1 where all neighbours among codes are neighbours among observations; about a half by chance.
+``trustworthiness_at_10``: 1 − 2 / (N k (2N − 3k − 1)) Σ_i Σ_{j ∈ U_i} (r(i, j) − k), k = 10. r(i, j) is the rank of j among the
+observations by their distance from i, and U_i holds those of the k nearest codes of i that are not among its k nearest
+observations. It is 1 if all neighbours among codes are neighbours among observations, and about a half by chance.
 
-``graph_rank_correlation``: Spearman's rank correlation, over 10,000 random pairs of these rows, the same for every method, of the
-distance of codes and the length of the shortest path in the data's graph, in which each row is joined to its 10 nearest by
-edges as long as their distance. 1 where latent distance orders pairs as the way along the data does. Pairs in different
-components of the graph are left out; ``graph_rank_pairs_left_out`` of the control ``data`` counts them. 0 where all codes
-coincide.
+``graph_rank_correlation``: Spearman's rank correlation between the distance of codes and the length of the shortest path in the
+data's graph, over 10,000 random pairs of these rows, the same for every method. The graph joins each row to its 10 nearest; an
+edge is as long as the rows' distance. It is 1 if latent distance ranks pairs as shortest paths along the data do, and 0 if all
+codes coincide. Pairs in different components of the graph are left out; ``graph_rank_pairs_left_out`` of the control ``data``
+counts them.
 
-Rows are shuffled, always alike, so that codes at the same distance are neighbours in a random order.
+Rows are shuffled, in the same way each time, so that codes at equal distance are neighbours in a random order.
 
-Source: trustworthiness, Venna & Kaski (ICANN 2001), as scikit-learn has it; paths along a graph, Tenenbaum et al. (Science 2000).
+Source: trustworthiness, Venna & Kaski (ICANN 2001), as in scikit-learn; paths along a graph, Tenenbaum et al. (Science 2000).
 """
 
 import functools
@@ -36,17 +35,17 @@ _PAIRS = 10_000
 
 
 class Own(NamedTuple):
-    """What observations alone determine."""
+    """Quantities of the observations alone."""
 
-    rows: Tensor  # those that are compared, shuffled, (N,)
+    rows: Tensor  # the compared rows, shuffled, (N,)
     ranks: np.ndarray  # r(i, j), (N, N), from 1; 0 for j = i
-    pairs: np.ndarray  # of positions among these rows, those in one component, (2, P)
-    paths: np.ndarray  # length of the shortest path between them, (P,)
+    pairs: np.ndarray  # pairs of positions among these rows within one component, (2, P)
+    paths: np.ndarray  # length of the shortest path between each pair, (P,)
     left_out: int  # pairs in different components
 
 
 def own(observations: Tensor) -> Own:
-    """Ranks and shortest paths among at most 2,000 observations (M, D), evenly spread over them."""
+    """Ranks and shortest paths among at most 2,000 evenly spaced observations of (M, D)."""
     rows = spread(len(observations), ROWS)
     rows = rows[torch.randperm(len(rows), generator=generator())]
     x = observations[rows].double().numpy(force=True)
@@ -62,7 +61,7 @@ def _own(dataset) -> Own:
 
 
 def _ranks(observations: np.ndarray) -> np.ndarray:
-    """r(i, j): the place of j among all others by the distance from i, from 1; 0 for i itself: (N, D) -> (N, N)."""
+    """r(i, j): the rank of j among all others by its distance from i, from 1; 0 for i itself: (N, D) -> (N, N)."""
     x = torch.from_numpy(observations)
     order = torch.cdist(x, x).fill_diagonal_(-1).argsort(dim=1, stable=True)
     places = torch.arange(len(x), dtype=torch.int32).expand(len(x), -1)
@@ -90,17 +89,17 @@ def _rank_correlation(codes: np.ndarray, own: Own) -> float:
 
 
 def asked(dataset) -> Tensor:
-    """Numbers of the test rows whose codes ``faithfulness`` takes, in its order: (N,)."""
+    """Numbers of the test rows whose codes ``faithfulness`` needs, in its order: (N,)."""
     return _own(dataset).rows
 
 
 def faithfulness(dataset, codes: Tensor) -> dict[str, float]:
-    """Both metrics of the codes (N, n) of the rows ``asked``; without trustworthiness where there are no more than 20 rows."""
+    """Both metrics for the codes (N, n) of the rows ``asked``; no trustworthiness if there are at most 20 rows."""
     return faithful(_own(dataset), codes)
 
 
 def faithful(own: Own, codes: Tensor) -> dict[str, float]:
-    """Both metrics of the codes (N, n) of the rows ``own.rows``."""
+    """Both metrics for the codes (N, n) of the rows ``own.rows``."""
     codes = codes.double().numpy(force=True)
     values = {"graph_rank_correlation": _rank_correlation(codes, own)}
     if len(codes) > 2 * _NEAREST:  # else it is not within [0, 1]
@@ -109,7 +108,7 @@ def faithful(own: Own, codes: Tensor) -> dict[str, float]:
 
 
 def own_faithfulness(dataset) -> dict[str, float]:
-    """The control, raw observations: rank correlation of their Euclidean distance, and the number of pairs left out."""
+    """The control on raw observations: rank correlation of their Euclidean distance, and the number of pairs left out."""
     known = _own(dataset)
     correlation = _rank_correlation(dataset.test[known.rows].double().numpy(), known)
     return {"graph_rank_correlation": correlation, "graph_rank_pairs_left_out": float(known.left_out)}

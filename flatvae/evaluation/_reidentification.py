@@ -1,14 +1,14 @@
-"""Re-identification: a person's picture is asked for the other pictures of the person in the same video.
+"""Re-identification: find the other pictures of a person in the same video, given one picture.
 
-Queries are test crops, at most 2,000, evenly spread over the part. The gallery of a query is all test crops of its own video
-whose frames are at least 10 away from its own, |Δframe| ≥ 10: those nearby show the person in the same pose. Where the
-detector saw nobody (label −1) the crop stays in the galleries, where it is always wrong, and asks for nothing. A query of whose
-person the gallery has no crop is left out. With r_i = 1 where the i-th nearest of G crops is of the query's person, else 0,
+Queries are at most 2,000 test crops, evenly spaced. A query's gallery is all test crops of its video that are at least 10 frames
+away, |Δframe| ≥ 10: nearer ones show the person in the same pose. Crops of nobody (label −1) stay in the galleries, where they
+are always wrong, but are not queries. A query whose person has no crop in its gallery is left out. Let r_i be 1 if the i-th
+nearest of G crops shows the query's person, else 0:
 
-    rank_k = [r_1 + … + r_k > 0],      AP = Σ_i r_i P_i / Σ_i r_i,      P_i = (r_1 + … + r_i) / i,
+    rank_k = [r_1 + … + r_k > 0],      AP = Σ_i r_i P_i / Σ_i r_i,      P_i = (r_1 + … + r_i) / i.
 
-and the metrics ``rank_1``, ``rank_5`` and ``mAP`` are the means over the queries. Crops at the same distance are in a random
-order, the same in every call, so that a descriptor that tells nothing apart is as good as chance.
+The metrics ``rank_1``, ``rank_5`` and ``mAP`` are means over the queries. Crops at equal distance are in a random order, the same
+in every call, so that a descriptor that distinguishes nothing scores like chance.
 
 Source: the metrics of Zheng et al. (2015), Market-1501, ICCV; here the precision-recall curve is summed over its hits.
 """
@@ -23,16 +23,16 @@ from flatvae.errors import InputError
 from flatvae.evaluation import Result, generator, spread
 
 QUERIES = 2000
-APART = 10  # frames between a query and its gallery, at least
-CANDIDATES = 30  # of the crops, those nearest by chord, that a distance ranks
-SHOWN = 8  # queries that the figure shows
+APART = 10  # least number of frames between a query and its gallery
+CANDIDATES = 30  # crops nearest by chord, which a distance ranks
+SHOWN = 8  # queries in the figure
 _RANKS = (1, 5)
-_NEAREST = 10  # crops that the figure shows of each
+_NEAREST = 10  # nearest crops in the figure, for each query
 _ROWS = 256  # queries whose distances to all crops are held at once
 
 
 class _Crops(NamedTuple):
-    """Where the crops of the test part are from: number of the video, frame and label, each (N,)."""
+    """The origin of the test part's crops: video number, frame and label, each (N,)."""
 
     video: Tensor
     frame: Tensor
@@ -40,34 +40,34 @@ class _Crops(NamedTuple):
 
     @classmethod
     def of(cls, dataset) -> "_Crops":
-        """Those of a data set."""
+        """The test crops of a data set."""
         rows = dataset.boxes[dataset.boxes["part"] == "test"]
         video, _ = rows["sequence"].factorize()
         return cls(torch.from_numpy(video), torch.tensor(rows["frame"].to_numpy()), dataset.test_labels)
 
     def gallery(self, row: int) -> Tensor:
-        """Row numbers (G,) of the crops among which this one is looked for."""
+        """Row numbers (G,) of this crop's gallery."""
         away = (self.frame - self.frame[row]).abs() >= APART
         return torch.nonzero(away & (self.video == self.video[row]))[:, 0]
 
     def can_be_found(self, row: int) -> bool:
-        """Whether this crop is of a person, of whom there is another in its gallery."""
+        """Whether this crop shows a person who has another crop in its gallery."""
         label = self.label[row]
         return bool(label >= 0) and bool((self.label[self.gallery(row)] == label).any())
 
 
 def reidentification(codes: Tensor, dataset, distance: str = "euclidean") -> Result:
-    """How well Euclidean distance between descriptors tells people apart.
+    """How well Euclidean distance between descriptors distinguishes people.
 
     Args:
         codes: descriptors of the test part, (N, n).
         dataset: with ``boxes``.
-        distance: what the metrics' distance is called.
+        distance: the distance's name in the metrics.
 
     Returns:
-        metrics ``rank_1``, ``rank_5``, ``mAP``; for the figure ``queries`` (Q,), the same for every descriptor, one of each of at
-        most eight people, and their ``nearest`` (Q, 10) in the gallery, row numbers of the test part, −1 where the gallery
-        ends; ``asked`` and ``left_out``, numbers of queries.
+        metrics ``rank_1``, ``rank_5``, ``mAP``; ``asked`` and ``left_out``, numbers of queries. For the figure: ``queries`` (Q,),
+        one for each of at most eight people, the same for every descriptor, and their ``nearest`` (Q, 10) in the gallery, as row
+        numbers of the test part, padded with −1.
 
     Raises:
         InputError: no test crop's person is in its gallery, or a descriptor is not finite.
@@ -94,15 +94,15 @@ def reidentification(codes: Tensor, dataset, distance: str = "euclidean") -> Res
 def rank_metrics_by(distance, codes: Tensor, images: Tensor, dataset) -> dict[str, float]:
     """``rank_1`` and ``rank_5`` by the geodesic distance of a decoder f.
 
-    The distance ranks the 30 crops of the gallery with the shortest chords |f(q) − f(g)|, below which no geodesic is; they are
-    the candidates that its own search of the whole gallery would take, chosen here at once for all queries. There is no
-    ``mAP``: it needs all pairs, which for 1,156 crops would take eleven days by refined geodesics and half an hour by
-    straight lines, where this takes a minute (measured with a convolutional decoder, n = 32, on one core; there the 5
-    nearest of 200 candidates were all among the 30).
+    The distance ranks the 30 crops of the gallery with the shortest chords |f(q) − f(g)|, which are lower bounds of geodesics.
+    Its own search of the whole gallery would take the same candidates; here they are chosen for all queries at once. There is no
+    ``mAP``: it needs all pairs. For 1,156 crops these would take eleven days by refined geodesics and half an hour by straight
+    lines; this function takes a minute (measured with a convolutional decoder, n = 32, on one core; there the 5 nearest of 200
+    candidates were all among the 30).
 
     Args:
         distance: has ``nearest_among(queries, candidates, k)``.
-        codes: of the test part, (N, n).
+        codes: codes of the test part, (N, n).
         images: decoded codes, (N, D).
         dataset: with ``boxes``.
 
@@ -112,7 +112,7 @@ def rank_metrics_by(distance, codes: Tensor, images: Tensor, dataset) -> dict[st
     crops, asked = _Crops.of(dataset), queries(dataset)
     candidates = [order[:CANDIDATES] for order in _rankings(images.cpu(), crops, asked)]
     of_queries = []
-    for size in {len(rows) for rows in candidates}:  # as a rule all have as many
+    for size in {len(rows) for rows in candidates}:  # usually a single size
         chosen = torch.tensor([len(rows) == size for rows in candidates])
         rows = torch.stack([rows for rows in candidates if len(rows) == size])  # (Q, C)
         nearest, _ = distance.nearest_among(codes[asked[chosen]], codes[rows], min(max(_RANKS), size))
@@ -122,23 +122,23 @@ def rank_metrics_by(distance, codes: Tensor, images: Tensor, dataset) -> dict[st
 
 
 def queries(dataset) -> Tensor:
-    """Row numbers of the test crops that are asked for, in rising order (Q,).
+    """Row numbers of the queries among the test crops, ascending (Q,).
 
     Raises:
-        InputError: there is none.
+        InputError: there are none.
     """
     crops = _Crops.of(dataset)
     found = [row for row in spread(len(dataset.test), QUERIES).tolist() if crops.can_be_found(row)]
     if not found:
         raise InputError(
-            f"neighbours: in {dataset.name} no test crop's person is seen again {APART} or more frames away; give it longer "
+            f"neighbours: in {dataset.name} no test crop's person is seen again {APART} or more frames away; use longer "
             "videos, or leave neighbours out of run.tasks."
         )
     return torch.tensor(found)
 
 
 def _rankings(points: Tensor, crops: _Crops, asked: Tensor) -> Iterator[Tensor]:
-    """For each query the rows of its gallery (G,), nearest first by Euclidean distance between points (N, ·)."""
+    """For each query the rows of its gallery (G,), ordered by Euclidean distance between points (N, ·)."""
     source = generator()
     for rows in asked.split(_ROWS):
         for row, apart in zip(rows.tolist(), torch.cdist(points[rows], points), strict=True):
@@ -148,12 +148,12 @@ def _rankings(points: Tensor, crops: _Crops, asked: Tensor) -> Iterator[Tensor]:
 
 
 def _ranks(same: Tensor) -> dict[str, float]:
-    """Of one query, from which of the nearest are of its person (G,), nearest first."""
+    """One query's ranks from ``same`` (G,): whether each gallery crop, nearest first, shows its person."""
     return {f"rank_{k}": float(same[:k].any()) for k in _RANKS}
 
 
 def _query_metrics(same: Tensor) -> dict[str, float]:
-    hits = torch.nonzero(same)[:, 0].double()  # (R,), places from 0
+    hits = torch.nonzero(same)[:, 0].double()  # (R,), positions from 0
     precision = torch.arange(1, len(hits) + 1) / (hits + 1)
     return _ranks(same) | {"mAP": precision.mean().item()}
 
@@ -163,7 +163,7 @@ def _means(of_queries: list[dict[str, float]]) -> dict[str, float]:
 
 
 def _shown(asked: Tensor, labels: Tensor) -> list[int]:
-    """Queries for the figure: of at most eight people, evenly spread over their numbers, the one in the middle."""
+    """Queries for the figure: at most eight people, evenly spaced by number, and of each person the middle query."""
     people = labels[asked].unique()
     of_person = (asked[labels[asked] == person] for person in people[spread(len(people), SHOWN)])
     return [rows[len(rows) // 2].item() for rows in of_person]

@@ -1,13 +1,13 @@
 """Two trackers: detections of a video in, the same detections with identities out.
 
-Both predict where each track goes on with a Kalman filter and match tracks and detections frame by frame by the Hungarian
-method. sort() matches by overlap alone. deepsort() first matches confirmed tracks by appearance, those seen last first: the cost
-is the squared Euclidean distance between a detection's descriptor and the nearest in the track's gallery, where the filter
-and the threshold allow it; then, by overlap, tentative tracks and those that were seen in the frame before.
+Both predict each track's next position with a Kalman filter, and match tracks and detections frame by frame with the Hungarian
+method. sort() matches by overlap alone. deepsort() first matches confirmed tracks by appearance, the most recently seen first:
+the cost is the squared Euclidean distance between a detection's descriptor and the nearest one in the track's gallery, if filter
+and threshold allow the match. Then it matches tentative tracks, and tracks seen in the previous frame, by overlap.
 
-What is common: the detections (taken()), the least overlap, the age at which a track that is not seen any more ends, and the
-number of detections that confirm a track. A track is reported in the frames in which it is confirmed and matched, and its
-box is there the *detection's* own, not the filter's, so that localisation is the same for all.
+Both share the detections (taken()), the least overlap, the age at which an unseen track ends, and the number of detections that
+confirm a track. A track is reported in the frames in which it is confirmed and matched. Its box there is the *detection's*, not
+the filter's, so that localisation is the same for all.
 
 Sources: Bewley et al. (ICIP 2016), SORT, in the package trackers; Wojke et al. (ICIP 2017), DeepSORT, in deep_sort_realtime. The
 DeepSort class of the latter knows the cosine distance only; its Tracker is used without it.
@@ -26,28 +26,28 @@ from trackers import SORTTracker
 from flatvae.datasets._benchmark import edges
 from flatvae.datasets._boxes import BOX, check_boxes
 
-# Of a detection. The scores of MOT15 (−0.7 to 120) are on another scale, where this takes all but 6 of 2,574; of an SVM's scores,
-# which may be negative, it takes those well on the positive side.
+# least confidence of a tracked detection. MOT15's scores have another scale (−0.7 to 120), on which this keeps all but 6 of
+# 2,574. Of an SVM's scores, which may be negative, it keeps those that are clearly positive.
 LEAST_CONFIDENCE = 0.3
 LEAST_OVERLAP = 0.3  # intersection over union of a track's predicted box and a detection
 MAX_AGE = 30  # frames without a detection after which a track ends
 N_INIT = 3  # detections in successive frames that confirm a track
-# Entries of a track's gallery. The package enters each descriptor twice, and the last one again in every frame in which the
-# track is not seen: what is remembered are the last hundred frames, or 85 and a loss of 30.
+# entries of a track's gallery. The package enters each descriptor twice, and repeats the last one in every frame in which the
+# track is not seen: so the gallery holds the last hundred frames, or 85 frames and a gap of 30.
 GALLERY = 200
-# The filter's gate of deepsort() is that of its package: 95 % of the χ² distribution, four degrees of freedom.
+# deepsort() uses its package's gate of the filter: 95 % of the χ² distribution with four degrees of freedom.
 
 
 def taken(detections: pd.DataFrame) -> pd.DataFrame:
-    """The detections that trackers are given: of confidence LEAST_CONFIDENCE or more, or all where none is told.
+    """The detections for the trackers: those with confidence LEAST_CONFIDENCE or more; all, if confidences are unknown.
 
-    Order and index stay.
+    Order and index are kept.
     """
     return detections if unscored(detections) else detections[detections["confidence"] >= LEAST_CONFIDENCE]
 
 
 def unscored(detections: pd.DataFrame) -> bool:
-    """Whether confidences tell nothing: all are one number ≤ 0, such as the −1 that tools write for «unknown»."""
+    """Whether confidences are unknown: all are the same number ≤ 0, such as the −1 that tools write for «unknown»."""
     confidence = detections["confidence"]
     return bool(confidence.min() == confidence.max() <= 0)
 
@@ -60,12 +60,12 @@ def sort(detections: pd.DataFrame, length: int) -> pd.DataFrame:
         length: number of frames of the video.
 
     Returns:
-        the rows of the detections that are in a reported track, with their index and the columns frame, identity, left,
-        top, width, height; in the order of frames. Identities are 0 or more.
+        the detections that are in a reported track, in the order of frames, with their index and the columns frame, identity,
+        left, top, width, height. Identities are 0 or more.
 
-    Raises InputError for a box that no camera gives, as in files.
+    Raises InputError for a box that no camera gives, as the reader of files does.
     """
-    # the package counts the age in frames of 1/30 s, and matches once more in the frame in which a track ends
+    # the package counts the age in frames of 1/30 s, and still matches a track in the frame in which it ends
     tracker = SORTTracker(
         lost_track_buffer=MAX_AGE - 1,
         frame_rate=30.0,
@@ -83,18 +83,18 @@ def sort(detections: pd.DataFrame, length: int) -> pd.DataFrame:
 def deepsort(detections: pd.DataFrame, length: int, descriptors: np.ndarray, threshold: float) -> pd.DataFrame:
     """Tracks by the Euclidean distance of descriptors, and by overlap.
 
-    The tracks stay the same where descriptors are shifted, turned, or scaled together with the threshold. To this end they are
-    shifted and scaled here: the package squares and subtracts them in float32, and adds constants to the squares.
-    Where descriptors are all the same and the threshold is 0, which of the detections within a confirmed track's gate it
-    gets is left to their order.
+    The tracks do not change if descriptors are shifted, rotated, or scaled together with the threshold. This function therefore
+    normalises shift and scale: the package squares and subtracts descriptors in float32 and adds constants to the squares.
+    If all descriptors are equal and the threshold is 0, a confirmed track gets one of the detections within its gate by their
+    order.
 
     Args:
         detections, length: as in sort().
         descriptors: (N, n), one for each detection.
-        threshold: greatest distance at which a detection is matched by appearance, ≥ 0, in the descriptors' unit.
+        threshold: largest distance at which a detection is matched by appearance, ≥ 0, in the descriptors' unit.
 
     Returns:
-        a table as sort() gives it. Identities are 1 or more. Raises as sort() does.
+        a table as from sort(). Identities are 1 or more. Raises as sort() does.
     """
     unit = threshold or 1.0
     features = (descriptors - descriptors[:1]) / unit

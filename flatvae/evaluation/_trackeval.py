@@ -1,7 +1,7 @@
-"""What tracks are worth, by TrackEval, the benchmark's official evaluation (Luiten et al., IJCV 2021).
+"""Scores of tracks by TrackEval, the benchmark's official evaluation (Luiten et al., IJCV 2021).
 
-The benchmark's rules are TrackEval's own code: the tables are written as files and read by its data set class, which takes
-away boxes on distractors and what does not count (MOT16/17; in MOT15 what has flag 0 does not count).
+TrackEval's own code applies the benchmark's rules: the tables are written as files and read by its data set class. This class
+removes boxes on distractors and boxes that do not count (MOT16/17; in MOT15 boxes with flag 0 do not count).
 """
 
 import tempfile
@@ -20,7 +20,7 @@ from flatvae.datasets._boxes import BOX, check_boxes, write_boxes
 from flatvae.datasets._motchallenge import Sequence
 from flatvae.evaluation import generator
 
-COMBINED = "COMBINED_SEQ"  # TrackEval's name of all sequences together
+COMBINED = "COMBINED_SEQ"  # TrackEval's name for all sequences together
 _PERCENT = ("HOTA", "MOTA", "MOTP", "IDF1", "IDP", "IDR", "CLR_Re", "CLR_Pr")
 _COUNTS = {"MT": "MT", "PT": "PT", "ML": "ML", "CLR_FP": "FP", "CLR_FN": "FN", "IDSW": "IDSW", "Frag": "Frag"}
 _RESAMPLES = 1000
@@ -35,7 +35,7 @@ def prepared(sequence: Sequence, tracks: pd.DataFrame) -> dict:
         sequence: with ground truth.
         tracks: a table with the columns frame, identity (0 or more, once in a frame), left, top, width, height.
 
-    Raises InputError for a box that no camera gives, as in files.
+    Raises InputError for a box that no camera gives, as the reader of files does.
     """
     name = sequence.name
     for kind, table in (("ground truth", sequence.ground_truth), ("tracks", tracks)):
@@ -57,17 +57,17 @@ def prepared(sequence: Sequence, tracks: pd.DataFrame) -> dict:
 
 
 def scores(data: Mapping[str, dict]) -> dict[str, dict[str, float]]:
-    """TrackEval's scores of sequences, and of all of them together.
+    """TrackEval's scores of each sequence, and of all together.
 
-    In percent: HOTA (mean over the overlaps 0.05, 0.10, … 0.95 that a match needs), MOTA, MOTP (mean overlap of matches), IDF1,
+    In percent: HOTA (mean over the least overlaps of a match 0.05, 0.10, … 0.95), MOTA, MOTP (mean overlap of matches), IDF1,
     IDP, IDR, CLR_Re (recall), CLR_Pr (precision). Counts: MT, PT, ML (tracks found for more than 80 % of their boxes, for 20 to
     80 %, for less), FP and FN (TrackEval's CLR_FP and CLR_FN: boxes), IDSW, Frag.
 
     Args:
-        data: by the sequences' names, what prepared() gives.
+        data: the results of prepared(), by sequence name.
 
     Returns:
-        by the sequences' names and COMBINED, the scores by their names.
+        the scores by name, for each sequence name and COMBINED.
     """
     found: dict[str, dict[str, float]] = {}
     for metric in (HOTA(), CLEAR(dict(_QUIET)), Identity(dict(_QUIET))):
@@ -86,24 +86,23 @@ def idf1(data: Mapping[str, dict]) -> float:
 
 
 def resampled_idf1(data: Mapping[str, dict], rows: Tensor) -> np.ndarray:
-    """IDF1 in percent as it were with other people, drawn from those that are there.
-
-    With ground-truth tracks i of all sequences, w_i how often a track is drawn, and
-
-    - t_i = IDTP of the track: its boxes that are found by the track it is matched with (the matching, one to one within
-      a sequence, that makes Σ t_i greatest, that is TrackEval's, stays the same for all w),
-    - n_i = its boxes,
-    - p_i = the tracker's boxes that are of it: a box is of the ground-truth track that its own track is matched with where
-      they overlap by half or more, else of the track it overlaps most, by half or more, else of nobody,
-    - q = the tracker's boxes of nobody, which are taken as they are:
+    """IDF1 in percent for resampled people, drawn from the ground-truth tracks i of all sequences.
 
         IDF1(w) = 100 · 2 Σ w_i t_i / (Σ w_i (n_i + p_i) + q)
 
-    With all w_i = 1 this is TrackEval's IDF1, since Σ p_i + q is the number of the tracker's boxes.
+    - w_i is how often track i is drawn.
+    - t_i = IDTP of the track: its boxes that its matched track finds. The matching is TrackEval's, one to one within a sequence,
+      with the largest Σ t_i; it is the same for all w.
+    - n_i is the number of its boxes.
+    - p_i is the number of the tracker's boxes assigned to it. A box is assigned to the ground-truth track matched with its own
+      track if they overlap by half or more; else to the track that it overlaps most, by half or more; else to nobody.
+    - q is the number of the tracker's boxes assigned to nobody, which are not resampled.
+
+    With all w_i = 1 this is TrackEval's IDF1, because Σ p_i + q is the number of the tracker's boxes.
 
     Args:
         data: as in scores(), with at least one ground-truth track.
-        rows: numbers of the tracks drawn, (..., T); tracks are numbered through the sequences.
+        rows: numbers of the drawn tracks, (..., T); tracks are numbered consecutively over all sequences.
 
     Returns:
         (...).
@@ -116,7 +115,7 @@ def resampled_idf1(data: Mapping[str, dict], rows: Tensor) -> np.ndarray:
 def idf1_interval(data: Mapping[str, dict]) -> tuple[float, float]:
     """2.5 % and 97.5 % quantiles of IDF1 over 1,000 resamples of the ground-truth tracks, see resampled_idf1().
 
-    As many tracks are drawn as there are, with replacement, the same ones for every tracker.
+    Each resample draws as many tracks as there are, with replacement; the draws are the same for every tracker.
     """
     tracks = sum(one["num_gt_ids"] for one in data.values())
     rows = randint(tracks, (_RESAMPLES, tracks), generator=generator())

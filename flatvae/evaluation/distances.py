@@ -1,16 +1,16 @@
-"""Task ``distances``: is Euclidean distance in latent space a proxy of distance on the decoder's manifold?
+"""Task ``distances``: is Euclidean distance in latent space a proxy for distance on the decoder's manifold?
 
-For 100 random pairs of test data, the same for every method, between their codes (posterior means): d_g the length of the
-geodesic, d_s that of the straight latent line, both decoded, and d_E the Euclidean distance in latent space.
+The task takes 100 random pairs of test data, the same for every method, and their codes (posterior means). d_g is the decoded
+length of the geodesic between two codes, d_s that of the straight latent line, and d_E their Euclidean distance in latent space.
 
-``length_ratio_mean``, ``length_ratio_std``: of d_g / d_s, 1 where straight lines are geodesics. ``distance_error_median``:
-the median of |c d_E − d_g| / d_g with c = median(d_g / d_E), 0 where latent distance is distance on the manifold up to
-a scale. ``graph_excess_mean``: of d_graph / d_g − 1, what the neighbour graph alone would have been wrong by, with its k
-as ``graph_neighbours`` and ``graph_joined_edges``, the straight edges that hold it together. Of codes or images that
-coincide the ratio is 1 and the error 0.
+``length_ratio_mean``, ``length_ratio_std``: mean and standard deviation of d_g / d_s, 1 if straight lines are geodesics.
+``distance_error_median``: the median of |c d_E − d_g| / d_g with c = median(d_g / d_E), 0 if latent distance is distance on the
+manifold up to a factor. ``graph_excess_mean``: the mean of d_graph / d_g − 1, the error of the neighbour graph alone.
+``graph_neighbours`` is its k, and ``graph_joined_edges`` the number of straight edges that join its components. If codes or
+decoded codes coincide, the ratio is 1 and the error 0.
 
-For figures: geodesics between a few centres, codes of real data that stand for a class or a part of the data each, and for n = 2
-maps of the geodesic distance from them.
+For figures: geodesics between a few centres, and for n = 2 maps of the geodesic distance from them. A centre is the code of a
+real datum that represents a class or a part of the data.
 """
 
 import numpy as np
@@ -22,22 +22,22 @@ from flatvae.evaluation import Result, encode, in_float64, random_pairs, spread
 from flatvae.evaluation.flatness import magnification_map
 
 PAIRS = 100
-_DRAWN = 6  # geodesics that a figure shows
+_DRAWN = 6  # geodesics in a figure
 _FRAMES = 8
-_CODES = 2000  # that a figure shows
+_CODES = 2000  # codes in a figure
 _GRID = 20  # points per side of a distance map
-_CLASSES = 5  # that get a centre, the first ones
-_PARTS = 4  # of the data, where there are no classes
+_CLASSES = 5  # the first classes, which get a centre
+_PARTS = 4  # parts of data without classes
 
 
 def _ratio(numerator: Tensor, denominator: Tensor, both_zero: float) -> Tensor:
-    """Quotients without NaN: x / 0 is ∞, and 0 / 0 what it stands for here."""
+    """Quotients without NaN: x / 0 is ∞, and 0 / 0 is ``both_zero``."""
     undefined = (numerator == 0) & (denominator == 0)
     return torch.where(undefined, both_zero, numerator / torch.where(undefined, 1.0, denominator))
 
 
 def distance_metrics(euclidean: Tensor, geodesics) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Metrics of the task and what they were made of, from d_E (P,) and ``Geodesics`` of the same pairs."""
+    """The task's metrics, and the arrays behind them, from d_E (P,) and ``Geodesics`` of the same pairs."""
     euclidean = euclidean.double()
     length, straight = geodesics.length.double(), geodesics.straight_length.double()
     graph = geodesics.graph_length.double()
@@ -70,7 +70,7 @@ def _frames(model, curves: Tensor) -> np.ndarray:
 
 
 def _groups(dataset) -> list[Tensor]:
-    """Row numbers of test data that a centre is to stand for: the first classes, quarters of the factor, or single rows."""
+    """Row numbers of the test data that each centre represents: the first classes, quarters of the factor, or single rows."""
     labels = dataset.test_labels
     if labels is not None and (labels != UNLABELLED).any():
         return [(labels == label).nonzero()[:, 0] for label in labels[labels != UNLABELLED].unique()[:_CLASSES]]
@@ -80,13 +80,13 @@ def _groups(dataset) -> list[Tensor]:
 
 
 def _centres(dataset, codes: Tensor) -> Tensor:
-    """Of every group its code nearest to its mean: (N, n) -> (K, n)."""
+    """The code of every group that is nearest to the group's mean: (N, n) -> (K, n)."""
     own = [codes[group] for group in _groups(dataset)]
     return torch.stack([group[(group - group.mean(0)).norm(dim=1).argmin()] for group in own])
 
 
 def _drawn(model, centres: Tensor, distance) -> dict[str, np.ndarray]:
-    """Geodesics between the first pairs of centres, and observations along these and along the straight lines."""
+    """Geodesics between the first pairs of centres, and decoded observations along them and along straight lines."""
     pairs = torch.combinations(torch.arange(len(centres)))[:_DRAWN] if len(centres) > 1 else torch.zeros(1, 2).long()
     first, second = pairs.T
     a, b = centres[first], centres[second]
@@ -101,13 +101,13 @@ def _drawn(model, centres: Tensor, distance) -> dict[str, np.ndarray]:
 
 
 def _maps(model, codes: Tensor, centres: Tensor, distance) -> dict[str, np.ndarray]:
-    """For n = 2: codes, the magnification factor's map, and distances from each centre to a grid over the same box."""
+    """For n = 2: codes, a map of the magnification factor, and distances from each centre to a grid over the same box."""
     exact = magnification_map(in_float64(model), codes.double())
     axes = exact["map_x"].cpu(), exact["map_y"].cpu()
     x, y = (torch.linspace(axis[0], axis[-1], _GRID).to(codes) for axis in axes)
     grid = torch.cartesian_prod(y, x).flip(-1)  # (H · H, 2), x fastest
     apart = distance.pairwise(centres, centres)
-    # level sets are drawn to half the way to the next centre; what is far beyond need not be exact
+    # level sets are drawn halfway to the next centre; distances far beyond need not be exact
     reach = 0.5 * (apart + torch.diag(torch.full((len(apart),), torch.inf)).to(apart)).amin(1).max().item()
     maps = distance.pairwise(centres, grid, reach).view(len(centres), _GRID, _GRID)
     shown = codes[spread(len(codes), _CODES)]
@@ -118,7 +118,7 @@ def _maps(model, codes: Tensor, centres: Tensor, distance) -> dict[str, np.ndarr
 
 @torch.no_grad()
 def evaluate(model, dataset, *, distances) -> Result:
-    """Lengths between random pairs by every distance; the figures' arrays are of the first distance."""
+    """Lengths between random pairs by every distance; the figures' arrays are for the first distance."""
     first, second = random_pairs(len(dataset.test), PAIRS)
     codes = encode(model, dataset.test)
     a, b = codes[first], codes[second]

@@ -1,16 +1,18 @@
-"""Task ``efficiency``: what a neighbour search and a training step cost, all measured in one process.
+"""Task ``efficiency``: the cost of a neighbour search and of a training step, all measured in one process.
 
-For a gallery of N codes of training data, N growing, and 10 neighbours each of some test codes: ``query_seconds_at_<N>``,
-``build_seconds_at_<N>`` (what is done once for a gallery) and ``amortised_seconds_at_<N>`` = build / queries + query, for as many
-queries as the data set has test data. By distance ``euclidean`` (a k-d tree on the codes) and ``geodesic``: its own
-search (see ``baselines.geodesic.NeighbourIndex``), and with the prefix ``graph_`` Dijkstra on the graph whose nodes are the
-gallery. The same without ``_at_<N>`` is for the largest N; ``query_ratio`` and ``graph_query_ratio`` are by the Euclidean
-query time of the same model there. ``step_seconds``: a training step of all seeds together, per seed, measured as often as
-there are seeds; ``step_ratio``: by that of the first method. ``peak_memory_mb``: the most that the process held during
-a model's searches above what it held before the first (no value where the system does not tell). A call of the k-d tree has
-2,000 queries or more, of the geodesic searches as many as the config says: their own cost is far above that of a call.
+A search finds the 10 nearest neighbours of some test codes in a gallery of N codes of training data, for growing N. Its metrics
+are ``query_seconds_at_<N>``, ``build_seconds_at_<N>`` (work done once for a gallery) and ``amortised_seconds_at_<N>`` = build /
+queries + query, for as many queries as the data set has test data. Distance ``euclidean`` is a k-d tree on the codes. Distance
+``geodesic`` is its own search (see ``baselines.geodesic.NeighbourIndex``); the prefix ``graph_`` is Dijkstra on the graph whose
+nodes are the gallery. Names without ``_at_<N>`` are for the largest N. There ``query_ratio`` and ``graph_query_ratio`` are
+relative to the Euclidean query time of the same model.
 
-Numbers differ from run to run: they stand in efficiency.csv, never in metrics.csv.
+``step_seconds`` is a training step of all seeds together, per seed, measured as often as there are seeds; ``step_ratio`` is
+relative to the first method. ``peak_memory_mb`` is the process's peak memory during a model's searches, above its memory before
+the first (no value if the system does not report it). A timed call of the k-d tree has at least 2,000 queries. A timed call of a
+geodesic search has as many as the config says: its own cost is far above the overhead of a call.
+
+Numbers differ from run to run, so they are in efficiency.csv, never in metrics.csv.
 """
 
 import statistics
@@ -30,26 +32,26 @@ from flatvae.products import exact_float32
 _NEAREST = 10
 _REPEATS = 3
 _STEPS = 10
-_MANY = 2000  # queries at least in a timed call of the k-d tree
+_MANY = 2000  # least number of queries in a timed call of the k-d tree
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
 
 
 def timed(function: Callable) -> tuple[float, object]:
-    """Wall time of a call in seconds, and what it returned."""
+    """Wall time of a call in seconds, and its result."""
     started = time.perf_counter()
     result = function()
     return time.perf_counter() - started, result
 
 
 def seconds(function: Callable) -> float:
-    """Median wall time of a few calls; the first, which warms up, does not count."""
+    """Median wall time of a few calls, after one warm-up call."""
     function()
     return statistics.median(timed(function)[0] for _ in range(_REPEATS))
 
 
 def _memory_mb(field: str) -> float | None:
-    """A field of the process's status in MB, such as VmRSS; None where the system does not tell."""
+    """A field of the process's status in MB, such as VmRSS; None if the system does not report it."""
     try:
         (line,) = [line for line in _STATUS.read_text().splitlines() if line.startswith(field)]
     except (OSError, ValueError):
@@ -58,19 +60,19 @@ def _memory_mb(field: str) -> float | None:
 
 
 def _peak_of(function: Callable, before: float | None) -> tuple[object, dict[str, float]]:
-    """What a call returned, and the process's peak memory meanwhile above what it held before, where the system tells."""
+    """A call's result, and the process's peak memory during it above ``before``, if the system reports it."""
     try:
-        _CLEAR.write_text("5")  # the peak starts anew
-    except OSError:  # no Linux, or not allowed
+        _CLEAR.write_text("5")  # resets the peak
+    except OSError:  # not Linux, or not permitted
         return function(), {}
     result, peak = function(), _memory_mb("VmHWM")
     return result, {} if peak is None or before is None else {"peak_memory_mb": max(0.0, peak - before)}
 
 
 def _search_times(codes: Tensor, asked: Tensor, distance_at: Callable) -> dict[tuple[str, str], tuple[float, float]]:
-    """(distance, prefix) -> seconds to build and seconds per query, among one gallery (N, n)."""
+    """(distance, prefix) -> seconds to build and seconds per query, for one gallery (N, n)."""
     points = codes.numpy()
-    many = asked.repeat(-(-_MANY // len(asked)), 1).numpy()  # else the tree's time would be that of the call
+    many = asked.repeat(-(-_MANY // len(asked)), 1).numpy()  # else overhead of the call would dominate
     tree_time, tree = timed(lambda: NearestNeighbors(n_neighbors=_NEAREST).fit(points))
     graph_time, distance = timed(lambda: distance_at(codes))
     index_time, index = timed(lambda: distance.index(codes))
@@ -88,8 +90,8 @@ def search_times(model, dataset, distance_at: Callable, sizes: list[int], querie
         model: a trained model.
         dataset: its data.
         distance_at: nodes (N, n) -> a geodesic distance of the model with these nodes.
-        sizes: of the gallery, growing.
-        queries: test codes that the time is averaged over.
+        sizes: sizes of the gallery, ascending.
+        queries: number of test codes over which the time is averaged.
     """
     gallery, asked = (
         encode(model, part[spread(len(part), count)])
@@ -97,7 +99,7 @@ def search_times(model, dataset, distance_at: Callable, sizes: list[int], querie
     )
     gallery = gallery[
         torch.randperm(len(gallery), generator=generator())
-    ]  # so that a smaller gallery is spread as well
+    ]  # shuffled, so that smaller galleries are spread as well
     rows = []
     for size in sizes:
         for (name, prefix), (build, query) in _search_times(gallery[:size], asked, distance_at).items():
@@ -116,10 +118,10 @@ def search_times(model, dataset, distance_at: Callable, sizes: list[int], querie
 
 
 def _step_rows(dataset, trainings: Mapping[str, Mapping], step_timer: Callable) -> list[tuple]:
-    """Training step of every method, measured as often as there are seeds, which number the repetitions."""
+    """Training step of every method, measured as often as there are seeds; the column seed numbers the repetitions."""
     rows, timers = [], {method: step_timer(dataset=dataset, **training) for method, training in trainings.items()}
     for repetition in range(max(training["n_seeds"] for training in trainings.values())):
-        # interleaved, so that a disturbance does not meet one method alone
+        # interleaved, so that a disturbance does not affect one method alone
         steps = {method: timer(_STEPS) / trainings[method]["n_seeds"] for method, timer in timers.items()}
         first = next(iter(steps.values()))
         for method, value in steps.items():
@@ -137,27 +139,27 @@ def measure(
     queries: int,
     step_timer: Callable,
 ) -> pd.DataFrame:
-    """All that the task measures on one data set.
+    """All measurements of the task on one data set.
 
     Args:
         paths: checkpoint of every method.
         dataset: the data they were trained on.
-        trainings: of every method that is trained by steps, the arguments of ``step_timer``: builder,
-            hyperparameters, n_seeds, device.
+        trainings: for every method that is trained by steps, the arguments of ``step_timer``: builder, hyperparameters,
+            n_seeds, device.
         distance_at: (model, nodes) -> a geodesic distance with these nodes.
-        sizes: of the gallery; those above the training set count as it.
+        sizes: sizes of the gallery; sizes above the training set's are reduced to it.
         queries: see ``search_times``.
-        step_timer: ``flatvae.training.step_timer``; handed in, for evaluations import nothing of the training.
+        step_timer: ``flatvae.training.step_timer``; an argument, because evaluations do not import the training.
 
     Returns:
         columns method, distance, task, metric, seed, value.
     """
     sizes = sorted({min(size, len(dataset.train)) for size in sizes})
-    rows, before = [], _memory_mb("VmRSS")  # before any search: memory that is free again is not given back at once
+    rows, before = [], _memory_mb("VmRSS")  # once, before all searches: freed memory is not returned at once
     for method, path in paths.items():
         for seed in finite_seeds(path):
             model = load(path, seed)
-            with exact_float32():  # as the evaluations have it
+            with exact_float32():  # as in the evaluations
                 found, memory = _peak_of(
                     lambda model=model: search_times(
                         model, dataset, lambda nodes: distance_at(model, nodes), sizes, queries

@@ -1,25 +1,26 @@
 """Task ``flatness``: how close the decoder's metric is to a scaled identity.
 
-The exact metric G = JᵀJ, in float64, at three kinds of points: the encodings (posterior means) of the test set; mixup points of
-them, (1 − α) z_i + α z_j with α ~ U(0, 1) (suffix ``_mixup``); and points beyond them, α ~ U(−0.2, 0) ∪ U(1, 1.2) (suffix
-``_beyond``). Pairs and α are the same for every method. Metrics at each of the three:
+The task computes the exact metric G = JᵀJ, in float64, at three kinds of points: the encodings (posterior means) of the test set;
+their mixup points, (1 − α) z_i + α z_j with α ~ U(0, 1) (suffix ``_mixup``); and points beyond them, α ~ U(−0.2, 0) ∪ U(1, 1.2)
+(suffix ``_beyond``). Pairs and α are the same for every method. Metrics at each kind:
 
 - ``condition_number_median``, ``condition_number_q90``: quantiles of k(G) = λ_max / λ_min. Flat: 1.
-- ``condition_number_active``: median of k(G_AA), A the active dimensions. A dimension that training switched off makes k(G)
-  grow without end, which says nothing of the manifold. Compare it only at equal ``active_dimensions``; with one it is always 1.
-- ``metric_deviation``: median of ‖G − c² I‖_F / (c² √n), c² = E[tr G] / n over the encodings. ``metric_deviation_rms``: its root
-  mean square, at the encodings √(n RDM − 1), RDM = E[tr G²] / (E[tr G])². Flat: 0, and the latter is 0 only there. (k is 1 also
-  where G is a multiple of I that changes from point to point.)
+- ``condition_number_active``: median of k(G_AA), A the active dimensions. A dimension that training has switched off makes k(G)
+  arbitrarily large, which says nothing about the manifold. Compare this metric only at equal ``active_dimensions``; with one
+  active dimension it is always 1.
+- ``metric_deviation``: median of ‖G − c² I‖_F / (c² √n), c² = E[tr G] / n over the encodings. ``metric_deviation_rms``: the root
+  mean square instead of the median; at the encodings it is √(n RDM − 1), RDM = E[tr G²] / (E[tr G])². Flat: 0; the root mean
+  square is 0 only if flat. (k is 1 also if G is a multiple of I that changes from point to point.)
 - ``mf_std``: standard deviation of MF / mean(MF), MF = √det G. ``log_mf_std``: standard deviation of log MF, divided by n.
-  Flat: 0. A few outliers drive the former where n is large, and not the latter.
+  Flat: 0. If n is large, a few outliers dominate ``mf_std``, but not ``log_mf_std``.
 
 At the encodings alone: ``scale`` = c², and ``active_dimensions``, the number of coordinates in which the variance of the
-posterior means is at least a tenth of the posterior's mean variance. Where the data set renders noise-free observations x(θ) of
-its true factor θ: ``tangent_speed_cv``, the coefficient of variation of |Δf(μ(x(θ)))| / Δθ once round a grid of 360 angles, 0
-where reconstructions move as evenly as the factor.
+posterior means is at least a tenth of the posterior's mean variance. If the data set renders noise-free observations x(θ) of its
+true factor θ: ``tangent_speed_cv``, the coefficient of variation of |Δf(μ(x(θ)))| / Δθ around a grid of 360 angles, 0 if
+reconstructions move as evenly as the factor.
 
-A value is ``inf`` and never NaN where G is rank-deficient (k, MF), the decoder is constant (deviation, speed), or no dimension
-is active (``condition_number_active``).
+A value is ``inf``, never NaN, if G is rank-deficient (k, MF), the decoder is constant (deviation, speed), or no dimension is
+active (``condition_number_active``).
 """
 
 import numpy as np
@@ -30,10 +31,10 @@ import flatvae.geometry.metric as geometry
 from flatvae.evaluation import Result, encode, generator, in_float64, posterior
 from flatvae.model import active_dimensions
 
-_ANGLES = 360  # of a round of the factor
+_ANGLES = 360  # angles in one period of the factor
 _BEYOND = 0.2  # how far beyond a pair of codes, in units of their distance
 _GRID = 60  # points per side of the magnification-factor map
-_MARGIN = 0.08  # of the map beyond the codes
+_MARGIN = 0.08  # margin of the map around the codes, relative to their range
 
 
 def _pairs(codes: Tensor) -> tuple[Tensor, Tensor]:
@@ -49,7 +50,7 @@ def mixup_points(codes: Tensor) -> Tensor:
 
 
 def beyond_points(codes: Tensor) -> Tensor:
-    """(1 − α) z_i + α z_j, α ~ U(−0.2, 0) ∪ U(1, 1.2), of the pairs that ``mixup_points`` has: (N, n) -> (N, n)."""
+    """(1 − α) z_i + α z_j, α ~ U(−0.2, 0) ∪ U(1, 1.2), for the pairs of ``mixup_points``: (N, n) -> (N, n)."""
     partner, uniform = _pairs(codes)
     step = _BEYOND * (2 * uniform - 1)  # from −0.2 to 0.2
     return torch.lerp(codes, partner, torch.where(step < 0, step, 1 + step))
@@ -62,7 +63,7 @@ def normalised_magnification_factor(log_mf: Tensor) -> Tensor:
 
 
 def _mf_std(log_mf: Tensor) -> float:
-    """Standard deviation of the normalised MF; inf where MF vanishes everywhere, for such a decoder is not flat."""
+    """Standard deviation of the normalised MF; inf if MF vanishes everywhere, because such a decoder is not flat."""
     if not torch.isfinite(log_mf).any():
         return float("inf")
     return normalised_magnification_factor(log_mf).std(correction=0).item()
@@ -74,7 +75,7 @@ def _log_mf_std(log_mf: Tensor, n: int) -> float:
 
 
 def _quantile(values: Tensor, at: float) -> float:
-    """A quantile without interpolation: between two infinite values that would be NaN."""
+    """A quantile without interpolation, which would give NaN between two infinite values."""
     return values.quantile(at, interpolation="nearest").item()
 
 
@@ -98,7 +99,7 @@ def _measured(metric: Tensor, active: Tensor, scale: Tensor, suffix: str) -> tup
 def tangent_speed_cv(model, dataset) -> float:
     """Coefficient of variation of |f(μ(x(θ_{k+1}))) − f(μ(x(θ_k)))| / Δθ, θ_k = k Δθ, k = 0…359, once round the period.
 
-    0 where the reconstruction moves at even speed; inf where it does not move at all.
+    It is 0 if the reconstruction moves at constant speed, and inf if it does not move at all.
     """
     angles = torch.arange(_ANGLES, dtype=torch.float64) * (dataset.factor_period / _ANGLES)
     decoded = model.decode(encode(model, dataset.render(angles)))  # (360, D)
@@ -117,7 +118,7 @@ def magnification_map(model, codes: Tensor) -> dict[str, Tensor]:
 
 
 def _colour(dataset) -> dict[str, np.ndarray]:
-    """What colours the points of a latent map: the true factor, else the label, else nothing but zeros."""
+    """Values that colour the points of a latent map: the true factor, else the label, else zeros."""
     name, values = "none", np.zeros(len(dataset.test))
     if dataset.factors is not None:
         name, values = "true factor", dataset.factors.numpy()
@@ -128,10 +129,10 @@ def _colour(dataset) -> dict[str, np.ndarray]:
 
 @torch.no_grad()
 def evaluate(model, dataset) -> Result:
-    """The metric tensor of a trained model, as above.
+    """Flatness of a trained model, by the metrics above.
 
-    Arrays, per point of each kind: ``condition_number``, ``log_magnification_factor`` and ``metric_deviation``. Where n = 2
-    also the ``codes`` and a map of log MF.
+    Arrays, one value per point of each kind: ``condition_number``, ``log_magnification_factor`` and ``metric_deviation``. For
+    n = 2 also the ``codes`` and a map of log MF.
     """
     model = in_float64(model)
     codes, log_variances = posterior(model, dataset.test)

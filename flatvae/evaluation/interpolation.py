@@ -1,15 +1,15 @@
 """Task ``interpolation``: how smoothly do decoded observations change along a straight latent line?
 
-For 100 random pairs of test data, the same for every method, the straight line between their codes is decoded at T = 32
-points f_1 … f_T; with the curve's length L = Σ ‖f_{k+1} − f_k‖:
+The task takes 100 random pairs of test data, the same for every method, and decodes the straight line between their codes at
+T = 32 points f_1 … f_T. L = Σ ‖f_{k+1} − f_k‖ is the decoded line's length.
 
 ``second_difference`` = mean_k ‖f_{k+1} − 2 f_k + f_{k−1}‖ / L, times (T − 1)² so that it does not depend on T: the mean norm of
-the acceleration over the length, 0 where the image of the line is straight and run through at even speed. ``velocity_cv``:
-coefficient of variation of the steps ‖f_{k+1} − f_k‖, 0 at even speed. Both are means over the pairs.
+the acceleration relative to the length, 0 if the decoded line is straight and has constant speed. ``velocity_cv`` is the
+coefficient of variation of the steps ‖f_{k+1} − f_k‖, 0 at constant speed. Both are means over the pairs.
 
-Model and lines are float64: second differences cancel, and in float32 single pairs of close codes were wrong by any factor. Pairs
-whose decoded line is shorter than a thousandth of the median are left out, and their number is printed. Where every image
-is one point (a decoder that ignores its input) both measures are 0.
+Model and lines are float64: second differences suffer from cancellation, and in float32 single pairs of close codes had arbitrary
+values. Pairs whose decoded line is shorter than a thousandth of the median are left out, and their number is printed. If the
+decoder ignores its input, both measures are 0.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ from flatvae.evaluation import Result, encode, in_float64, random_pairs
 
 PAIRS = 100
 POINTS = 32
-SHORT = 1e-3  # of the median length; shorter lines are left out
+SHORT = 1e-3  # lines shorter than this share of the median length are left out
 
 
 def smoothness(decoded: Tensor) -> tuple[Tensor, Tensor]:
@@ -45,7 +45,7 @@ def long_enough(decoded: Tensor) -> Tensor:
 
 @torch.no_grad()
 def evaluate(model, dataset) -> Result:
-    """Smoothness of straight latent interpolations; arrays: both measures per pair, and which pairs are ``kept``."""
+    """Smoothness of straight latent interpolations; arrays: both measures of each pair, and which pairs are ``kept``."""
     model = in_float64(model)
     codes = encode(model, dataset.test)
     first, second = random_pairs(len(codes), PAIRS)

@@ -4,21 +4,21 @@ With z_s ~ q(z|x), s = 1 … S (Burda et al., ICLR 2016):
 
     log p(x) ≈ log (1/S) Σ_s w_s,   w_s = p(x|z_s) p(z_s) / q(z_s|x)
 
-A Gaussian likelihood has the variance s² = κ²/D, fixed per data set so that methods compare: log p(x|z) = −C/2s² − ½ D log 2πs²;
-a Bernoulli likelihood has log p(x|z) = −C. The density of the hierarchical prior is itself estimated, with K samples ζ ~ q(ζ|z)
-(Klushyn et al., NeurIPS 2019, eq. 8).
+A Gaussian likelihood has the variance s² = κ²/D, fixed per data set so that methods are comparable: log p(x|z) = −C/2s² − ½ D log
+2πs². A Bernoulli likelihood has log p(x|z) = −C. The density of the hierarchical prior is itself estimated, with K samples ζ ~
+q(ζ|z) (Klushyn et al., NeurIPS 2019, eq. 8).
 
-Bias: for finite K the nested log p̂(z) is a stochastic lower bound of log p(z), as log p̂(x) is of log p(x) for finite S, so
-``nll`` is too high on average. But p̂(z) itself is unbiased, hence p̂(x) too, for every K: what K leaves is more variance of the
-weights, which the standard error and the effective samples see, and ``nll`` converges as S grows whatever K is. To first order
-a datum's bias is v/2, v the variance below; the standard error does not contain it, and over many data may be smaller than it.
+Bias: for finite S, log p̂(x) is a stochastic lower bound of log p(x), and for finite K the nested log p̂(z) one of log p(z). So
+``nll`` is too high on average. But p̂(z), and hence p̂(x), is unbiased for every K: a small K only adds variance to the weights,
+which shows in the standard error and the effective samples, and ``nll`` converges as S grows for any K. To first order a datum's
+bias is v/2, v the variance below. The standard error does not include this bias, and over many data it may be smaller.
 
-Metrics: ``nll`` = mean of −log p̂(x) over the data; ``nll_median``, the median, which a few outlying data do not carry; where
-labels have names, as those of human motion have, ``nll_<name>``, the mean over each class.
+Metrics: ``nll`` = mean of −log p̂(x) over the data; ``nll_median``, the median, which is robust to a few outliers; if labels have
+names, as for human motion, ``nll_<name>``, the mean over each class.
 
 ``nll_standard_error`` = √(Σ_i v_i) / N, by the delta method with v = Var(w) / (S w̄²) for each datum. It is the Monte-Carlo error
 of the estimate on these data, not the spread between data. ``nll_effective_samples`` = median over data of (Σ w)² / Σ w², from
-1 to S: near 1, neither ``nll`` nor its error can be trusted.
+1 to S: if it is near 1, neither ``nll`` nor its error can be trusted.
 """
 
 from typing import NamedTuple
@@ -30,17 +30,17 @@ from torch import Tensor
 from flatvae.evaluation import Result, by_name, generator, spread
 from flatvae.networks import gaussian_log_density, gaussian_sample
 
-_DATA = 250  # N, evenly spread over the test part
+_DATA = 250  # N, evenly spaced in the test part
 _SAMPLES = 256  # S
-_PRIOR_SAMPLES = 64  # K; the training has 8 by default
-# rows that pass a network together: on a CPU they stay in its cache; elsewhere all do
-_CHUNK = {"cpu": 256}  # z, of the decoder
+_PRIOR_SAMPLES = 64  # K; in training 8 by default
+# rows that pass a network together: on a CPU as many as its cache holds; elsewhere all
+_CHUNK = {"cpu": 256}  # z, through the decoder
 _ROWS, _ROWS_ELSEWHERE = {"cpu": 2048}, 2**17  # z of several data
-_PRIOR_CHUNK = {"cpu": 4096}  # ζ, of the prior's networks, which are small
+_PRIOR_CHUNK = {"cpu": 4096}  # ζ, through the prior's networks, which are small
 
 
 class Estimate(NamedTuple):
-    """Importance sampling's log p(x), one entry a datum, float64."""
+    """The importance-sampling estimate of log p(x), one entry per datum, float64."""
 
     log_density: Tensor  # (N,), nats
     variance: Tensor  # of log_density by the delta method, (N,), nats²
@@ -58,12 +58,12 @@ def _log_weights(model, variance: float, x: Tensor, posterior: tuple[Tensor, Ten
     output = model.decoder(z.flatten(0, 1)).unflatten(0, z.shape[:2])
     log_prior = _log_prior(model, z.flatten(0, 1), prior_noise.repeat(len(x), 1)).unflatten(0, z.shape[:2])
     log_weights = model.likelihood.log_density(x[:, None], output, variance) + log_prior - log_q
-    # where the networks overflow (∞ − ∞, 0 · ∞) the sample explains nothing: it has no weight, and NaN goes no further
+    # a sample whose networks overflow (∞ − ∞, 0 · ∞) gets weight zero, so that NaN does not spread
     return log_weights.masked_fill(log_weights.isnan(), -torch.inf)
 
 
 def _log_prior(model, z: Tensor, noise: Tensor) -> Tensor:
-    """log p̂(z) with K samples ζ for each of the z (S, n), whose noise is (S, K n): (S,)."""
+    """log p̂(z) with K samples ζ for each z (S, n), from noise (S, K n): (S,)."""
     rows = _PRIOR_CHUNK.get(z.device.type)
     size = len(z) if rows is None else max(1, rows * z.shape[-1] // max(1, noise.shape[-1]))
     parts = zip(z.split(size), noise.split(size), strict=True)
@@ -76,7 +76,7 @@ def _summary(log_weights: Tensor) -> Estimate:
     total = log_weights.logsumexp(1)
     share = torch.exp(log_weights - total[:, None])  # w / Σ w
     variance = (share - 1 / n_samples).square().sum(1) * n_samples / (n_samples - 1)
-    none = total == -torch.inf  # p̂(x) = 0 is what was found, and nothing is known of its error
+    none = total == -torch.inf  # p̂(x) = 0: the estimate's error is unknown
     return Estimate(
         torch.where(none, total, total - np.log(n_samples)),
         torch.where(none, torch.inf, variance),
@@ -90,16 +90,16 @@ def log_marginal(
 ) -> Estimate:
     """log p(x) by importance sampling with z ~ q(z|x), see above.
 
-    Cost: N · S passes of the decoder and, with the hierarchical prior, N · S · K of p(z|ζ). Memory: the noise of one datum,
-    S · (1 + K) · n numbers, and the activations of at most 256 z and 4,096 ζ on a CPU, of all elsewhere; N does not enter them.
+    Cost: N · S passes of the decoder and, with the hierarchical prior, N · S · K of p(z|ζ). Memory does not depend on N: the
+    noise of one datum, S · (1 + K) · n numbers, and the activations of at most 256 z and 4,096 ζ on a CPU, of all elsewhere.
 
     Args:
         model: a LatentVariableModel; computes in its own precision, weights are summed in float64.
         x: observations (N, D).
-        variance: s² of a Gaussian likelihood; a Bernoulli likelihood has none and passes it over.
+        variance: s² of a Gaussian likelihood; a Bernoulli likelihood ignores it.
         n_samples: S ≥ 2.
-        n_prior_samples: K; a prior that needs no noise is exact, and passes it over.
-        source: of all noise, drawn datum by datum: an estimate depends neither on the data after it nor on the chunk.
+        n_prior_samples: K; a prior that needs no noise is exact and ignores it.
+        source: generator of all noise, drawn datum by datum: so an estimate depends neither on later data nor on the chunk size.
     """
     like = next(model.parameters())
     chunk = _CHUNK.get(like.device.type, n_samples)
@@ -117,11 +117,11 @@ def log_marginal(
 def log_marginal_of_rows(
     model, x: Tensor, variance: float, n_samples: int, n_prior_samples: int, source: torch.Generator
 ) -> Estimate:
-    """``log_marginal`` with the same noise for every datum, and many data at once.
+    """``log_marginal`` with the same noise for every datum, and many data at once; it takes the same arguments.
 
-    So the value of a datum depends on no other, but for rounding. The errors of different data go together, and do not average
-    out: differences between data are more exact than their mean, above all with few effective samples. Takes the same
-    arguments. 200 data of 50 numbers a second on one core with n = 2, S = 512, K = 10 and the networks of ``FlatVAE``.
+    A datum's value does not depend on other data, except for rounding. The errors of different data are correlated and do not
+    average out: differences between data are more exact than their mean, especially with few effective samples. One core
+    evaluates 200 data of 50 numbers per second with n = 2, S = 512, K = 10 and the networks of ``FlatVAE``.
     """
     like = next(model.parameters())
     width = model.latent_dim * (1 + (n_prior_samples if model.prior.noise_size else 0))
@@ -134,7 +134,7 @@ def log_marginal_of_rows(
 
 
 def evaluate(model, dataset) -> Result:
-    """−log p(x) of 250 test data, evenly spread over the part (all, where there are fewer); S = 256, K = 64.
+    """−log p(x) of 250 evenly spaced test data (all, if there are fewer); S = 256, K = 64.
 
     Arrays: nll, effective_samples (N,).
     """

@@ -1,22 +1,22 @@
-"""Task ``neighbours``: what nearest neighbours in latent space are worth, by Euclidean and by other distances.
+"""Task ``neighbours``: the quality of nearest neighbours in latent space, by Euclidean and by other distances.
 
-Queries are 2,000 test data, evenly spread over the part. With labels, the gallery is the training set: ``knn_accuracy``
-(majority of 5 neighbours) and ``precision_at_10`` (share of the 10 nearest that carry the query's label). With a true
-generating factor, the gallery is the queries' own set without the query: ``true_neighbour_recall_at_10``, the share of
-the 10 nearest by the factor (circular where it has a period) that are among the 10 nearest by distance.
+Queries are 2,000 test data, evenly spaced. With labels, the gallery is the training set: ``knn_accuracy`` (majority of 5
+neighbours) and ``precision_at_10`` (share of the 10 nearest that have the query's label). With a true generating factor, the
+gallery is all other queries: ``true_neighbour_recall_at_10``, the share of the 10 nearest by the factor (circular if it has a
+period) that are among the 10 nearest by distance.
 
-Rows with label -1 are unlabelled: they are neither queries nor gallery of the label metrics, which need a labelled test row
-and 10 labelled training rows.
+Rows with label -1 are unlabelled: the label metrics use them neither as queries nor in the gallery. These metrics need at least
+one labelled test row and 10 labelled training rows.
 
-Where the data are crops of people from videos (``boxes``), the test part's people are not in the training set, and the task is
-to find each again in the same video: ``rank_1``, ``rank_5`` and, by Euclidean distance, ``mAP`` (see _reidentification).
+If the data are crops of people from videos (``boxes``), the test part's people are not in the training set. The task then is to
+find each person again in the same video: ``rank_1``, ``rank_5`` and, by Euclidean distance, ``mAP`` (see _reidentification).
 
-``trustworthiness_at_10`` and ``graph_rank_correlation``, by Euclidean distance, need neither labels nor factors: they say whether
-neighbours among codes are neighbours among observations, and whether latent distance orders pairs as the shortest way along
-the data does (see _faithfulness). Both are 1 at best.
+``trustworthiness_at_10`` and ``graph_rank_correlation``, by Euclidean distance, need neither labels nor factors. They measure
+whether neighbours among codes are neighbours among observations, and whether latent distance ranks pairs as shortest paths along
+the data do (see _faithfulness). Both are at most 1.
 
-The same on raw observations is the control ``data``, which no method takes part in. It has no trustworthiness, which is 1 there,
-and ``graph_rank_pairs_left_out``, the number of random pairs between which the data have no way.
+The control ``data`` computes the same on raw observations, without any method. It omits trustworthiness, which would be 1, and
+adds ``graph_rank_pairs_left_out``, the number of random pairs that no path along the data joins.
 """
 
 import functools
@@ -43,7 +43,7 @@ _CHUNK = 2048  # codes decoded at once
 
 
 def _nearest(gallery: np.ndarray, queries: np.ndarray | None) -> np.ndarray:
-    """Indices (Q, 10) of the nearest gallery rows; ``None`` queries the gallery itself, a point not being its own neighbour."""
+    """Indices (Q, 10) of the nearest gallery rows. ``None``: the gallery's rows are the queries, none its own neighbour."""
     return NearestNeighbors(n_neighbors=_NEAREST).fit(gallery).kneighbors(queries, return_distance=False)
 
 
@@ -51,7 +51,7 @@ def label_metrics(neighbours: np.ndarray, gallery_labels: np.ndarray, query_labe
     """k-NN accuracy and precision@10 from indices of the nearest gallery rows, nearest first (Q, 10)."""
     found = gallery_labels[neighbours]  # (Q, 10)
     votes = (found[:, :_VOTERS, None] == np.unique(gallery_labels)).sum(1)  # (Q, classes)
-    # a tie goes to the class whose vote came first, that is from the nearer neighbour
+    # a tie goes to the class of the nearer neighbour
     nearness = np.arange(_VOTERS, 0, -1)[None, :, None] * (found[:, :_VOTERS, None] == np.unique(gallery_labels))
     predicted = np.unique(gallery_labels)[(votes + nearness.max(1) / (2 * _VOTERS)).argmax(1)]
     return {
@@ -62,7 +62,7 @@ def label_metrics(neighbours: np.ndarray, gallery_labels: np.ndarray, query_labe
 
 def factor_recall(neighbours: np.ndarray, factors: np.ndarray, period: float | None) -> dict[str, float]:
     """Recall of the true 10 nearest by the generating factor among the 10 found (Q, 10)."""
-    if period:  # on a circle, chord length orders as arc length does
+    if period:  # on a circle, chords and arcs have the same order
         angle = 2 * np.pi * factors / period
         truth = _nearest(np.stack([np.cos(angle), np.sin(angle)], axis=1), None)
     else:
@@ -77,7 +77,7 @@ def _labelled(labels: Tensor | None) -> Tensor:
 
 
 def _has_labels(dataset) -> bool:
-    """Whether the label metrics can be made; what they leave out is printed, once."""
+    """Whether the label metrics can be computed; prints once which rows they leave out."""
     if dataset.train_labels is None or dataset.test_labels is None:
         return False
     train, test = len(_labelled(dataset.train_labels)), len(_labelled(dataset.test_labels))
@@ -96,7 +96,7 @@ def _print_once(text: str) -> None:
 
 
 def _queries(dataset) -> Tensor:
-    """Row numbers of the queries: of labelled rows, where labels alone are asked for."""
+    """Row numbers of the queries: labelled rows only, if the metrics need labels only."""
     rows = torch.arange(len(dataset.test))
     if dataset.factors is None and _has_labels(dataset):
         rows = _labelled(dataset.test_labels)
@@ -104,7 +104,7 @@ def _queries(dataset) -> Tensor:
 
 
 def _metrics(dataset, nearest, train, test) -> dict[str, float]:
-    """What the neighbours are worth that ``nearest(gallery, queries or None)`` finds among points of train and test."""
+    """Metrics of the neighbours that ``nearest(gallery, queries or None)`` finds among points of train and test."""
     values, asked = {}, _queries(dataset)
     if _has_labels(dataset):
         known = _labelled(dataset.test_labels[asked]).numpy()
@@ -117,13 +117,13 @@ def _metrics(dataset, nearest, train, test) -> dict[str, float]:
 
 
 def _nearest_by(distance):
-    """As ``_nearest``, by a distance object and between latent codes."""
+    """As ``_nearest``, by a distance object between latent codes."""
 
     def nearest(gallery: Tensor, queries: Tensor | None) -> np.ndarray:
         if queries is not None:
             return distance.nearest(queries, gallery, _NEAREST)[0].numpy(force=True)
         found = distance.nearest(gallery, gallery, _NEAREST + 1)[0].cpu()
-        # itself goes, wherever it stands among points at no distance; where it is not among them, the last goes
+        # drops the query itself, wherever it is among points at distance 0; if it is not among them, drops the last
         own = found == torch.arange(len(gallery))[:, None]
         own[:, -1] |= ~own.any(1)
         return found[~own].view(len(gallery), _NEAREST).numpy()
@@ -132,19 +132,19 @@ def _nearest_by(distance):
 
 
 def _gallery(dataset, observe) -> Tensor:
-    """The labelled training rows as the model met them: grey values of Bernoulli observations are binarised once."""
+    """The labelled training rows as in training: grey values of Bernoulli observations are binarised, once."""
     return observe(dataset.train, torch.rand(dataset.train.shape, generator=generator()))[
         _labelled(dataset.train_labels)
     ]
 
 
 def _check(dataset) -> None:
-    # people are looked for among the test crops alone
+    # people are searched among the test crops only
     rows = len(dataset.test) if dataset.boxes is not None else min(len(dataset.train), len(dataset.test))
     if rows <= _NEAREST:
         raise InputError(
-            f"neighbours: {dataset.name} has {rows} rows in its train or test part, and {_NEAREST + 1} are needed; "
-            "give it more, or leave neighbours out of run.tasks."
+            f"neighbours: {dataset.name} has {rows} rows in its train or test part, but {_NEAREST + 1} are needed; "
+            "add rows, or leave neighbours out of run.tasks."
         )
 
 
@@ -153,7 +153,7 @@ def _found(distance: str, values: dict[str, float]) -> list[tuple[str, str, floa
 
 
 def _codes(describe: Callable[[Tensor], Tensor], dataset) -> tuple[Tensor | None, Tensor]:
-    """Codes of the labelled training rows, if the label metrics are made, and of the queries."""
+    """Codes of the labelled training rows (None without label metrics) and of the queries."""
     train = None
     if _has_labels(dataset):
         train = describe(_gallery(dataset, likelihood(dataset.likelihood).observe))
@@ -186,7 +186,7 @@ def evaluate(model, dataset, *, distances) -> Result:
     """Neighbours among posterior means by Euclidean distance and by each of ``distances``.
 
     Raises:
-        InputError: fewer than 11 training or test data, or videos in which no test crop's person is seen again.
+        InputError: fewer than 11 training or test data, or no test crop's person appears again in its video.
     """
     _check(dataset)
     if dataset.boxes is not None:
@@ -200,10 +200,10 @@ def evaluate(model, dataset, *, distances) -> Result:
 
 
 def described(describe: Callable[[Tensor], Tensor], dataset) -> Result:
-    """Neighbours among any descriptor's codes by Euclidean distance: for controls that are no trained model.
+    """Neighbours among any descriptor's codes by Euclidean distance: for controls that are not a trained model.
 
     Args:
-        describe: the descriptor, (N, D) -> (N, n), each row by itself; it is given all rows at once.
+        describe: the descriptor, (N, D) -> (N, n), each row by itself; it gets all rows at once.
         dataset: the data.
 
     Raises:

@@ -1,21 +1,20 @@
-"""Task ``reconstruction``: is the reconstruction as good as the bound asks, neither worse nor better, and at which price?
+"""Task ``reconstruction``: does the reconstruction error equal its bound, and at what KL?
 
-Metrics: ``train_error`` and ``test_error``, the mean of C(x, z) with posterior samples z ~ q(z|x), the former over training
-observations and with as many z a datum as bring its standard error to half a percent, the latter with one z; ``bound`` = κ²;
-``beta`` at the end, where the bound was at work; ``kl`` = mean over the test set of log q(z|x) − log p(z), nats (an upper bound
-of the KL for the hierarchical prior). Where labels have names, as those of human motion have, ``test_error_<name>``: the test
-error of each class. Where recordings are held out whole, the same error of these: ``test_error_recordings``, and
-``test_error_recordings_<name>``.
+Metrics: ``train_error`` and ``test_error`` are means of C(x, z) with posterior samples z ~ q(z|x). The training error uses as
+many z per datum as bring its standard error to half a percent, the test error one z. ``bound`` = κ². ``beta`` is β at the end, if
+a bound was enforced. ``kl`` = mean over the test set of log q(z|x) − log p(z), in nats (for the hierarchical prior an upper bound
+of the KL). If labels have names, as for human motion, ``test_error_<name>`` is the test error of each class. If whole recordings
+are held out, ``test_error_recordings`` and ``test_error_recordings_<name>`` are their errors.
 
-Methods compare only at equal reconstruction. Two metrics, 0 or 1, say whether a seed may be compared; both must be 1:
+Methods are comparable only at equal reconstruction. Two metrics, 0 or 1, say whether a seed may be compared; both must be 1:
 
-- ``equal_reconstruction``: |train_error / κ² − 1| ≤ 2 %, from either side: an error far below the bound is paid for elsewhere.
+- ``equal_reconstruction``: |train_error / κ² − 1| ≤ 2 %, from either side: an error far below the bound has a cost elsewhere.
 - ``settled``: over the last fifth of the training's steps (at least 20 rows of its history) the mean violation |mean δ| ≤ 1 %,
   δ = (C − κ²) / κ², and the standard deviation of log β ≤ log 1.5; and k (active), the median condition number of the active
-  dimensions over 250 training data, differs by less than 5 % between 90 % and 100 % of the steps. Where it is 0 the seed's
-  numbers are those of a moment, and a longer training has others.
+  dimensions over 250 training data, differs by less than 5 % between 90 % and 100 % of the steps. If it is 0, the seed's
+  numbers depend on the moment at which training stopped.
 
-A method that was not trained to meet a bound (PCA, a random encoder, a β-VAE whose β is held) has neither of the two.
+A method that was not trained to meet a bound (PCA, a random encoder, a β-VAE with constant β) has neither metric.
 """
 
 import torch
@@ -25,9 +24,9 @@ from flatvae.constraint import equal_reconstruction, settled
 from flatvae.errors import InputError
 from flatvae.evaluation import Result, by_name, encode, generator, spread
 
-_TRAIN = 10_000  # training data that train_error is averaged over
-_STANDARD_ERROR = 0.005  # of train_error, as a share of it: a quarter of the tolerance
-_PASSES = 20  # through these data, at most
+_TRAIN = 10_000  # training data over which train_error is averaged, at most
+_STANDARD_ERROR = 0.005  # relative standard error of train_error: a quarter of the tolerance
+_PASSES = 20  # passes through these data, at most
 _SHOWN = 10
 _CHUNK = 1000
 
@@ -47,12 +46,12 @@ def _terms(model, x: Tensor, noise_source: torch.Generator, observe: bool = Fals
 
 
 def train_error(model, x: Tensor) -> float:
-    """Mean of C(x, z) over at most 10,000 rows of the training data x (N, D), with k posterior samples z a row.
+    """Mean of C(x, z) over at most 10,000 rows of the training data x (N, D), with k posterior samples z per row.
 
         k = ⌈v / (N (0.005 C̄)²)⌉, from 2 to 20,    v = mean over rows of ½ (C(x, z₁) − C(x, z₂))²,    C̄ the mean of C
 
-    v / (N k) is the variance that z leaves to the mean. With one z it is as large as the tolerance of equal reconstruction where
-    data are few: on human motion's 4,929 rows the VHP-VAE's standard error was 0.8 to 1.9 %.
+    v / (N k) is the variance of the mean due to z. With one z and few data the standard error is as large as the tolerance of
+    equal reconstruction: on human motion's 4,929 rows it was 0.8 to 1.9 % for the VHP-VAE.
     """
     x, source = x[spread(len(x), _TRAIN)], generator()
     errors = [_terms(model, x, source, observe=True)[0] for _ in range(2)]
@@ -64,7 +63,7 @@ def train_error(model, x: Tensor) -> float:
 
 
 def _comparable(seed: dict, error: float, bound: float) -> dict[str, float]:
-    """The two metrics that say whether a seed may be compared; none where no bound was asked of it."""
+    """The two metrics that say whether a seed may be compared; empty if no bound was enforced."""
     if "settling" not in seed:
         raise InputError(
             "reconstruction: the checkpoint does not say whether its training settled, because an older flatvae "
@@ -80,7 +79,7 @@ def evaluate(model, dataset) -> Result:
     """Errors, KL and multiplier of a trained model; arrays: ten test data and their reconstructions at posterior means.
 
     Raises:
-        InputError: the checkpoint was written before trainings told whether they settled.
+        InputError: the checkpoint comes from an older flatvae that did not record whether a training settled.
     """
     bound = model.config["training"]["bound"]
     (seed,) = [s for s in model.config["seeds"] if s["seed"] == model.config["seed"]]

@@ -1,18 +1,18 @@
-"""Task ``tracking``: what a descriptor is worth to a tracker of people in videos.
+"""Task ``tracking``: how much a descriptor helps a tracker of people in videos.
 
-The public detections of each video (of confidence 0.3 or more; or all, where every confidence is the same number ≤ 0, which
-tells nothing) are described, a picture each, and tracked by DeepSORT, in
-which the Euclidean distance of descriptors says who is who; see _trackers.py for the gates, the same for all descriptors.
+A video's public detections with confidence 0.3 or more (all, if every confidence is the same number ≤ 0 and so unknown) are
+described, one picture each, and tracked by DeepSORT. The Euclidean distance of descriptors decides who is who. The gates are the
+same for all descriptors; see _trackers.py.
 
-The greatest distance at which two pictures may be of one person is the only choice that depends on the descriptor, and is
-made for each by the same rule: the candidates are fixed quantiles (QUANTILES) of its distances between detections in
-different frames of a training video, and of them the one is taken with the greatest IDF1 of the training videos together, of
-equal ones the smallest. So neither unit nor origin nor orientation of a descriptor plays a part.
+Only one choice depends on the descriptor: the largest distance at which two pictures may show the same person. One rule makes it
+for all. The candidates are fixed quantiles (QUANTILES) of the descriptor's distances between detections in different frames of a
+training video. The candidate with the largest IDF1 over all training videos is chosen; among equals, the smallest. So the
+descriptor's unit, origin and orientation do not matter.
 
-Metrics, of the test videos together, and where there are several also of each as ``HOTA/<sequence>``: in percent ``HOTA``,
-``MOTA``, ``MOTP``, ``IDF1``, ``IDP``, ``IDR``, ``CLR_Re`` (recall), ``CLR_Pr`` (precision); numbers ``MT``, ``PT``, ``ML``,
+Metrics, for all test videos together and, if there are several, also for each as ``HOTA/<sequence>``: in percent ``HOTA``,
+``MOTA``, ``MOTP``, ``IDF1``, ``IDP``, ``IDR``, ``CLR_Re`` (recall), ``CLR_Pr`` (precision); counts ``MT``, ``PT``, ``ML``,
 ``FP``, ``FN``, ``IDSW``, ``Frag``; all by TrackEval. ``IDF1_tracks_low`` and ``IDF1_tracks_high`` are 2.5 % and 97.5 % quantiles
-over resamples of the people in the test videos. ``appearance_threshold_quantile`` is the quantile chosen.
+over resamples of the people in the test videos. ``appearance_threshold_quantile`` is the chosen quantile.
 """
 
 import functools
@@ -39,13 +39,13 @@ except ModuleNotFoundError as error:
     raise InputError(f"{found}; run: pip install 'flatvae[tracking]'.") from error
 
 QUANTILES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
-_PAIRS = 20_000  # of a training video's detections, for the quantiles
-_FRAMES = 64  # whose pictures are described together
+_PAIRS = 20_000  # pairs of a training video's detections, for the quantiles
+_FRAMES = 64  # frames whose pictures are described together
 _NOBODY = -1
 
 
 class _Video(NamedTuple):
-    """A video with the detections that are tracked, their index being 0, 1, …, and their descriptors (N, n)."""
+    """A video with its tracked detections, indexed 0, 1, …, and their descriptors (N, n)."""
 
     sequence: Sequence
     detections: pd.DataFrame
@@ -61,17 +61,17 @@ def track(describe: Callable[[Tensor], Tensor], dataset) -> Result:
     """Tracking with a descriptor of pictures.
 
     Args:
-        describe: pictures (N, D), as the data set has them, -> descriptors (N, n).
+        describe: pictures (N, D) in the data set's form -> descriptors (N, n).
         dataset: a ``Dataset`` of videos.
 
     Returns:
-        the metrics; arrays ``identities`` (N,), of each detection in the test videos its track, −1 where it is in none that is
-        reported, numbered anew in each video; shared, of the same detections: ``sequence`` (N,) its number, ``frame`` (N,),
-        ``box`` (N, 4) left, top, width, height, ``truth`` (N,) the person's identity that the benchmark matches with it, −1
-        for none; and ``sequence_names``.
+        the metrics; the array ``identities`` (N,), each test detection's track, numbered per video, −1 if no reported track has
+        it. Shared arrays of the same detections: ``sequence`` (N,), the video's number; ``frame`` (N,); ``box`` (N, 4) left, top,
+        width, height; ``truth`` (N,), the identity of the person that the benchmark matches with the detection, −1 for none. And
+        ``sequence_names``.
 
     Raises:
-        InputError: the data set has no videos; a video lacks frames, detections of enough confidence, or people that
+        InputError: the data set has no videos; a video lacks frames, detections with enough confidence, or people that
             count; a descriptor is not finite.
     """
     parts = _videos(dataset)
@@ -84,9 +84,9 @@ def track(describe: Callable[[Tensor], Tensor], dataset) -> Result:
 
 
 def sort(dataset) -> Result:
-    """The control without appearance: SORT on the same detections; no frame is looked at.
+    """The control without appearance: SORT on the same detections; it reads no frames.
 
-    Returns and raises as track() does; there is no threshold.
+    Returns and raises as track() does, without a threshold.
     """
     test = _videos(dataset)["test"]
     return _result(test, [_trackers.sort(_detections(sequence), sequence.length) for sequence in test])
@@ -99,7 +99,7 @@ def _videos(dataset) -> dict[str, list[Sequence]]:
     """The training and the test videos, checked."""
     if dataset.videos is None:
         found = f"tracking: data set {dataset.name} has no videos"
-        raise InputError(f"{found}; take one of videos (mot, crowd), or leave tracking out of run.tasks.")
+        raise InputError(f"{found}; use one with videos (mot, crowd), or leave tracking out of run.tasks.")
     for sequence in (*dataset.videos["train"], *dataset.videos["test"]):
         if sequence.detections is None:
             raise InputError(f"tracking: {sequence.folder} has no det/det.txt; put it there, or name another sequence.")
@@ -111,7 +111,7 @@ def _videos(dataset) -> dict[str, list[Sequence]]:
 
 
 def _check_confidence(sequence: Sequence) -> None:
-    """Raise InputError where no detection would be tracked; warn where few are, or where no confidence is told."""
+    """Raise InputError if no detection would be tracked; warn if few are tracked or confidences are unknown."""
     file, confidence = sequence.folder / "det" / "det.txt", sequence.detections["confidence"]
     count, taken, least = len(confidence), len(_detections(sequence)), _trackers.LEAST_CONFIDENCE
     if not count:
@@ -120,7 +120,7 @@ def _check_confidence(sequence: Sequence) -> None:
         found = (
             f"all {count} detections in {file} have a confidence below {least}, the greatest is {confidence.max():g}"
         )
-        raise InputError(f"tracking: {found}; scale the scores, or give −1 for all where they are unknown.")
+        raise InputError(f"tracking: {found}; scale the scores, or give −1 for all if they are unknown.")
     if _trackers.unscored(sequence.detections):
         every = f"all {count} confidences in {file} are {confidence.iloc[0]:g}, which tells nothing"
         warnings.warn(f"tracking: {every}; all boxes are tracked.", stacklevel=2)
@@ -134,7 +134,7 @@ def _detections(sequence: Sequence) -> pd.DataFrame:
 
 
 def _check_frames(sequence: Sequence) -> None:
-    """Raise InputError where a frame that is needed is not there."""
+    """Raise InputError if a frame with detections is missing."""
     lost = set(_detections(sequence)["frame"]) - set(sequence.frames)
     if lost:
         raise missing_frames(sequence, lost)
@@ -157,7 +157,7 @@ def _described(describe: Callable[[Tensor], Tensor], sequence: Sequence, crops: 
 
 
 def _pictures(sequence: Sequence, detections: pd.DataFrame, crops) -> Iterator[tuple[list[int], Tensor]]:
-    """The detections' pictures, those of some frames together, and which rows they are of."""
+    """The detections' pictures, in batches of frames, each with its row numbers."""
     groups = list(detections.groupby("frame"))
     for start in range(0, len(groups), _FRAMES):
         some = groups[start : start + _FRAMES]
@@ -169,7 +169,7 @@ def _pictures(sequence: Sequence, detections: pd.DataFrame, crops) -> Iterator[t
 
 
 def _choice(train: list[_Video], name: str) -> tuple[float, float]:
-    """The quantile chosen on the training videos, and the distance it is."""
+    """The quantile chosen on the training videos, and the distance at it."""
     distances = np.concatenate([_distances(video) for video in train])
     if not len(distances):
         found = f"tracking: the training videos of data set {name} have no detections in two frames"
@@ -215,19 +215,19 @@ def _result(test: list[Sequence], tracks: list[pd.DataFrame]) -> Result:
 
 
 def _check_tracks(sequence: Sequence, tracks: pd.DataFrame) -> None:
-    """Warn where the tracks of a video find nobody; the text is the same for all descriptors, so it is shown once."""
+    """Warn if the tracks of a video find nobody; the text is the same for all descriptors, so it is shown once."""
     if (_truth(sequence, tracks) != _NOBODY).any():
         return
-    found, mend = "no tracked box is of a person in gt/gt.txt", "whether boxes and frame numbers fit this video"
+    found, fix = "no tracked box is of a person in gt/gt.txt", "whether boxes and frame numbers fit this video"
     if tracks.empty:
         frames, least = _trackers.N_INIT, _trackers.LEAST_CONFIDENCE
         found = "no track is reported"
-        mend = f"whether people have boxes of a confidence of {least} or more in {frames} successive frames"
+        fix = f"whether people have boxes of a confidence of {least} or more in {frames} successive frames"
     file = sequence.folder / "det" / "det.txt"
-    _warn_once(f"tracking: {found} in {sequence.name}, so its scores mean nothing; check in {file} {mend}.")
+    _warn_once(f"tracking: {found} in {sequence.name}, so its scores mean nothing; check in {file} {fix}.")
 
 
-@functools.cache  # not left to the warnings' filters: pandas with pyarrow resets what these have shown
+@functools.cache  # instead of a warnings filter: pandas with pyarrow resets the record of shown warnings
 def _warn_once(text: str) -> None:
     warnings.warn(text, stacklevel=3)
 
@@ -238,7 +238,7 @@ def _identities(sequence: Sequence, tracks: pd.DataFrame) -> np.ndarray:
 
 
 def _shared(test: list[Sequence]) -> dict[str, np.ndarray]:
-    """Where the detections of the test videos are, see track()."""
+    """The shared arrays of track()."""
     tables = [_detections(sequence) for sequence in test]
     return {
         "sequence": np.repeat(np.arange(len(test)), [len(table) for table in tables]),

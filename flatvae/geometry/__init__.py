@@ -42,7 +42,7 @@ __all__ = [
 
 
 def __getattr__(name: str):
-    """Imports geodesics when they are asked for: they need scikit-learn and scipy, which take a second."""
+    """Imports geodesics on first use: they need scikit-learn and scipy, which take a second to import."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module("flatvae.geometry.geodesic"), name)

@@ -1,4 +1,4 @@
-"""Lengths of latent curves, and the shortest curve between two points, by refinement of a start.
+"""Lengths of latent curves, and shortest curves between two points, by refinement of an initial curve.
 
 The length of a latent curve γ is that of its decoded image, L(γ) = ∫ √(γ̇ᵀ G(γ) γ̇) dt. A curve that minimises the energy
 
@@ -6,13 +6,13 @@ The length of a latent curve γ is that of its decoded image, L(γ) = ∫ √(γ
 
 is a geodesic (Arvanitidis et al. 2018). Curves are
 
-    γ(t) = (1 − t) a + t b + Σ_m √2 sin(mπt) / (mπ) · A u_m,      A = Ḡ^(−1/2), Ḡ the mean metric on the straight line,
+    γ(t) = (1 − t) a + t b + Σ_m √2 sin(mπt) / (mπ) · A u_m,      A = Ḡ^(−1/2), Ḡ the mean metric on the straight line.
 
-in which E of a constant metric is |f(b) − f(a)|² + Σ_m |u_m|²: coordinates with the Hessian of the flat case, so that
-limited-memory BFGS needs tens of steps, whatever K and the anisotropy. All pairs of a batch go together on the device.
+For a constant metric E is |f(b) − f(a)|² + Σ_m |u_m|², whose Hessian is a multiple of the identity. So limited-memory BFGS needs
+only tens of steps, for any K and any anisotropy. All pairs of a batch are refined together on the device.
 
-Limits: a local minimum that neither start leads to is missed; curves with more detail than the modes resolve are
-approximated from above. Cost: two passes of the decoder (forward, backward) for K − 1 points per start and iteration.
+Limits: a minimum that neither start leads to is missed; lengths are overestimated for curves with more detail than the modes.
+Cost: two passes of the decoder (forward, backward) for K − 1 points per start and iteration.
 """
 
 import math
@@ -24,19 +24,19 @@ from torch import Tensor
 from flatvae.errors import InputError
 from flatvae.geometry.metric import Decoder, pullback_metric
 
-SEGMENTS = 16  # K, of a curve in the energy: twice the modes keep it honest
+SEGMENTS = 16  # K, segments of a curve in the energy: twice the modes, so that each mode is resolved
 _MODES = 8  # sine modes of a curve
 _FINE = 4  # segments for the final length, per segment of the energy
 _HISTORY = 8  # pairs of steps and gradient changes that L-BFGS keeps
-_LOOK = 5  # iterations between two looks at which curves have settled
-_SETTLED = 1e-5  # relative decrease of the energy over _LOOK iterations below which a curve has
-_TWINS = 1e-2  # squared distance of two curves, by the energy's own measure and over twice the energy, below which they are one
+_LOOK = 5  # iterations between two checks of which curves have converged
+_SETTLED = 1e-5  # a curve has converged if its energy fell by less than this share over _LOOK iterations
+_TWINS = 1e-2  # two curves count as one if |u − u'|² / 2E is below this
 
 
 def curve_length(decoder: Decoder, curve: Tensor) -> Tensor:
     """Length of decoded curves, Σ_k ‖f(γ_{k+1}) − f(γ_k)‖ ≈ ∫ √(γ̇ᵀ G(γ) γ̇) dt: (..., T, n) -> (...).
 
-    In units of observation space; converges from below as the T points grow denser.
+    In units of observation space; it converges from below as T grows.
     """
     decoded = decoder(curve.reshape(-1, curve.shape[-1]))  # (... · T, D)
     decoded = decoded.reshape(*curve.shape[:-1], decoded.shape[-1])
@@ -48,8 +48,8 @@ class Refinement:
 
     Args:
         decoder: f, (N, n) -> (N, D), each row by itself.
-        like: a tensor of the precision and on the device of the points.
-        iterations: evaluations of energy and gradient at most; 0 leaves straight lines and smoothed paths.
+        like: a tensor with the points' precision and device.
+        iterations: evaluations of energy and gradient, at most; 0 keeps straight lines and smoothed paths.
         exact: the same decoder in float64, for the final lengths; without it these are in the points' precision.
     """
 
@@ -62,7 +62,7 @@ class Refinement:
         self._fine_time, self._fine_basis = fine, _sine_basis(fine, _MODES)
 
     def __call__(self, a: Tensor, b: Tensor, path: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Length (P,), straight line's length (P,) and curve (P, T, n) of pairs (P, n), (P, n) with paths (P, K + 1, n).
+        """Length (P,), straight line's length (P,) and curve (P, T, n) for pairs (P, n), (P, n) with paths (P, K + 1, n).
 
         Raises:
             InputError: the decoder is not finite on a straight line.
@@ -72,7 +72,7 @@ class Refinement:
         modes = torch.linalg.pinv(self._basis) @ pulled  # (P, M, n)
         start = torch.cat([torch.zeros_like(modes), modes])
         ends = torch.cat([a, a]), torch.cat([b, b]), torch.cat([root, root])
-        twin = torch.arange(2 * len(a), device=a.device).roll(len(a))  # each pair has two starts, which may end alike
+        twin = torch.arange(2 * len(a), device=a.device).roll(len(a))  # two starts may give one curve
         refined = minimise(lambda u, rows: self._energy(u, *(e[rows] for e in ends)), start, self.iterations, twin)
         candidates = torch.cat([torch.zeros_like(modes), refined]).unflatten(0, (3, len(a)))  # straight, two refined
         final = [tensor.to(self._final_dtype) for tensor in (a, b, root)]
@@ -85,8 +85,8 @@ class Refinement:
                 "geodesic: the decoder's output is not finite on a straight line between points; check the model"
             )
         same = (a == b).all(1)
-        lengths[:, same] = 0.0  # not the rounding of the decoder's matrix products
-        best = lengths.nan_to_num(torch.inf).argmin(0)  # the first of equals, the straight line
+        lengths[:, same] = 0.0  # instead of rounding errors of the decoder's matrix products
+        best = lengths.nan_to_num(torch.inf).argmin(0)  # ties go to the first, the straight line
         pair = torch.arange(len(a), device=a.device)
         return lengths[best, pair], lengths[0], curves[best, pair].to(a)
 
@@ -101,7 +101,7 @@ class Refinement:
     def _inverse_root(self, a: Tensor, b: Tensor) -> Tensor:
         """A = Ḡ^(−1/2) of each pair, Ḡ the mean metric at three points of the straight line: (P, n, n).
 
-        Directions that Ḡ all but ignores are held to a thousandth of its mean eigenvalue; where it vanishes A is the identity.
+        Eigenvalues of Ḡ are at least a thousandth of their mean; where Ḡ vanishes A is the identity.
         """
         time = torch.linspace(0.25, 0.75, 3, dtype=a.dtype, device=a.device)
         points = self._line(a, b, time).flatten(0, 1)
@@ -120,13 +120,13 @@ class Refinement:
 
 
 class _Descent:
-    """L-BFGS of many problems at once: those still moving, each with its own step and history.
+    """L-BFGS for many problems at once. It keeps the problems not yet converged, each with its own step and history.
 
     Attributes:
         rows: numbers of the problems (R,).
-        u: where they are (R, d).
+        u: their current points (R, d).
         value: their energies (R,).
-        step: length of the next step (R,), 1 unless steps were refused.
+        step: length of the next step (R,); 1 unless steps were rejected.
     """
 
     def __init__(self, energy: Callable[[Tensor, Tensor], Tensor], start: Tensor):
@@ -138,8 +138,8 @@ class _Descent:
         self.seen, self.idle = (
             self.value,
             torch.zeros_like(self.rows),
-        )  # energy at the last look, looks without progress
-        self.history: list[tuple[Tensor, Tensor, Tensor]] = []  # (s, y, 1 / sᵀy); 0 where there is nothing to learn
+        )  # energy at the last check, checks without progress
+        self.history: list[tuple[Tensor, Tensor, Tensor]] = []  # (s, y, 1 / sᵀy); 0 where an entry is not used
 
     def _evaluate(self, u: Tensor) -> tuple[Tensor, Tensor]:
         with torch.enable_grad():
@@ -149,7 +149,7 @@ class _Descent:
         return value.detach(), gradient
 
     def advance(self) -> None:
-        """One step of each problem, taken where it lowers the energy enough (Armijo); else the next step is shorter."""
+        """One step of each problem: taken if it lowers the energy enough (Armijo); otherwise the next step is shorter."""
         direction = _lbfgs_direction(self.gradient, self.history)
         slope = (direction * self.gradient).sum(1)
         s = self.step[:, None] * direction
@@ -162,7 +162,7 @@ class _Descent:
         self.step = torch.where(taken, 1.0, 0.25 * self.step)
 
     def _learn(self, s: Tensor, y: Tensor, taken: Tensor) -> None:
-        """Adds steps and changes of gradient to the history, where the step was taken and the curvature is positive."""
+        """Adds steps and gradient changes to the history, where the step was taken and the curvature is positive."""
         sy = (s * y).sum(1)
         learnt = taken & (sy > 1e-8 * s.norm(dim=1) * y.norm(dim=1))
         if learnt.any():
@@ -170,12 +170,12 @@ class _Descent:
             self.history = [*self.history[1 - _HISTORY :], (s, y.where(learnt[:, None], 0.0), inverse)]
 
     def moving(self) -> Tensor:
-        """Which problems have not settled (R,): a problem whose last step was refused gets a second look."""
+        """Which problems have not converged (R,); a problem whose last step was rejected is checked a second time."""
         self.idle = torch.where(self.seen - self.value > _SETTLED * self.seen, 0, self.idle + 1)
         return (self.idle == 0) | ((self.idle == 1) & (self.step < 1))
 
     def keep(self, moving: Tensor) -> None:
-        """Drops the problems that have settled."""
+        """Keeps the problems ``moving`` (R,) and drops the others."""
         for name in ("rows", "u", "value", "gradient", "step", "idle"):
             setattr(self, name, getattr(self, name)[moving])
         self.history = [tuple(x[moving] for x in entry) for entry in self.history]
@@ -185,25 +185,25 @@ class _Descent:
 def minimise(
     energy: Callable[[Tensor, Tensor], Tensor], start: Tensor, iterations: int, twin: Tensor | None = None
 ) -> Tensor:
-    """Limited-memory BFGS (Nocedal 1980) for many problems at once; problems that have settled leave the batch.
+    """Limited-memory BFGS (Nocedal 1980) for many problems at once; converged problems leave the batch.
 
-    The start's own scale is trusted: the first step is the whole gradient.
+    The problems must be well scaled: the first step is the whole gradient.
 
     Args:
-        energy: (u (R, …), rows (R,)) -> (R,); ``rows`` says which problems these are.
+        energy: (u (R, …), rows (R,)) -> (R,); ``rows`` are the problems' numbers.
         start: (P, …).
-        iterations: evaluations of energy and gradient at most.
-        twin: for each problem the number of one with the same energy (P,). Where two have come so close that they will end
-            alike, the one that is ahead goes on alone, and the other is left where it is.
+        iterations: evaluations of energy and gradient, at most.
+        twin: for each problem the number of another with the same energy function (P,). If two twins come so close that they
+            will converge to the same minimum, only the one with less energy goes on.
 
     Returns:
-        (P, …): the best found; its energy is never above the start's.
+        (P, …): the best points found; their energy is never above the start's.
     """
     result = start.clone()
     if iterations < 1 or not len(start):
         return result
     descent = _Descent(energy, start)
-    reached = descent.value.clone()  # energies of all problems at the last look
+    reached = descent.value.clone()  # energies of all problems at the last check
     for iteration in range(1, iterations):
         descent.advance()
         if iteration % _LOOK == 0:
@@ -219,7 +219,7 @@ def minimise(
 
 
 def _behind(u: Tensor, energy: Tensor, twin: Tensor) -> Tensor:
-    """Which problems, at u (P, d), are close to a twin of less energy, or of the same and a lower number: (P,) bool."""
+    """Which problems, at u (P, d), are close to a twin with less energy (with equal energy: a lower number): (P,) bool."""
     close = (u - u[twin]).square().sum(1) < 2 * _TWINS * energy
     later = torch.arange(len(twin), device=twin.device) > twin
     return close & ((energy > energy[twin]) | ((energy == energy[twin]) & later))

@@ -1,12 +1,12 @@
-"""Geodesic distances of a decoder's geometry: a graph gives the start, refinement the distance.
+"""Geodesic distances of a decoder's geometry: a graph gives an initial path, refinement the distance.
 
-The length of a latent curve γ is that of its decoded image, L(γ) = ∫ √(γ̇ᵀ G(γ) γ̇) dt, and the distance of two latent points
-is the least length of a curve that joins them (graph: Chen et al. 2019, arXiv 1812.08284; curves: Arvanitidis et al. 2018).
+The length of a latent curve γ is that of its decoded image, L(γ) = ∫ √(γ̇ᵀ G(γ) γ̇) dt. The distance of two latent points is
+the least length of a curve that joins them (graph: Chen et al. 2019, arXiv 1812.08284; curves: Arvanitidis et al. 2018).
 
-Graph: the nodes' k nearest neighbours in latent space, made symmetric, edges weighted by the decoded length of the straight
-segment, shortest paths by Dijkstra. A graph's paths keep to its edges, and with small k come out several percent too long.
-So every path is refined (see ``flatvae.geometry.curves``) from two starts, the straight line and the graph's path. The
-shorter result counts, or the straight line where nothing is shorter: **no distance is ever longer than the straight line's
+The graph joins each node with its k nearest neighbours in latent space, made symmetric. An edge's weight is the decoded length
+of its straight segment; Dijkstra finds shortest paths. Paths are restricted to edges, so with small k they are several percent
+too long. So each pair is refined (see ``flatvae.geometry.curves``) from two starts, the straight line and the graph's path. The
+shorter result counts, or the straight line if neither is shorter: **no distance is ever longer than the straight line's
 length.**
 """
 
@@ -25,12 +25,12 @@ from flatvae.errors import InputError
 from flatvae.geometry.curves import SEGMENTS, Refinement
 from flatvae.geometry.metric import Decoder
 
-_NEIGHBOURS = 40  # k, where it is not given
-_EDGE_SEGMENTS = 4  # of a graph edge, for its length
-_BATCH = 1 << 12  # latent points refined at once: what is held is this, times the widest layer, a few times over
-# What these decode to at most, on a CPU: 4,096 pictures of 6,144 numbers took ten gigabytes in convolutions.
+_NEIGHBOURS = 40  # default k
+_EDGE_SEGMENTS = 4  # segments of a graph edge, for its length
+_BATCH = 1 << 12  # latent points refined at once; memory is a few times this times the widest layer
+# most decoded numbers at once on a CPU: 4,096 pictures of 6,144 numbers took ten gigabytes in convolutions
 _NUMBERS = {"cpu": 1 << 23}
-_DECODED = {"cpu": 1 << 9}  # points decoded at once, on a CPU what its cache holds of pictures; elsewhere as above
+_DECODED = {"cpu": 1 << 9}  # points decoded at once: on a CPU as many pictures as its cache holds; elsewhere _BATCH
 _SOURCES = 64  # rows of Dijkstra's output held at once
 
 
@@ -38,11 +38,10 @@ class Geodesics(NamedTuple):
     """Shortest curves found between P pairs of latent points.
 
     Attributes:
-        length: decoded length of the shortest curve (P,), float64 where the decoder was also given in float64; never above
-            ``straight_length``.
-        straight_length: that of the straight latent line (P,), in the same precision.
-        graph_length: that of the graph's path, unrefined (P,); may exceed the straight line's.
-        curve: the shortest curve's points at equal parameter steps (P, T, n), the pair's points first and last.
+        length: decoded length of the shortest curve (P,), in float64 if ``exact`` was given; never above ``straight_length``.
+        straight_length: decoded length of the straight latent line (P,), in the same precision.
+        graph_length: decoded length of the graph's path, unrefined (P,); may exceed ``straight_length``.
+        curve: the shortest curve's points at equal parameter steps (P, T, n), including both ends.
     """
 
     length: Tensor
@@ -52,7 +51,7 @@ class Geodesics(NamedTuple):
 
 
 class _Points(NamedTuple):
-    """Latent points (N, n) and what they decode to (N, D)."""
+    """Latent points (N, n) and their decoded images (N, D)."""
 
     latent: Tensor
     decoded: Tensor
@@ -69,17 +68,17 @@ class GeodesicDistance:
     Args:
         decoder: f, (N, n) -> (N, D) or (N, …), each row by itself.
         nodes: latent points (M, n) for the graph: encodings, samples of the prior, a cover of their box.
-        n_neighbours: k; every node is joined with its k nearest, and with those that have it among theirs. By default 40, or
-            all others where there are no more than 40 nodes.
-        iterations: of the refinement at most; 0 leaves straight lines and smoothed paths of the graph.
+        n_neighbours: k; two nodes are joined if either is among the other's k nearest. By default 40, or all others if there are
+            at most 40 nodes.
+        iterations: iterations of the refinement, at most; 0 keeps straight lines and smoothed graph paths.
         exact: the same decoder in float64, for the final lengths; without it these are in the nodes' precision.
 
     Attributes:
         graph: the weighted graph, (M', M') with M' ≤ M distinct nodes.
-        joined: straight edges that were added to join the parts of a disconnected graph.
+        joined: number of straight edges added to connect the graph's components.
 
     Raises:
-        InputError: nodes that are not finite, or not more than k of them distinct.
+        InputError: nodes are not finite, or at most k of them are distinct.
     """
 
     def __init__(
@@ -94,13 +93,13 @@ class GeodesicDistance:
         _check_points(nodes, "nodes")
         decoder, exact = _flattened(decoder), exact and _flattened(exact)
         self.decoder = decoder
-        self.nodes = nodes.detach().unique(dim=0)  # twins would have one another as neighbours and nothing else
+        self.nodes = nodes.detach().unique(dim=0)  # the nearest neighbours of duplicates would be each other
         if n_neighbours is None:
             n_neighbours = max(1, min(_NEIGHBOURS, len(self.nodes) - 1))
         if not 1 <= n_neighbours < len(self.nodes):
             raise InputError(
                 f"geodesic: n_neighbours is {n_neighbours} with {len(self.nodes)} distinct nodes; it must be at least 1 and "
-                "less than the nodes (where there should be more, the encoder gives different data one code)"
+                "less than the number of nodes (if more were expected, the encoder gives different data the same code)"
             )
         self.n_neighbours = n_neighbours
         self.iterations = iterations
@@ -116,7 +115,7 @@ class GeodesicDistance:
         _check_points(b, "b")
         if a.shape != b.shape:
             raise InputError(
-                f"geodesic: a is {tuple(a.shape)} and b {tuple(b.shape)}; rows are paired, so make them alike"
+                f"geodesic: a is {tuple(a.shape)} and b {tuple(b.shape)}; rows are paired, so the shapes must be equal"
             )
         graph_length, paths = self._graph_paths(a, b)
         width = self._images.decoded.shape[1]
@@ -133,7 +132,7 @@ class GeodesicDistance:
     def pairwise(self, a: Tensor, b: Tensor, reach: float = math.inf) -> Tensor:
         """Geodesic distance of every row of a to every row of b: (A, n), (B, n) -> (A, B).
 
-        Of pairs whose straight line is half as long again as ``reach``, or longer, it is the straight line's length.
+        For pairs whose straight line is at least 1.5 times ``reach`` long, it is the straight line's length.
         """
         left, right = torch.cartesian_prod(torch.arange(len(a)), torch.arange(len(b))).to(a.device).T  # (A · B,)
         length = self._edges(self._decoded(a), self._decoded(b), left, right)
@@ -147,7 +146,7 @@ class GeodesicDistance:
         return self.between(a[None], b[None]).curve[0]
 
     def index(self, gallery: Tensor) -> "NeighbourIndex":
-        """What a search among these latent points (G, n) needs to have at hand."""
+        """The index for searches among these latent points (G, n)."""
         return NeighbourIndex(self, gallery)
 
     def nearest(self, queries: Tensor, gallery: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -157,13 +156,13 @@ class GeodesicDistance:
     def nearest_among(self, queries: Tensor, candidates: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """The k nearest of each query's own candidates by the straight line's length: (Q, n), (Q, C, n) -> (Q, k), (Q, k).
 
-        Numbers of candidates, nearest first, and lengths; candidates of one length keep their order.
+        Returns the candidates' numbers, nearest first, and lengths; candidates of equal length keep their order.
         """
         distinct, number = candidates.flatten(0, 1).unique(dim=0, return_inverse=True)
         return self._ranked(self._decoded(queries), self._decoded(distinct), number.view(candidates.shape[:2]), k)
 
     def _ranked(self, queries: _Points, gallery: _Points, candidates: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """As ``nearest_among``, of candidates given by their numbers in the gallery (Q, C)."""
+        """As ``nearest_among``, for candidates given by their numbers in the gallery (Q, C)."""
         query = torch.arange(len(candidates), device=candidates.device).repeat_interleave(candidates.shape[1])
         length = self._edges(queries, gallery, query, candidates.flatten()).view(candidates.shape)
         length, order = length.sort(dim=1, stable=True)
@@ -172,7 +171,7 @@ class GeodesicDistance:
     def nearest_nodes(self, queries: Tensor, k: int) -> np.ndarray:
         """The k nearest of the graph's nodes by the graph's distance alone, nearest first: (Q, n) -> (Q, k).
 
-        Dijkstra from every query to all nodes; what a search among data costs where they are the nodes.
+        It runs Dijkstra from every query to all nodes: the cost of a search among data that are the nodes.
         """
         near, weight = self._attach(queries)
         start = len(self.nodes) + np.repeat(np.arange(len(queries)), self.n_neighbours)
@@ -186,7 +185,7 @@ class GeodesicDistance:
 
     @torch.no_grad()
     def _decoded(self, points: Tensor) -> _Points:
-        """Points with what they decode to, in batches: (N, n)."""
+        """Points and their decoded images, decoded in batches: (N, n)."""
         batches = points.split(_DECODED.get(points.device.type, _BATCH))
         return _Points(points, torch.cat([self.decoder(rows) for rows in batches]))
 
@@ -194,7 +193,7 @@ class GeodesicDistance:
     def _edges(self, a: _Points, b: _Points, i: Tensor, j: Tensor) -> Tensor:
         """Decoded lengths of straight edges from row i of a to row j of b: (E,), (E,) -> (E,).
 
-        Their ends are decoded already; a point has many edges.
+        The ends are decoded in advance, because a point has many edges.
         """
         time = torch.linspace(0, 1, _EDGE_SEGMENTS + 1, dtype=a.latent.dtype, device=i.device)[1:-1, None]
         rows = _DECODED.get(i.device.type, _BATCH) // len(time)
@@ -213,7 +212,7 @@ class GeodesicDistance:
         return length
 
     def _build_graph(self) -> tuple[csr_array, int]:
-        """The symmetric neighbour graph of the nodes, its parts joined, and how many edges that took."""
+        """The symmetric neighbour graph of the nodes, its components joined, and the number of joining edges."""
         neighbours = self._search.kneighbors(return_distance=False)  # (M, k)
         ends = np.stack([np.repeat(np.arange(len(neighbours)), self.n_neighbours), neighbours.ravel()], axis=1)
         ends = np.unique(np.sort(ends, axis=1), axis=0)  # (E, 2), each edge once
@@ -231,17 +230,17 @@ class GeodesicDistance:
         return near, _numpy(lengths).reshape(near.shape)
 
     def _with_edges(self, ends: np.ndarray, weight: np.ndarray, points: int) -> csr_array:
-        """The graph with so many further points and these directed edges (E, 2) of theirs."""
+        """The graph with a number of further points and their directed edges (E, 2)."""
         own = self.graph.tocoo()
         ends = np.concatenate([np.stack([own.row, own.col], axis=1), ends])
         return _directed(ends, np.concatenate([own.data, weight]), len(self.nodes) + points)
 
     def _graph_paths(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-        """Shortest paths of the graph from each row of a to that of b: lengths (P,), points at equal steps (P, K + 1, n).
+        """Shortest paths of the graph from each row of a to the same row of b: lengths (P,), points at equal steps (P, K + 1, n).
 
-        Only the way out of a and into b is open, so that no path leads through another pair's points.
+        Edges only leave a and only enter b, so no path leads through another pair's points.
         """
-        starts, pair_start = a.unique(dim=0, return_inverse=True)  # one search for all that begin at a point
+        starts, pair_start = a.unique(dim=0, return_inverse=True)  # one search for all pairs with the same start
         nodes, count = len(self.nodes), len(starts)
         (near_a, length_a), (near_b, length_b) = self._attach(starts), self._attach(b)
         from_a = np.stack([nodes + np.repeat(np.arange(count), self.n_neighbours), near_a.ravel()], axis=1)
@@ -263,18 +262,18 @@ class GeodesicDistance:
 
 
 class NeighbourIndex:
-    """Search for the nearest of G latent points by geodesic distance: filter by a lower bound, rank by an upper one.
+    """Search for the nearest of G latent points by geodesic distance: filter by a lower bound, rank by an upper bound.
 
-    The chord ‖f(q) − f(g)‖ is never above the distance, so the candidates are the points with the shortest chords; the
-    decoded length of the straight line is never below it, close to it between neighbours, and ranks them. The result
-    is exact where the k-th length found is below the last candidate's chord and straight lines between neighbours are
-    geodesics; on six trained models of the pendulum and the digits it found 99.6 to 100 % of the nearest by refined
-    distance. Cost of a query: G chords in R^D, and decoder passes for 3 points on each candidate's line.
+    The chord ‖f(q) − f(g)‖ is a lower bound, so the candidates are the points with the shortest chords. The decoded length of
+    the straight line is an upper bound, close to the distance between neighbours; it ranks the candidates. The result is exact
+    if the k-th length found is below the last candidate's chord and straight lines between neighbours are geodesics. On six
+    trained models of the pendulum and the digits it found 99.6 to 100 % of the nearest by refined distance. Cost of a query:
+    G chords in R^D, and decoder passes for 3 points on each candidate's line.
 
     Args:
         distance: the geodesic distance.
         gallery: latent points (G, n).
-        candidates: how many are ranked, at least.
+        candidates: number of ranked candidates, at least.
     """
 
     def __init__(self, distance: GeodesicDistance, gallery: Tensor, candidates: int = 30):
@@ -289,11 +288,11 @@ class NeighbourIndex:
         """The k nearest, nearest first: (Q, n) -> indices (Q, k) and lengths of the straight lines to them (Q, k).
 
         Raises:
-            InputError: queries that are not finite, or fewer than k points in the gallery.
+            InputError: the queries are not finite, or the gallery has fewer than k points.
         """
         _check_points(queries, "queries")
         if k > len(self.gallery):
-            raise InputError(f"geodesic: {k} neighbours are asked of a gallery of {len(self.gallery)}; ask for fewer")
+            raise InputError(f"geodesic: k is {k}, but the gallery has {len(self.gallery)} points; ask for fewer")
         points, count = self.distance._decoded(queries), min(max(k, self.candidates), len(self.gallery))
         images = points.decoded.cpu().numpy()
         found = torch.as_tensor(self._search.kneighbors(images, count, return_distance=False)).to(queries.device)
@@ -318,14 +317,14 @@ def _directed(ends: np.ndarray, weight: np.ndarray, nodes: int) -> csr_array:
 
 
 def joining_edges(position: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Edges (·, 2) that make a graph connected: each part is joined with the node nearest to it, until one is left."""
+    """Edges (·, 2) that connect a graph: each component is joined with the node nearest to it, until one is left."""
     joined = np.empty((0, 2), dtype=ends.dtype)
     while True:
         every = np.concatenate([ends, joined])
         count, part = connected_components(_directed(every, np.ones(len(every)), len(position)), directed=False)
         if count == 1:
             return joined
-        # the largest part is where the others are joined to: it need not look for a neighbour itself
+        # the largest component needs no search: the others join it
         for label in np.argsort(np.bincount(part))[:-1]:
             inside, outside = np.flatnonzero(part == label), np.flatnonzero(part != label)
             distance, near = NearestNeighbors(n_neighbors=1).fit(position[outside]).kneighbors(position[inside])
@@ -343,6 +342,6 @@ def _trace(previous: np.ndarray, start: int, end: int) -> list[int]:
 
 
 def _resample(points: np.ndarray, travelled: np.ndarray, time: np.ndarray) -> np.ndarray:
-    """A polyline (·, n) at equal steps of the length travelled on it (of its points, where that is 0): (T, n)."""
+    """A polyline (·, n) resampled at equal steps of its length (of its points' numbers, if the length is 0): (T, n)."""
     share = travelled / travelled[-1] if travelled[-1] > 0 else np.linspace(0, 1, len(travelled))
     return np.stack([np.interp(time, share, coordinate) for coordinate in points.T], axis=1)

@@ -1,8 +1,8 @@
-"""The pull-back metric of a decoder and what is read from it.
+"""The pull-back metric of a decoder and the quantities derived from it.
 
-Notation: a decoder f: R^n → R^D maps latent points to the *mean* in observation space and treats each row of a batch by
-itself. J(z) = ∂f/∂z ∈ R^{D×n}, and the Riemannian metric it pulls back is G(z) = J(z)ᵀ J(z) (Arvanitidis et al. 2018;
-Chen et al. 2020). Everything here is batched; precision is that of the arguments, and evaluation uses float64.
+Notation: a decoder f: R^n → R^D maps latent points to the *mean* in observation space, each row of a batch by itself.
+J(z) = ∂f/∂z ∈ R^{D×n} is its Jacobian, and G(z) = J(z)ᵀ J(z) the Riemannian metric that it pulls back (Arvanitidis et al. 2018;
+Chen et al. 2020). Everything here is batched and in the arguments' precision; the evaluation uses float64.
 """
 
 import threading
@@ -14,10 +14,10 @@ from torch.func import jvp, vmap
 
 Decoder = Callable[[Tensor], Tensor]
 
-FORWARD_MODE = threading.RLock()  # torch has one level of forward-mode differentiation for all threads
-_FEW = 3  # columns up to which a metric is sums of products rather than N small matrix products
+FORWARD_MODE = threading.RLock()  # torch's level of forward-mode differentiation is global to all threads
+_FEW = 3  # up to this many columns a metric is computed as sums of products, not as N small matrix products
 _CHUNK = 1024  # rows whose Jacobians are held at once, at most
-# and how many numbers these may have, rows · D · n: on a CPU what its cache holds, which is three times as fast
+# most numbers in these Jacobians, rows · D · n: on a CPU as many as its cache holds, which is three times as fast
 _NUMBERS = {"cpu": 2**19}
 _NUMBERS_ELSEWHERE = 2**25
 
@@ -46,7 +46,7 @@ def metric_from_columns(columns: Tensor, others: Tensor | None = None) -> Tensor
     """G_st = ⟨J e_s, J e_t⟩ from Jacobian columns, or from two sets of them: (n, N, D) -> (N, n, n)."""
     others = columns if others is None else others
     if len(columns) <= _FEW:
-        # products of columns in one pass: many tiny matrix products are slower than their arithmetic
+        # all products of columns in one pass: many tiny matrix products are slow
         return (columns.unsqueeze(1) * others.unsqueeze(0)).sum(-1).movedim(-1, 0)
     return torch.einsum("snd,tnd->nst", columns, others)
 
@@ -66,7 +66,7 @@ def _check_finite(metric: Tensor) -> None:
 
 
 def _eigenvalues(metric: Tensor) -> Tensor:
-    """Ascending eigenvalues (N, n), those within rounding of zero set to zero."""
+    """Ascending eigenvalues (N, n); values within rounding of zero are set to zero."""
     _check_finite(metric)
     values = torch.linalg.eigvalsh(metric)
     rounding = 16 * metric.shape[-1] * torch.finfo(metric.dtype).eps * values[..., -1:].abs()
@@ -76,8 +76,8 @@ def _eigenvalues(metric: Tensor) -> Tensor:
 def condition_number(metric: Tensor) -> Tensor:
     """Condition number k(G) = λ_max / λ_min: (N, n, n) -> (N,).
 
-    1 on a metric that is a scaled identity, ``inf`` where G is rank-deficient (λ_min within rounding of zero, the zero
-    metric included), never NaN.
+    It is 1 if G is a scaled identity, ``inf`` if G is rank-deficient (λ_min within rounding of zero; also for G = 0), and never
+    NaN.
 
     Raises:
         ValueError: the metric has NaN or infinite entries.
@@ -90,7 +90,7 @@ def condition_number(metric: Tensor) -> Tensor:
 def log_magnification_factor(metric: Tensor) -> Tensor:
     """Log of the magnification factor MF = √det G (Bishop et al. 1997): ½ log det G, (N, n, n) -> (N,).
 
-    ``-inf`` where G is rank-deficient.
+    It is ``-inf`` if G is rank-deficient.
 
     Raises:
         ValueError: the metric has NaN or infinite entries.
@@ -99,21 +99,21 @@ def log_magnification_factor(metric: Tensor) -> Tensor:
 
 
 def scale(metric: Tensor) -> Tensor:
-    """c² = E[tr G] / n, the scaled identity c² I nearest to the metrics on average: (N, n, n) -> ()."""
+    """c² = E[tr G] / n; c² I is the scaled identity nearest to the metrics on average: (N, n, n) -> ()."""
     return metric.diagonal(dim1=-2, dim2=-1).mean()
 
 
 def metric_deviation(metric: Tensor, scale: Tensor) -> Tensor:
     """Relative distance of each metric from the scaled identity c² I: ‖G − c² I‖_F / (c² √n), (N, n, n) -> (N,).
 
-    0 if and only if G = c² I. Unlike the condition number it also grows where G is a multiple of I that changes from point to
-    point (a conformal metric). It stays the same where the latent space or the observation space is rescaled, and c² with it.
-    With c² = E[tr G] / n of the same metrics its root mean square is √(n RDM − 1), RDM = E[tr G²] / (E[tr G])² (Lee et al.,
+    It is 0 if and only if G = c² I. Unlike the condition number it also grows if G is a multiple of I that changes from point to
+    point (a conformal metric). It is invariant to scaling of the latent space or the observation space, if c² scales with them.
+    For c² = E[tr G] / n of the same metrics its root mean square is √(n RDM − 1), RDM = E[tr G²] / (E[tr G])² (Lee et al.,
     ICLR 2022), because E‖G − c² I‖² = E[tr G²] − n c⁴.
 
     Args:
         metric: G, (N, n, n).
-        scale: c², (); where it is 0 the decoder is constant, which is not flat, and the deviation is ``inf``.
+        scale: c², (); if it is 0 the decoder is constant, which is not flat, and the deviation is ``inf``.
 
     Raises:
         ValueError: the metric has NaN or infinite entries.
@@ -129,7 +129,7 @@ def condition_number_active(metric: Tensor, active: Tensor) -> Tensor:
     """Condition number k(G_AA) of the metric of the active dimensions A: (N, n, n) -> (N,).
 
     G_AA holds the rows and columns of G whose numbers are in A: the metric of the slice on which the other coordinates are
-    constant. 1 where a single dimension is active; ``inf`` where none is, because the codes then say nothing of the data.
+    constant. The result is 1 if one dimension is active, and ``inf`` if none is: then the codes carry no information.
 
     Args:
         metric: G, (N, n, n).

@@ -40,6 +40,24 @@ def overview(ledger: pd.DataFrame) -> str:
         a Markdown table. A cell is empty if the claim has no test on the data set. A verdict that is not in
         ``verdicts.VERDICTS`` is shown as undecided.
     """
+    rows = _rows(ledger)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) + " |" for row in rows]
+    lines.insert(1, "| " + " | ".join(":" + "-" * (w - 1) for w in widths) + " |")
+    return "\n".join(lines)
+
+
+def overview_rst(ledger: pd.DataFrame) -> str:
+    """The same table in reStructuredText, with how many tests have each verdict and what the signs mean."""
+    lines = [".. list-table::", "   :header-rows: 1", ""]
+    for row in _rows(ledger):
+        lines += [f"   {'*' if place == 0 else ' '} - {cell}".rstrip() for place, cell in enumerate(row)]
+    counts = ledger["verdict"].value_counts()
+    told = ", ".join(f"{sign} {verdict} ({counts.get(verdict, 0)})" for verdict, sign in SIGNS.items())
+    return "\n".join([f"Verdicts of the claims, one sign for each test: {told}.", "", *lines, ""])
+
+
+def _rows(ledger: pd.DataFrame) -> list[list[str]]:
     claims = sorted(ledger["claim"].unique(), key=natural)
     numbers = list(dict.fromkeys(claim_number(claim) for claim in claims))
     found = {test: _sign(set(rows["verdict"])) for test, rows in ledger.groupby(["claim", "dataset"])}
@@ -47,10 +65,7 @@ def overview(ledger: pd.DataFrame) -> str:
     for dataset in dict.fromkeys(ledger["dataset"]):
         signs = {n: [found.get((claim, dataset), "") for claim in claims if claim_number(claim) == n] for n in numbers}
         rows.append([dataset, *("".join(signs[n]) for n in numbers)])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) + " |" for row in rows]
-    lines.insert(1, "| " + " | ".join(":" + "-" * (w - 1) for w in widths) + " |")
-    return "\n".join(lines)
+    return rows
 
 
 def _sign(verdicts: set[str]) -> str:

@@ -20,7 +20,7 @@ from flatvae.reporting.formatting import format_duration
 from flatvae.reporting.run_log import DONE, FAILED, RUNNING, Job, RunLog
 
 TRAINING, TARGET = "train", "all"  # the rule whose log reports steps; the rule that requests all outputs
-ENDS = ("metrics.csv", "claims.csv", "run.json", "manifest.json", "index.html")  # the last files of a run
+ENDS = ("metrics.csv", "claims.csv", "run.json", "manifest.json", "report.pdf", "index.html")  # the last files of a run
 NAMED = 6  # at most so many rules are named in a line
 
 _STEP = re.compile(r"step (\d+)/(\d+) .* ([\d.]+) steps/s")

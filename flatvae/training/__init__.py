@@ -1,21 +1,21 @@
 """Training, vectorised over seeds: one process trains every seed of a (data set, method).
 
-The parameters of all seeds are stacked, the loss of one model is mapped over them (``torch.func``: ``stack_module_state``,
-``functional_call``, ``vmap``), and since no seed's loss touches another's parameters, the gradient of the losses' sum holds
-every seed's own. All noise is drawn outside, from one generator per seed: a seed trained among others equals the same seed
-trained alone, to rounding. Within a block of steps nothing waits for the device; between blocks the history is read and the
+The parameters of all seeds are stacked, and the loss of one model is mapped over them (``torch.func``: ``stack_module_state``,
+``functional_call``, ``vmap``). No seed's loss depends on another's parameters, so the gradient of the summed losses holds every
+seed's own gradient. All noise is drawn outside, from one generator per seed: a seed trained among others equals the same seed
+trained alone, to rounding. Within a block of steps nothing waits for the device. Between blocks the history is read and the
 initial phase may end.
 
-Two promises hold bit by bit. The same command on the same machine (processor, packages, threads, device) gives the same files;
-whether Snakemake or Slurm starts the jobs makes no difference. And so does a training that was interrupted. Everything else
-agrees to rounding: products of matrices round differently from one kernel to another, and the kernel depends on the
-processor, on the number of seeds or rows, on the memory layout, and on whether a factor requires a gradient. Tests allow
+Two promises hold bit by bit. The same command on the same machine (processor, packages, threads, device) gives the same files,
+no matter whether Snakemake or Slurm starts the jobs. An interrupted training gives the same files as an uninterrupted one.
+Everything else agrees to rounding: matrix products round differently from one kernel to another, and the kernel depends on the
+processor, the number of seeds or rows, the memory layout, and whether a factor requires a gradient. The tests' tolerances:
 
 - a seed among others and alone, float64: 1e-8 after fifty steps of small networks, 1e-7 for every baseline;
 - one float32 call by two routes (trained or loaded, in a batch or alone): 1e-5, row by row 1e-4;
-- seventy float32 steps as a CUDA graph and without: 1e-4 relative, 1e-5 absolute;
-- a hundred float32 steps compiled and not: 1e-4;
-- evaluations on another device: 1e-6 where they compute in float64 (flatness, interpolation), else 1e-3.
+- seventy float32 steps with and without a CUDA graph: 1e-4 relative, 1e-5 absolute;
+- a hundred float32 steps, compiled and uncompiled: 1e-4;
+- evaluations on another device: 1e-6 if they compute in float64 (flatness, interpolation), else 1e-3.
 """
 
 from flatvae.training.compiled import keep_cache

@@ -1,4 +1,4 @@
-"""Adam for all seeds of a training: seed by seed, and on the stacked tensors for a step that is compiled."""
+"""Adam for all seeds of a training: seed by seed, or on the stacked tensors in a compiled step."""
 
 from collections.abc import Iterable
 
@@ -9,18 +9,18 @@ _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
 
 
 def for_each(seeds: Tensor, like: Tensor) -> Tensor:
-    """One number for each seed, to go with a tensor of all seeds: (S,), (S, …) -> (S, 1, …)."""
+    """One number for each seed, shaped to broadcast with a tensor of all seeds: (S,), (S, …) -> (S, 1, …)."""
     return seeds.view((-1,) + (1,) * (like.dim() - 1))
 
 
 def laid_out(parameter: Tensor) -> Tensor:
-    """The same parameter, matrices laid out in memory by columns: as the gradients of F.linear come, which spares copies."""
+    """The same parameter, with matrices in column-major memory order, like their gradients: this avoids copies."""
     parameter = parameter.detach()
     return _as_in_memory(_as_in_memory(parameter).contiguous()).requires_grad_()
 
 
 def _as_in_memory(tensor: Tensor) -> Tensor:
-    """A view of what is laid out as parameters are, its numbers in the order of memory: matrices transposed."""
+    """A contiguous view of a tensor that is laid out like the parameters: matrices are transposed."""
     return tensor.mT if tensor.dim() == 3 else tensor
 
 
@@ -35,22 +35,22 @@ def clipped(
     frozen_step: Tensor,
     count: Tensor,
 ) -> tuple[list[Tensor], Tensor, Tensor, Tensor]:
-    """What a step needs of the gradients (S, …) of all seeds: clips each seed's, and freezes seeds that are not finite.
+    """Prepares the gradients (S, …) of all seeds for a step: clips each seed's, and freezes seeds that are not finite.
 
-    A frozen seed is passed over, so that its parameters stay exactly where they are. In the initial phase the prior is
-    not trained: its gradient is zero. (Adam's step count runs on, so the prior's first updates after the phase are a few
-    times the learning rate, for some tens of steps.)
+    A frozen seed is skipped, so its parameters stay exactly the same. In the initial phase the prior is not trained: its
+    gradient is zero. (Adam's step count runs on, so the prior's first updates after the phase are a few times the learning
+    rate, for some tens of steps.)
 
     Args:
-        names: of the parameters.
-        gradients, loss: of the step, (S, …) and (S,).
+        names: names of the parameters.
+        gradients, loss: the step's gradients (S, …) and losses (S,).
         on: the seeds past their initial phase, (S,).
         clip: largest norm of a seed's gradient.
-        alive, frozen_step: the seeds that are not frozen, and the step at which they were, (S,).
-        count: steps done.
+        alive, frozen_step: which seeds are not frozen, and the step at which the others froze, (S,).
+        count: number of steps done.
 
     Returns:
-        The gradients, what each seed's are to be divided by (S,), and the new ``alive`` and ``frozen_step``.
+        The gradients, each seed's divisor for them (S,), and the new ``alive`` and ``frozen_step``.
     """
     gradients = [
         gradient * for_each(on, gradient) if name.startswith("prior.") else gradient
@@ -63,10 +63,10 @@ def clipped(
 
 
 class Adam:
-    """Adam (Kingma & Ba, ICLR 2015) for S seeds whose gradients are clipped, and whose steps are left out, one by one.
+    """Adam (Kingma & Ba, ICLR 2015) for S seeds; each seed's gradients are clipped, and its step skipped, separately.
 
-    torch's fused kernel, called seed by seed. The kernel also clips and skips frozen seeds. Matrices are passed transposed: the
-    kernel takes half the time on numbers in the order of memory.
+    It calls torch's fused kernel seed by seed. The kernel also clips and skips frozen seeds. Matrices are passed transposed: on
+    contiguous numbers the kernel takes half the time.
     """
 
     def __init__(self, params: dict[str, Tensor]):
@@ -75,15 +75,15 @@ class Adam:
         self.count = torch.zeros((), device=next(iter(params.values())).device)
         kept = (params, self.means, self.squares)
         per_seed = [[_as_in_memory(t.detach()).unbind() for t in d.values()] for d in kept]
-        self.lists = [list(zip(*tensors, strict=True)) for tensors in per_seed]  # of each seed
+        self.lists = [list(zip(*tensors, strict=True)) for tensors in per_seed]  # one entry per seed
 
     def state(self) -> dict[str, Tensor]:
-        """All that the next step depends on."""
+        """Everything that the next step depends on."""
         kept = {"means": self.means, "squares": self.squares}
         return {f"{kind}/{name}": t for kind, d in kept.items() for name, t in d.items()} | {"count": self.count}
 
     def step(self, gradients: list[Tensor], rate: float | Tensor, divisor: Tensor, left_out: Tensor) -> None:
-        """One step with gradients (S, …), which are overwritten, divided by ``divisor`` (S,); none where ``left_out`` (S,)."""
+        """One step with gradients (S, …), which it overwrites, over ``divisor`` (S,); skips the seeds ``left_out`` (S,)."""
         self.count += 1
         seen: set[int] = set()
         own = []
@@ -121,9 +121,9 @@ def stacked_step(
     divisor: Tensor,
     left_out: Tensor,
 ) -> None:
-    """``Adam.step`` on the stacked tensors, which a compiler fuses; ``state`` as ``Adam.state`` has it, both written over.
+    """``Adam.step`` on the stacked tensors, which a compiler fuses. Overwrites ``params`` and ``state`` (from ``Adam.state``).
 
-    Uncompiled it is slower than the fused kernel on a CPU: a step of the pendulum's flat VAE takes 25.6 ms in place of 19.3.
+    Uncompiled it is slower than the fused kernel on a CPU: a step of the pendulum's flat VAE takes 25.6 ms instead of 19.3.
     """
     count = state["count"].add_(1).double()
     first, second = 1 - _BETA1**count, (1 - _BETA2**count).sqrt()

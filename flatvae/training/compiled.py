@@ -1,11 +1,12 @@
-"""A training step as one compiled function: where that pays, what it needs, where the compiler keeps what it made.
+"""A training step as one compiled function: when compiling pays, what it needs, and where the compiler's cache is.
 
-Uncompiled, a step is some hundred operations that each read and write memory. torch's compiler (inductor) fuses them: into loops
-of C++ on a CPU, into Triton's kernels on a GPU.
+Uncompiled, a step is some hundred operations that each read and write memory. torch's compiler (inductor) fuses them into C++
+loops on a CPU, into Triton kernels on a GPU.
 
-On one core of an Intel Xeon (five seeds, the pendulum's networks) a step of the flat VAE takes 13.9 ms in place of 20.9, one of
-the VAE about 0.87 of its time. Compiling the flat VAE's steps with the penalty and without takes 49 seconds of that core, from
-the cache about 8. On an H200 a prototype (ten seeds, CUDA graphs) took 0.64 ms in place of 1.43, and 0.30 in place of 0.66.
+On one core of an Intel Xeon (five seeds, the pendulum's networks) a step of the flat VAE takes 13.9 ms instead of 20.9; a step of
+the VAE takes about 0.87 of its uncompiled time. Compiling the flat VAE's two steps, with and without the penalty, takes 49 s on
+that core, about 8 s from the cache. On an H200 a prototype (ten seeds, CUDA graphs) took 0.64 ms instead of 1.43, and 0.30
+instead of 0.66.
 """
 
 import hashlib
@@ -26,25 +27,25 @@ from flatvae.errors import InputError
 from flatvae.training.graph import traced
 from flatvae.training.settings import Settings
 
-LEAST_STEPS = {"cuda": 5_000, "cpu": 10_000}  # from which compiling takes less time than it saves
-_WIDEST = 256  # of the networks; in wider ones a CPU does little but products of matrices, which stay what they are
-_COMPILER = threading.RLock()  # it has state that all threads share
+LEAST_STEPS = {"cuda": 5_000, "cpu": 10_000}  # from here on compiling saves more time than it takes
+_WIDEST = 256  # in wider networks a CPU spends its time in matrix products, which compiling does not change
+_COMPILER = threading.RLock()  # all threads share the compiler's state
 CACHE = "TORCHINDUCTOR_CACHE_DIR"
 
 
 def compiles(settings: Settings, widths: Iterable[int], device: str | torch.device) -> bool:
-    """Whether a training's steps are compiled: as its config says, and if it can be done here.
+    """Whether a training's steps are compiled: the config asks for it, and this machine can do it.
 
-    ``compile: auto`` compiles from ``LEAST_STEPS`` steps on, on a CPU networks up to 256 wide. It depends on no clock, so
-    that the same training is always the same.
+    ``compile: auto`` compiles from ``LEAST_STEPS`` steps on, on a CPU only networks up to 256 wide. The decision uses no timing,
+    so it is always the same for the same training.
 
     Args:
-        settings: of the training.
-        widths: of its networks' hidden layers.
+        settings: the training's settings.
+        widths: widths of its networks' hidden layers.
         device: where it runs.
 
     Raises:
-        InputError: ``compile`` is ``always``, and this machine lacks what the compiler needs. (With ``auto`` that is a
+        InputError: ``compile`` is ``always`` and this machine lacks something that the compiler needs. (With ``auto`` this is a
             warning.)
     """
     kind = torch.device(device).type
@@ -58,7 +59,7 @@ def compiles(settings: Settings, widths: Iterable[int], device: str | torch.devi
 
 
 def lacking(kind: str) -> str | None:
-    """What torch's compiler needs for a kind of device (``cpu``, ``cuda``) and does not find; None where all is there."""
+    """What torch's compiler needs for a kind of device (``cpu``, ``cuda``) but does not find; None if nothing is missing."""
     if kind == "cpu":
         known = {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")
         variable, compilers, name = "CXX", (known,), "a C++ compiler"
@@ -72,9 +73,9 @@ def lacking(kind: str) -> str | None:
 
 
 def keep_cache(folder: str | Path) -> None:
-    """Has this process keep what it compiles in a folder, by processor, unless TORCHINDUCTOR_CACHE_DIR names another.
+    """Keeps this process's compiled code in a folder, by processor, unless TORCHINDUCTOR_CACHE_DIR names another folder.
 
-    A cluster's nodes may share the folder, and code made for one processor may not run on another.
+    A cluster's nodes may share the folder, and code compiled for one processor may not run on another.
     """
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
@@ -86,24 +87,24 @@ def keep_cache(folder: str | Path) -> None:
 
 
 def compiled(settings: Settings, function: Callable, *examples) -> Callable | None:
-    """The same function, of arguments of the same shapes (see ``captured``), compiled; it may write over its arguments.
+    """Compiles a function for arguments of the examples' shapes (see ``captured``); it may overwrite its arguments.
 
-    The examples stay as they are. Where the compiler fails, None and a warning.
+    The examples are not changed. If the compiler fails, returns None and prints a warning.
 
     Raises:
-        InputError: it fails, and ``compile`` is ``always``.
+        InputError: the compiler fails and ``compile`` is ``always``.
     """
-    from torch._dynamo.exc import TorchDynamoException  # takes a while
+    from torch._dynamo.exc import TorchDynamoException  # a slow import
 
     copies = tree_map(lambda t: t.detach().clone(), examples)
     flat = traced(function, *copies)
     options: dict[str, bool | int] = {}
     if not any(t.is_cuda for t in tree_leaves(copies)):
-        # in this process: a fork would leave a pool of workers without its threads, and a job has no cores but its own
+        # in this process: a forked pool of workers would lack threads, and a job has no spare cores
         options["compile_threads"] = 1
         _logistic_tanh(flat)
     if "deterministic" in torch._inductor.list_options():
-        options["deterministic"] = True  # no kernel is chosen by its time: an empty cache gives the same bits
+        options["deterministic"] = True  # kernels are not chosen by timing, so an empty cache gives the same bits
     made = torch.no_grad()(torch.compile(flat, fullgraph=True, dynamic=False, options=options))
     try:
         with _COMPILER:
@@ -115,7 +116,7 @@ def compiled(settings: Settings, function: Callable, *examples) -> Callable | No
 
 
 def fallen_back(settings: Settings, why: str) -> None:
-    """Says why a step is not compiled: a warning.
+    """Prints a warning that says why a step is not compiled.
 
     Raises:
         InputError: ``compile`` is ``always``.
@@ -126,11 +127,10 @@ def fallen_back(settings: Settings, why: str) -> None:
 
 
 def _logistic_tanh(flat: GraphModule) -> None:
-    """tanh a = 2 σ(2a) − 1, for which inductor's loops on a CPU take less time than for its tanh.
+    """Replaces tanh a by 2 σ(2a) − 1, which inductor's CPU loops compute faster.
 
-    Of a step of the pendulum's flat VAE it takes a tenth (13.8 ms in place of 15.4, see above).
-
-    The error is one of rounding, relative to 1 and not to tanh a: 6e-8 in float32.
+    It saves a tenth of a step of the pendulum's flat VAE (13.8 ms instead of 15.4, see above). The rounding error is relative to
+    1, not to tanh a: 6e-8 in float32.
     """
     aten = torch.ops.aten
     for node in flat.graph.find_nodes(op="call_function", target=aten.tanh.default):

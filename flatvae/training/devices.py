@@ -1,4 +1,4 @@
-"""Where a training runs, and what is recorded of it."""
+"""The device of a training, and its record."""
 
 import contextlib
 import subprocess
@@ -9,10 +9,10 @@ from flatvae.errors import InputError
 
 
 def choose_device(device: str) -> torch.device:
-    """``cpu``, ``cuda``, or ``auto``: the GPU where there is one.
+    """The torch device for ``cpu``, ``cuda`` or ``auto`` (the GPU if there is one).
 
     Raises:
-        InputError: a GPU is asked for and there is none, or something else is asked for.
+        InputError: the name is unknown, or it is ``cuda`` and there is no GPU.
     """
     if device not in ("cpu", "cuda", "auto"):
         raise InputError(f"device is {device!r}; it must be cpu, cuda or auto")
@@ -23,7 +23,7 @@ def choose_device(device: str) -> torch.device:
 
 
 def device_record(device: torch.device) -> dict:
-    """What a training ran on, for the records: name, and of a GPU its driver, CUDA and the most memory taken so far (MB)."""
+    """The device that a training ran on: its name; for a GPU also driver, CUDA version and peak memory so far (MB)."""
     if device.type == "cpu":
         return {"name": "cpu"}
     record = {

@@ -1,14 +1,16 @@
 """A function of tensors as one flat list of tensor operations, traced once.
 
-A training step goes through ``vmap``, ``jvp``, ``functional_call`` and autograd, whose bookkeeping is done anew each time though
-it comes to the same operations. Traced, the operations alone are left, those of the derivatives among them; what nobody reads
-is dropped, such as the primal pass of a decoder of which the Jacobian alone is asked for.
+A training step goes through ``vmap``, ``jvp``, ``functional_call`` and autograd. Their bookkeeping repeats in every step, though
+it always yields the same operations. Tracing keeps only the operations, including those of the derivatives, and drops unused
+results, such as a decoder's primal pass where only its Jacobian is needed.
 
-On one core of an Intel Xeon the passes below take a fifth off a step of the default run's flat VAE. Its time without identities /
-zeros / shared results / all three, over that with all (five seeds, medians of nine rounds): pendulum 1.08 / 1.14 / 1.05 / 1.22,
-digits (scale-free) 1.12 / 1.08 / 1.12 / 1.23, crowd 1.07 / 1.08 / 1.07 / 1.17.
+On one core of an Intel Xeon the passes below save a fifth of a step of the default run's flat VAE. The step's time without
+dropping identities / without dropping zeros / without sharing results / without all three, relative to its time with all three
+(five seeds, medians of nine rounds): pendulum 1.08 / 1.14 / 1.05 / 1.22, digits (scale-free) 1.12 / 1.08 / 1.12 / 1.23, crowd
+1.07 / 1.08 / 1.07 / 1.17.
 
-A function can be captured if it is one of its tensors alone: shapes, and whatever else it reads, stay those of the first call.
+A function can be captured if it depends only on its tensor arguments: shapes, and anything else it reads, stay those of the
+first call.
 """
 
 from collections.abc import Callable
@@ -36,15 +38,15 @@ _LINEAR = (  # zeros become zeros
 
 
 def captured(function: Callable, *examples) -> Callable:
-    """The same function, of arguments of the same shapes (tensors, and dictionaries and lists of them); no gradient flows."""
+    """The same function for arguments of the same shapes (tensors, dictionaries and lists of tensors), without gradients."""
     return torch.no_grad()(traced(function, *examples))
 
 
 def traced(function: Callable, *examples) -> GraphModule:
-    """``captured``'s list of operations, which may be called where no gradients are recorded."""
-    from torch.fx.experimental.proxy_tensor import make_fx  # takes a while, and evaluations import the training
+    """The list of operations of ``captured``; call it only where gradients are not recorded."""
+    from torch.fx.experimental.proxy_tensor import make_fx  # a slow import, needed only in training
 
-    with FORWARD_MODE:  # the function may differentiate so
+    with FORWARD_MODE:  # the function may use forward-mode differentiation
         made = make_fx(function)(*examples)
     _drop_identities(made.graph)
     _drop_zeros(made.graph)
@@ -56,7 +58,7 @@ def traced(function: Callable, *examples) -> GraphModule:
 
 
 def _drop_identities(graph: Graph) -> None:
-    """Takes out what leaves a tensor as it is: views, copies, transposes of transposes, first powers."""
+    """Removes operations that do not change a tensor: views, copies, transposes of transposes, first powers."""
     written = _written(graph)
     for node in _operations(graph):
         source = node.args[0] if node.target in _SAME else None
@@ -70,7 +72,7 @@ def _drop_identities(graph: Graph) -> None:
 
 
 def _alike(one: Node, other: Node) -> bool:
-    """Whether two tensors differ in their numbers at most."""
+    """Whether two tensors have the same shape, strides, type and device."""
     a, b = one.meta["val"], other.meta["val"]
     return (a.shape, a.stride(), a.dtype, a.device) == (b.shape, b.stride(), b.dtype, b.device)
 
@@ -80,12 +82,12 @@ def _operations(graph: Graph) -> list[Node]:
 
 
 def _schema(node: Node) -> FunctionSchema | None:
-    """Of an operation; none of what takes a part of a list."""
+    """The schema of an operation; None for a node that takes an element of a list."""
     return node.target._schema if isinstance(node.target, OpOverload) else None
 
 
 def _bases(graph: Graph) -> dict[Node, Node]:
-    """Of every node the one whose memory it is a view or a part of; itself where it is of none."""
+    """For every node, the node whose memory it views; itself if it is not a view."""
     base: dict[Node, Node] = {}
     for node in graph.nodes:
         view = False
@@ -97,7 +99,7 @@ def _bases(graph: Graph) -> dict[Node, Node]:
 
 
 def _written(graph: Graph) -> set[Node]:
-    """The nodes whose tensor is in memory that an operation writes over, be it by a view or a part of it."""
+    """The nodes whose memory an operation overwrites, directly or through a view."""
     base, written = _bases(graph), set()
     for node in _operations(graph):
         for number, formal in enumerate(_schema(node).arguments):
@@ -108,9 +110,9 @@ def _written(graph: Graph) -> set[Node]:
 
 
 def _drop_zeros(graph: Graph) -> None:
-    """Takes out products with zeros and sums with them: tangents of what does not move, such as a decoder's weights in jvp.
+    """Removes products and sums with zeros, such as the tangents of a decoder's constant weights in jvp.
 
-    Zero times what is not finite is then zero.
+    Zero times a non-finite number is then zero.
     """
     written, zero = _written(graph), set()
     for node in _operations(graph):
@@ -127,7 +129,7 @@ def _drop_zeros(graph: Graph) -> None:
 
 
 def _replaced_by_zeros(graph: Graph, node: Node) -> Node:
-    """The zeros that take a node's place."""
+    """Replaces a node by zeros and returns them."""
     value = node.meta["val"]
     with graph.inserting_before(node):
         made = graph.call_function(
@@ -139,7 +141,7 @@ def _replaced_by_zeros(graph: Graph, node: Node) -> Node:
 
 
 def _replace_by_summand(node: Node, operands: list[Node], zero: set[Node], written: set[Node]) -> None:
-    """Puts a + b in the place of its summand that is not zero, where the two are alike."""
+    """Replaces a + b by its summand that is not zero, if shape, strides, type and device agree."""
     first, second = operands
     other = first if second in zero else second
     unscaled = not node.kwargs or second in zero  # a + alpha b
@@ -148,8 +150,8 @@ def _replace_by_summand(node: Node, operands: list[Node], zero: set[Node], writt
 
 
 def _share_results(graph: Graph) -> None:
-    """Does once what is done twice, such as a decoder's pass that both jvp and vjp go through."""
-    written = _written(graph)  # of which the same is not the same before and after
+    """Computes repeated operations once, such as a decoder's pass that both jvp and vjp need."""
+    written = _written(graph)  # their values depend on when they are read, so they are not shared
     first: dict[tuple, Node] = {}
     for node in _operations(graph):
         if node in written or written.intersection(node.all_input_nodes):
@@ -160,7 +162,7 @@ def _share_results(graph: Graph) -> None:
 
 
 def _own_results(graph: Graph) -> None:
-    """Copies results that are arguments, constants or other results, or views of them: whoever gets one may write over it."""
+    """Copies results that share memory with arguments, constants or other results: a caller may overwrite its results."""
     (output,) = graph.find_nodes(op="output")
     base, taken = _bases(graph), set()
 

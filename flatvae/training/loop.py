@@ -18,25 +18,25 @@ from flatvae.training.resume import Interrupted, Snapshots
 from flatvae.training.settling import condition_numbers, measured_at, settling
 from flatvae.training.step import Trainer
 
-BLOCK = 50  # steps between two looks at the device, at most: history, progress, end of the initial phase
+BLOCK = 50  # longest block: between blocks the host reads the device, for history, progress, end of the initial phase
 
 
 def block_length(steps: int) -> int:
-    """Steps of a block: a hundredth of the training, so that the history has rows enough to tell whether it settled; 1 to 50."""
+    """Steps of a block: a hundredth of the training (1 to 50), so that the history has enough rows to judge settling."""
     return min(BLOCK, max(1, steps // 100))
 
 
 @dataclasses.dataclass
 class Trained:
-    """What a training leaves.
+    """The result of a training.
 
     Attributes:
         state: parameters by name, seeds stacked along the first dimension.
         history: one row per block and seed: seed, step, error, kl, beta, penalty, scale, initial.
         seeds: one dictionary per seed: seed, frozen_step (None while finite), initial_phase_end (its step),
-            error (Ĉ), beta (None where no bound was at work), scale (moving average of c²), settling (see
-            ``flatvae.training.settling``; None where no bound was at work, β was held, or the seed froze).
-        seconds: wall time of the steps, those before an interruption included.
+            error (Ĉ), beta (None if no bound was enforced), scale (moving average of c²), settling (see
+            ``flatvae.training.settling``; None if no bound was enforced, β was held constant, or the seed froze).
+        seconds: wall time of the steps, including those before an interruption.
     """
 
     state: dict[str, Tensor]
@@ -46,11 +46,11 @@ class Trained:
 
 
 class Course:
-    """A training under way: its trainer, what it has gathered block by block, and since when it runs.
+    """A running training: its trainer, the numbers gathered block by block, and its start time.
 
     Args:
-        trainer: the trainer; a snapshot's state is put into it.
-        found: a snapshot's tensors; empty at the beginning.
+        trainer: the trainer; a snapshot's state is restored into it.
+        found: a snapshot's tensors; empty for a new training.
     """
 
     COLUMNS = ("seed", "step", "error", "kl", "beta", "penalty", "scale", "initial")
@@ -66,7 +66,7 @@ class Course:
         self.tenths, self.last = (
             0,
             None,
-        )  # of ``stands_still``: tenths of the steps that were looked at, and k then, (S,)
+        )  # for ``stands_still``: the last tenth of the steps that was checked, and k (active) there, (S,)
         self.started = time.perf_counter() - found.get("seconds", torch.zeros(())).item()
         if found:
             trainer.restore(found)
@@ -78,7 +78,7 @@ class Course:
             self.condition_numbers = found["condition_numbers"]
 
     def snapshot(self) -> dict[str, Tensor]:
-        """All that the rest of the training depends on, as tensors."""
+        """Everything that the rest of the training depends on, as tensors."""
         seconds = torch.tensor(time.perf_counter() - self.started, dtype=torch.float64)
         tensors = self.trainer.snapshot() | {"seconds": seconds}
         if not self.history:
@@ -89,7 +89,7 @@ class Course:
         return tensors | {"condition_numbers": self.condition_numbers}
 
     def run_block(self, interrupted: Callable[[], bool]) -> bool:
-        """Trains to the end of the present block and gathers its numbers; False where interrupted before that."""
+        """Trains to the end of the current block and gathers its numbers; returns False if interrupted before the end."""
         trainer = self.trainer
         was_initial = trainer.bound.initial.tolist()
         begun, steps = trainer.step_count - trainer.block_step, trainer.settings.steps
@@ -107,7 +107,7 @@ class Course:
         return True
 
     def gather(self, terms: Tensor, scale: Tensor, was_initial: list[bool]) -> None:
-        """Takes a block's mean terms (3, S) and c² (S,) into the history; a frozen seed has no further history."""
+        """Adds a block's mean terms (3, S) and c² (S,) to the history; a frozen seed gets no further rows."""
         trainer = self.trainer
         self.average = scale if self.average is None else torch.lerp(self.average, scale, 0.1)
         error, kl, penalty = terms.tolist()
@@ -124,10 +124,10 @@ class Course:
         self.history.append(pd.DataFrame(columns)[trainer.alive.tolist()])
 
     def stands_still(self) -> bool:
-        """Whether the rest of the constant learning rate would change little, looked at after each tenth of the steps.
+        """Whether more steps at the constant learning rate would change little; checked after each tenth of the steps.
 
-        Over the last tenth, of every seed: the penalty was on; |mean (C − κ²) / κ²| ≤ 0.02; and k (active) moved by less than
-        5 %. A frozen seed does not count.
+        The conditions, for every seed over the last tenth: the penalty was on, |mean (C − κ²) / κ²| ≤ 0.02, and k (active)
+        changed by less than 5 %. Frozen seeds are ignored.
         """
         trainer, steps = self.trainer, self.trainer.settings.steps
         if 10 * trainer.step_count // steps == self.tenths:
@@ -143,13 +143,13 @@ class Course:
         return bool((drift < DRIFT).all())
 
     def shorten(self) -> None:
-        """Goes on where the learning rate begins to fall, at the latest before the last fifth, which tells whether it settled."""
+        """Skips to where the learning rate begins to fall, but never into the last fifth, on which settling is judged."""
         steps = self.trainer.settings.steps
         falls = int((1 - self.trainer.settings.decay_fraction) * steps)
         self.trainer.step_count = max(self.trainer.step_count, min(falls, 4 * steps // 5))
 
     def outcome(self) -> Trained:
-        """What the training leaves."""
+        """The training's result."""
         trainer, history = self.trainer, pd.concat(self.history, ignore_index=True)
         columns = {
             "seed": trainer.seeds,
@@ -168,7 +168,7 @@ class Course:
         )
 
     def _settling(self, history: pd.DataFrame) -> list[dict | None]:
-        """What tells whether a seed has settled; None for frozen seeds, and where nothing was trained to meet a bound."""
+        """Each seed's numbers for judging whether it settled; None for frozen seeds and where no bound was enforced."""
         trainer, s = self.trainer, self.trainer.settings
         bounded = trainer.step_count > 0 and s.beta_rate > 0
         of_seeds = zip(trainer.seeds, trainer.alive.tolist(), self.condition_numbers.tolist(), strict=True)
@@ -179,7 +179,7 @@ class Course:
 
 
 def _finite(value: float) -> float | None:
-    """JSON holds no NaN and no infinity."""
+    """The value, or None if it is not finite: JSON holds no NaN and no infinity."""
     return value if math.isfinite(value) else None
 
 
@@ -204,9 +204,9 @@ def train(
 ) -> Trained:
     """Trains all seeds of a method on a data set, with a progress line per block.
 
-    A seed whose loss or gradient becomes non-finite is frozen at its last finite state; the others go on. With
-    ``snapshots`` a training goes on from the snapshot that is there, writes one now and then, and when the process is
-    asked to end; one that was interrupted ends in the same bits as one that was not.
+    A seed whose loss or gradient becomes non-finite is frozen at its last finite state; the others go on. With ``snapshots``
+    a training resumes from an existing snapshot, and writes one at intervals and when the process is asked to end. An
+    interrupted training ends bit for bit like an uninterrupted one.
 
     Args:
         module: the method.
@@ -215,13 +215,13 @@ def train(
         seeds: the S seeds.
         device: where the training runs.
         dtype: float32, or float64 in tests.
-        label: what progress lines begin with.
-        snapshots: where snapshots are kept; None for none.
-        say: what takes lines of progress and warnings; None keeps silent, without a bar too.
+        label: the beginning of every progress line.
+        snapshots: where snapshots are kept; None writes none.
+        say: called with each line of progress and each warning; None is silent and shows no bar.
         penalty_weights: see ``Trainer``.
-        start: parameters to begin with, by name, seeds stacked (S, …); by default each seed's own random ones.
-        shorten: leaves out what remains of the constant learning rate once every seed stands still (``Course.stands_still``).
-            Not with ``snapshots``.
+        start: initial parameters by name, seeds stacked (S, …); by default each seed's own random ones.
+        shorten: skips the remaining steps at the constant learning rate once every seed has converged
+            (``Course.stands_still``). Not with ``snapshots``.
 
     Raises:
         InputError: the hyperparameters are not the method's.
@@ -238,7 +238,7 @@ def train(
         say(f"{label}: goes on from step {trainer.step_count} of {steps}")
     with _Progress(trainer, label, say, quiet) as progress, snapshots or contextlib.nullcontext():
         _prepare(trainer, label, say)
-        # a block that was begun is ended, also where every seed has frozen in it: an interruption must leave no trace
+        # a block is always completed, even if every seed froze in it: so an interruption leaves no trace
         while trainer.step_count < steps and (trainer.block_step > 0 or trainer.alive.any()):
             complete = course.run_block(lambda: snapshots is not None and snapshots.interrupted)
             if complete:
@@ -253,7 +253,7 @@ def train(
                 )
     if not trainer.alive.any():
         say(f"warning: {label}: every seed became non-finite by step {trainer.step_count}; the training ends here")
-    if snapshots:  # so that nothing is lost until the results are written
+    if snapshots:  # keeps the trained state until the results are written
         snapshots.write(course.snapshot())
     return course.outcome()
 
@@ -266,14 +266,14 @@ def _prepare(trainer: Trainer, label: str, say: Callable[[str], None]) -> None:
 
 
 class _Progress:
-    """A tqdm bar where there is a terminal, and a plain line, in a job to the log, now and then."""
+    """Progress: a tqdm bar on a terminal, and at intervals a plain line, which a job's log shows."""
 
     LINES = 20
 
     def __init__(self, trainer: Trainer, label: str, say: Callable[[str], None], quiet: bool):
         self.say = say
         self.settings = settings = trainer.settings
-        self.done = trainer.step_count  # steps that were there when this process began
+        self.done = trainer.step_count  # steps done before this process began
         self.label = f"{label} × {len(trainer.seeds)} seeds"
         self.bar = tqdm(
             initial=self.done,

@@ -1,4 +1,4 @@
-"""What a training step computes of one model on one batch: the terms of the loss, and the scale of the decoder's metric."""
+"""The computations of a training step for one model and one batch: the terms of the loss, and the metric's scale c²."""
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from flatvae.model import LatentVariableModel
 
 
 class Objective(nn.Module):
-    """The loss terms of one model on one batch; a module, so that ``functional_call`` replaces the model's parameters."""
+    """The loss terms of one model on one batch; a module, so that ``functional_call`` can replace the model's parameters."""
 
     def __init__(self, model: LatentVariableModel, penalty, alpha0: float | None):
         super().__init__()

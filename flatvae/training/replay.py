@@ -1,10 +1,10 @@
 """A function that changes tensors, as one CUDA graph.
 
-A training step is some hundred small kernels, which a GPU runs faster than a host can name them. Recorded as a graph they are
-named once: a step costs the host one call, and the GPU what its kernels take.
+A training step is some hundred small kernels, which a GPU runs faster than the host can launch them. A graph records them once:
+then a step costs the host one launch, and the GPU the time of its kernels.
 
-What a graph reads and writes are places in memory. So tensors that the function puts in place of others are copied back to
-where they were recorded, and whoever sets them to others in between is followed.
+A graph reads and writes fixed memory addresses. So tensors that the function replaces are copied back to their recorded
+addresses, and if other code replaces one between calls, its values are copied there before the next replay.
 """
 
 from collections.abc import Callable, Iterable
@@ -12,18 +12,18 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-_WARM = 2  # calls before the recording, and one more: libraries set up their work spaces, and traces are made
+_WARM = 2  # warm-up calls, plus one, before the recording: libraries allocate workspaces, and functions are traced
 
 
 class Replayed:
     """``function`` recorded as a CUDA graph; a call replays it. Recording calls the function a few times.
 
     Args:
-        function: without arguments, of tensors on the current device alone; may not wait for the device. Its shapes, and
-            whatever else it reads, stay those of the recording.
-        tensors: (owner, name) of the attributes that the function sets to new tensors of the same shape; at least one. An owner
-            that holds this object is given as a weak proxy, so that its memory on the device goes when it does.
-        generators: those that the function draws from; a replay moves them on as a call does.
+        function: takes no arguments, uses only tensors on the current device, and must not wait for the device. Shapes, and
+            everything else that it reads, stay as recorded.
+        tensors: (owner, name) of the attributes that the function sets to new tensors of the same shape; at least one. Pass an
+            owner that holds this object as a weak proxy, so that its device memory is freed with it.
+        generators: the generators that the function draws from; a replay advances them as a call does.
     """
 
     def __init__(
@@ -45,10 +45,10 @@ class Replayed:
 
     @staticmethod
     def _warm_up(function: Callable[[], object]) -> None:
-        """A few calls on a stream of their own; in the last, what waits for the device raises, before it spoils a recording."""
-        aside = torch.cuda.Stream()
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
+        """Calls the function on a side stream; in the last call, waiting for the device raises, before any recording."""
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
             for _ in range(_WARM):
                 function()
             before = torch.cuda.get_sync_debug_mode()
@@ -57,14 +57,14 @@ class Replayed:
                 function()
             finally:
                 torch.cuda.set_sync_debug_mode(before)
-        torch.cuda.current_stream().wait_stream(aside)
+        torch.cuda.current_stream().wait_stream(stream)
 
     def _return(self) -> None:
         for place, (owner, name) in zip(self.places, self.tensors, strict=True):
             setattr(owner, name, place)
 
     def __call__(self):
-        """What the function returns, in tensors that the next call overwrites."""
+        """The function's result, in tensors that the next call overwrites."""
         for place, (owner, name) in zip(self.places, self.tensors, strict=True):
             if getattr(owner, name) is not place:
                 place.copy_(getattr(owner, name))

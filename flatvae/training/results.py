@@ -1,4 +1,4 @@
-"""What a training leaves: checkpoint, history and metrics; also of models that this suite does not train by steps."""
+"""A training's result files: checkpoint, history and metrics; also for models that this suite does not train by steps."""
 
 import dataclasses
 import importlib
@@ -22,11 +22,11 @@ from flatvae.training.resume import snapshots_at
 from flatvae.training.settings import Settings, split_hyperparameters
 from flatvae.training.step import Trainer
 
-_BATCHES = 50  # that Ĉ, KL and c² of models from elsewhere are measured on
+_BATCHES = 50  # on which Ĉ, KL and c² of models trained elsewhere are measured
 
 
 class Files(NamedTuple):
-    """Where a training's results are written."""
+    """Paths of a training's result files."""
 
     model: str | Path
     history: str | Path
@@ -36,10 +36,10 @@ class Files(NamedTuple):
 def fit(
     module: ModuleType, dataset, hyperparameters: dict, seeds: list[int], *, device: torch.device, label: str
 ) -> Trained:
-    """Every seed's model from the method's own ``fit(dataset, *, seed, …)``, for methods that are not trained by steps.
+    """Makes every seed's model by the method's own ``fit(dataset, *, seed, …)``, for methods not trained by steps.
 
     Raises:
-        ContractError: what ``fit`` returned is no model of ``build``'s form.
+        ContractError: ``fit`` returned anything but a model with the parameters of ``build``'s.
     """
     build = split_hyperparameters(module, hyperparameters)[0]
     started = time.perf_counter()
@@ -58,9 +58,9 @@ def _measured(
     device: torch.device,
     started: float,
 ) -> Trained:
-    """Ĉ, KL and c² of models that no training of this suite made, on some batches.
+    """Measures Ĉ, KL and c² of models that this suite did not train, on some batches.
 
-    The history has one row per seed, at step 0, where β is what a training would start with; in the end there is none.
+    The history has one row per seed, at step 0, with the β at which a training would start; the result has β = None.
     """
     trainer = Trainer(module, dataset, hyperparameters, list(models), device)
     for model in models.values():
@@ -77,7 +77,7 @@ def _measured(
 
 
 def _mean_terms(trainer: Trainer) -> tuple[Tensor, Tensor]:
-    """Mean error, KL and penalty (3, S) and c² (S,) over some batches, untrained; freezes seeds that are not finite."""
+    """Mean error, KL and penalty (3, S) and c² (S,) over some batches, without training; freezes seeds that are not finite."""
     total = 0.0
     for _ in range(_BATCHES):
         x, noise, uniform, probe = trainer._draw()
@@ -108,16 +108,16 @@ def train_and_save(
 ) -> float:
     """Trains a method and writes its checkpoint, its history and the metrics of the task ``training``.
 
-    A method that has ``fit`` makes its models by that, and is not trained. A training writes snapshots (see
-    ``flatvae.training.resume``) to the folder ``.checkpoint`` next to the model, every ``snapshot_seconds``, until the results
-    are written; ``code`` is what they must have been made with.
+    A method that has ``fit`` makes its models by it and is not trained. A training writes a snapshot (see
+    ``flatvae.training.resume``) every ``snapshot_seconds`` to the folder ``.checkpoint`` next to the model, and deletes it when
+    the results are written. A snapshot is used only if it was made with the same ``code``.
 
-    Metrics per seed: ``frozen`` (0/1, with ``frozen_step`` where 1), ``initial_phase_end`` (step), ``scale_average`` (moving
-    average of c²). A seed that was frozen, whose Ĉ ended more than 2 % off the bound, or that has not settled is named in a
-    warning. The task ``reconstruction`` has what is measured of these after the training.
+    Metrics per seed: ``frozen`` (0/1, with ``frozen_step`` if 1), ``initial_phase_end`` (step), ``scale_average`` (moving
+    average of c²). A warning names each seed that was frozen, whose Ĉ ended more than 2 % off the bound, or that has not
+    settled. The task ``reconstruction`` measures error and KL after the training.
 
     Returns:
-        Seconds of the steps, those before an interruption included.
+        Seconds of the steps, including those before an interruption.
     """
     module = method_module(builder)
     common = {"device": choose_device(device), "label": label}
@@ -145,12 +145,12 @@ def hand_over(
     history_path: str | Path,
     metrics_path: str | Path,
 ) -> None:
-    """Writes what ``train_and_save`` writes, for models by seed that other code has trained (a baseline's own rule).
+    """Writes the files of ``train_and_save`` for models, by seed, that other code has trained (a baseline's own rule).
 
-    Each must have the form that the method's ``build`` makes, with the other code's weights in its encoder and decoder.
+    Each is a model as the method's ``build`` makes it, with the other code's weights in encoder and decoder.
 
     Raises:
-        ContractError: a model is not of that form, or not finite on the data.
+        ContractError: a model has other parameters than ``build``'s, or is not finite on the data.
     """
     module, device = method_module(builder), torch.device("cpu")
     trained = _measured(module, dataset, hyperparameters, models, "its own rule", device, time.perf_counter())
@@ -167,7 +167,7 @@ def _save(
     device: torch.device,
     label: str,
 ) -> None:
-    """Writes the files of ``train_and_save`` and warns of seeds that were frozen, missed the bound or have not settled."""
+    """Writes the files of ``train_and_save`` and warns of seeds that froze, missed the bound or have not settled."""
     build, penalty, settings = split_hyperparameters(module, hyperparameters)
     _warn(trained, settings, label)
     trained.history.to_csv(files.history, index=False, float_format="%.7g")
@@ -187,7 +187,7 @@ def _save(
 
 
 def _warn(trained: Trained, settings: Settings, label: str) -> None:
-    """Prints what is wrong with the seeds; the bound is asked only of those that have ``settling``."""
+    """Prints warnings about seeds; the bound is checked only for seeds with ``settling``."""
     for seed in trained.seeds:
         name, moved = f"warning: {label} seed {seed['seed']}", seed["settling"]
         if seed["frozen_step"] is not None:
@@ -201,7 +201,7 @@ def _warn(trained: Trained, settings: Settings, label: str) -> None:
 
 
 def _metrics(trained: Trained) -> pd.DataFrame:
-    """The metrics of the task ``training``, see ``train_and_save``."""
+    """The metrics of the task ``training``; see ``train_and_save``."""
     rows = []
     for seed in trained.seeds:
         frozen = seed["frozen_step"] is not None

@@ -1,9 +1,9 @@
-"""Interrupted trainings go on where they were, and end as if nothing had happened.
+"""Interrupted trainings resume where they stopped and end with the same result as uninterrupted ones.
 
-A *snapshot* is all that the rest of a training depends on: parameters, optimiser, generators, multipliers, history. It lies in a
-file beside the outputs, written every so many seconds, and at once when the process is asked to end (SIGTERM, as a cluster
-sends it before a time limit or to make room). The file is whole or not there. With it goes the *identity* of the training: what
-its result depends on. A snapshot of another identity, or a damaged one, is not used, and that is said.
+A *snapshot* holds everything that the rest of a training depends on: parameters, optimiser, generators, multipliers, history. It
+is a file next to the outputs, written at fixed intervals, and at once when the process is asked to end (SIGTERM, which a cluster
+sends before a time limit or to free a node). The file is complete or absent. It also holds the training's *identity*: everything
+that its result depends on. A damaged snapshot, or one of another identity, is not used, and a line says so.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from flatvae.datasets import expanded
 from flatvae.training.compiled import lacking
 from flatvae.training.devices import choose_device
 
-EXIT_STATUS = 75  # EX_TEMPFAIL of sysexits.h: asked to end, try again
+EXIT_STATUS = 75  # EX_TEMPFAIL of sysexits.h: interrupted, run it again
 _KEY = "identity"
 
 
@@ -37,12 +37,12 @@ class Interrupted(Exception):
 class Snapshots:
     """The snapshot file of one training.
 
-    As a context it takes SIGTERM for a request to end, where it is in the main thread.
+    As a context in the main thread, it treats SIGTERM as a request to end.
 
     Args:
         path: the file, ``….safetensors``; its folder is made.
-        identity: anything that JSON can hold; equal exactly where two trainings would end alike.
-        seconds: between two snapshots.
+        identity: anything that JSON can hold; equal if and only if two trainings have the same result.
+        seconds: seconds between two snapshots.
     """
 
     def __init__(self, path: str | Path, identity: dict, seconds: float):
@@ -70,22 +70,22 @@ class Snapshots:
         return self.interrupted or time.monotonic() - self._written >= self.seconds
 
     def write(self, tensors: dict[str, Tensor]) -> None:
-        """Writes a snapshot in place of the one before."""
-        beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        """Writes a snapshot over the previous one."""
+        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         kept = {_KEY: self.identity, "sha256": digest(tensors, self.identity)}
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            save_file({name: t.detach().contiguous() for name, t in tensors.items()}, beside, kept)
-            os.replace(beside, self.path)
-        except (OSError, SafetensorError) as error:  # the training itself is well, and may end before it is needed
+            save_file({name: t.detach().contiguous() for name, t in tensors.items()}, temporary, kept)
+            os.replace(temporary, self.path)
+        except (OSError, SafetensorError) as error:  # the training is fine, and may never need the snapshot
             print(f"warning: {self.path} could not be written ({error}); the training goes on", flush=True)
         finally:
             with contextlib.suppress(OSError):
-                beside.unlink()  # there only if something went wrong
+                temporary.unlink()  # there only if something went wrong
         self._written = time.monotonic()
 
     def read(self) -> dict[str, Tensor] | None:
-        """The snapshot's tensors, in main memory; None where there is none that fits, and a line that says why."""
+        """The snapshot's tensors, on the CPU; None if no snapshot can be used. If one exists, prints a line that says why."""
         if not os.path.isfile(self.path):
             return None
         try:
@@ -96,7 +96,7 @@ class Snapshots:
         except OSError as error:
             print(f"{self.path} cannot be read ({error.strerror or error}); the training starts anew")
             return None
-        except (SafetensorError, TypeError):  # TypeError: damage can give a tensor a type that NumPy has not
+        except (SafetensorError, TypeError):  # TypeError: damage can give a tensor a type that NumPy lacks
             damaged = True
         if damaged:
             print(f"{self.path} is damaged; the training starts anew")
@@ -107,8 +107,8 @@ class Snapshots:
         return tensors
 
     def remove(self) -> None:
-        """Deletes the file, what a killed process left of one, and its folder where that is empty then."""
-        with contextlib.suppress(OSError):  # also where the folder cannot be written
+        """Deletes the file, temporary files of killed processes, and the folder if it is then empty."""
+        with contextlib.suppress(OSError):  # the folder may be read-only
             for path in (self.path, *self.path.parent.glob(f".{glob.escape(self.path.name)}.*")):
                 path.unlink(missing_ok=True)
             self.path.parent.rmdir()
@@ -124,7 +124,7 @@ def snapshots_at(
     code: str,
     seconds: float,
 ) -> Snapshots:
-    """Where a training keeps its snapshots, every so many ``seconds``; ``code`` is what they must have been made with."""
+    """The snapshots of a training, one every ``seconds``; one made with another ``code`` is not used."""
     identity = {
         "code": code,
         "builder": builder,

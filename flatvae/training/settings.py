@@ -1,4 +1,4 @@
-"""How a model is trained: the settings, and which of a method's hyperparameters are whose."""
+"""The settings of a training, and the split of a method's hyperparameters into build, penalty and training."""
 
 import dataclasses
 import inspect
@@ -10,21 +10,21 @@ from flatvae.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How a model is trained; the config's hyperparameters of the same names.
+    """The settings of a training; the config's hyperparameters have the same names.
 
     Attributes:
         bound: κ², the reconstruction bound, in the units of the likelihood's reconstruction error C.
         steps: training steps.
         batch_size: data drawn per step and seed, with replacement.
-        learning_rate: Adam's; constant, then falling to zero over the last ``decay_fraction`` of the steps, as the square of
-            the share of these that is left. A linear fall ends too abruptly: k still moved by 5 to 10 % over the last tenth.
-        decay_fraction: see above, in [0, 1].
+        learning_rate: Adam's. It is constant, then falls to zero over the last ``decay_fraction`` of the steps, as the square of
+            the share of these steps that remains. A linear fall ends too abruptly: k still moved by 5 to 10 % in the last tenth.
+        decay_fraction: share of the steps over which the learning rate falls, in [0, 1].
         clip: largest norm of a seed's gradient.
         initial_beta: β at the start, and throughout the initial phase.
-        beta_rate: ν of the multiplier's update. At 0 it stays at its start: the bound is not asked of the training.
-        initial_fraction: the initial phase ends after this fraction of the steps, the bound met or not.
+        beta_rate: ν of the multiplier's update. With 0, β stays at its start: the bound is not enforced.
+        initial_fraction: the initial phase ends after this fraction of the steps at the latest, even if the bound is not met.
         alpha0: α₀ of latent mixup for the penalty; ``None`` penalises at the posterior samples themselves.
-        compile: ``always`` or ``never`` compile the step, or ``auto``: where it pays (see ``flatvae.training.compiled``).
+        compile: whether the step is compiled: ``always``, ``never``, or ``auto`` (if it pays, see ``flatvae.training.compiled``).
     """
 
     bound: float
@@ -55,7 +55,7 @@ def _accepted(function) -> set[str]:
 
 
 def accepted_hyperparameters(module: ModuleType) -> dict[str, set[str]]:
-    """Names of the hyperparameters that a method takes, by who takes them: ``build``, ``penalty`` and ``training``."""
+    """Names of the hyperparameters that a method takes, grouped by ``build``, ``penalty`` and ``training``."""
     penalty = getattr(module, "penalty", None)
     return {
         "build": _accepted(module.build),
@@ -65,10 +65,10 @@ def accepted_hyperparameters(module: ModuleType) -> dict[str, set[str]]:
 
 
 def split_hyperparameters(module: ModuleType, hyperparameters: dict) -> tuple[dict, dict, Settings]:
-    """One flat dictionary of hyperparameters, dealt out to ``build``, ``penalty`` and the training.
+    """Splits one flat dictionary of hyperparameters into those of ``build``, of ``penalty`` and of the training.
 
-    Names that only another method takes may stand in a data set's common settings; they are checked where the config is
-    read, and passed over here.
+    A data set's common settings may hold names that only other methods take. They are checked where the config is read, and
+    ignored here.
 
     Raises:
         InputError: the training lacks a setting that has no default.

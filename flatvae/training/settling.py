@@ -1,4 +1,4 @@
-"""Whether a training has settled: how error and β moved over the last fifth of its steps, and k (active) near and at its end."""
+"""Numbers that tell whether a training has settled: error and β over the last fifth of its steps, k (active) near its end."""
 
 import copy
 import math
@@ -12,23 +12,23 @@ import flatvae.geometry.metric as geometry
 from flatvae.model import active_dimensions
 from flatvae.training.step import Trainer
 
-_ROWS = 250  # of the training part, at most
+_ROWS = 250  # training data on which k (active) is measured, at most
 
 
 def measured_at(steps: int) -> tuple[int, int]:
-    """The steps at whose block's end k (active) is measured: 90 % and 100 % of all."""
+    """The steps at which k (active) is measured, at the end of their blocks: 90 % and 100 % of all."""
     return -(-9 * steps // 10), steps
 
 
 @torch.no_grad()
 def condition_numbers(trainer: Trainer) -> Tensor:
-    """k (active) of every seed now: the median over posterior means of at most 250 training data, evenly spread.
+    """The current k (active) of every seed: the median over posterior means of at most 250 training data, evenly spaced.
 
-    In float64; changes nothing of the training, its random numbers included. Grey values are binarised, always alike.
+    In float64. The training, including its random numbers, is not changed. Grey values are binarised with fixed noise.
 
     Returns:
-        (S,) float64, in main memory; inf where the metric is rank-deficient or not finite, or no dimension is active; NaN for
-        frozen seeds.
+        (S,) float64, on the CPU; inf if the metric is rank-deficient or not finite, or no dimension is active; NaN for frozen
+        seeds.
     """
     data, model = trainer.data, copy.deepcopy(trainer.model).double()
     x = data[
@@ -54,18 +54,18 @@ def _condition_number(model, x: Tensor) -> float:
 
 
 def settling(history: pd.DataFrame, steps: int, bound: float, condition_numbers: list[float]) -> dict:
-    """What ``flatvae.constraint.settled`` judges by, of one seed that stayed finite.
+    """The arguments of ``flatvae.constraint.settled`` for one seed that stayed finite.
 
     Args:
-        history: the seed's.
-        steps: of the training.
+        history: the seed's rows of the history.
+        steps: steps of the training.
         bound: κ².
         condition_numbers: k (active) at 90 % and at 100 % of the steps.
 
     Returns:
-        a dictionary that JSON can hold: ``rows`` of the history in the last fifth of the steps; over these ``violation``, the
-        mean of δ = (C − κ²) / κ², and ``log_beta_sd``, the standard deviation of log β; ``condition_number_active``, None
-        where infinite.
+        a dictionary that JSON can hold: ``rows``, the number of rows in the last fifth of the steps; over these ``violation``,
+        the mean of δ = (C − κ²) / κ², and ``log_beta_sd``, the standard deviation of log β; ``condition_number_active``, with
+        None for infinite.
     """
     last = history[5 * history["step"] > 4 * steps]
     return {

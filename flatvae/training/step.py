@@ -1,4 +1,4 @@
-"""One training step of all seeds at once: the objective, its gradients, and what a step changes."""
+"""One training step of all seeds at once: the objective, its gradients, and the state that a step changes."""
 
 import dataclasses
 import weakref
@@ -27,7 +27,7 @@ _OF_BOUND = ("beta", "average", "weight", "initial")
 
 
 def build_seeded(module: ModuleType, dataset, build: dict, seed: int) -> LatentVariableModel:
-    """A fresh model with the initial weights of ``seed``; the global random state is left as it was."""
+    """A fresh model with the initial weights of ``seed``; leaves the global random state unchanged."""
     with seeded(seed):
         return contract.called(module, "build", dataset, **build)
 
@@ -50,15 +50,15 @@ class Trainer:
     """The state of a training and its step, for S seeds at once.
 
     Args:
-        module: a method: has ``build`` and, where it needs one, ``penalty``.
+        module: a method, with ``build`` and optionally ``penalty``.
         dataset: a ``flatvae.datasets.Dataset``.
         hyperparameters: see ``split_hyperparameters``.
         seeds: the S seeds.
         device: where the training runs.
         dtype: float32, or float64 in tests.
-        graphs: whether steps are replayed as CUDA graphs; by default on a GPU. The numbers are the same but for rounding.
-        penalty_weights: one factor of the penalty for each seed; by default 1. A penalty is linear in its weight η, so seeds
-            may be trained with different η at once.
+        graphs: whether steps are replayed as CUDA graphs; by default on a GPU only. Results agree to rounding.
+        penalty_weights: a factor of the penalty for each seed; by default 1. A penalty is linear in its weight η, so seeds with
+            different η can be trained at once.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Trainer:
         self.penalty_weights = (
             None if penalty_weights is None else torch.tensor(penalty_weights, dtype=dtype).to(device)
         )
-        # initialised in float32 whatever the dtype, so that seeds start from the same weights
+        # initialised in float32 for every dtype, so that a seed always starts from the same weights
         models = [build_seeded(module, dataset, build, seed) for seed in self.seeds]
         contract.check_model(module, "build", models[0], dataset)
         models = [model.to(device, dtype) for model in models]
@@ -91,14 +91,14 @@ class Trainer:
         widths = [width for name in ("hidden", "channels") for width in hyperparameters.get(name, ())]
         self.compiled = compiles(self.settings, widths, device)
         self.captured: dict[nn.Module, Callable] = {}
-        # compiled: on a GPU the whole step; on a CPU the gradients alone, for Adam's own kernel is as fast
+        # compiled: on a GPU the whole step; on a CPU only the gradients, because torch's fused Adam is as fast there
         self.stacked = torch.device(device).type == "cuda"
         self.fused: dict[nn.Module, Callable] = {}
         self.replayed: dict[nn.Module, Replayed] = {}
         self._set_state(torch.device(device))
 
     def _set_objectives(self, module: ModuleType, hyperparameters: dict) -> None:
-        """The loss terms with the method's penalty and without it, and c²."""
+        """Sets the objectives with and without the method's penalty, and the one for c²."""
         penalty = None
         if hasattr(module, "penalty"):
 
@@ -111,18 +111,18 @@ class Trainer:
         self.scale_of = Scale(self.model)
 
     def _set_state(self, device: torch.device) -> None:
-        """What steps change besides parameters and optimiser, before the first."""
+        """Sets the state before the first step, apart from parameters and optimiser."""
         s, n_seeds = self.settings, len(self.seeds)
-        self.rate = torch.zeros((), device=device)  # the learning rate, where a graph reads it
+        self.rate = torch.zeros((), device=device)  # the learning rate; a CUDA graph reads it from here
         self.bound = ReconstructionBound.start(n_seeds, s.bound, s.beta_rate, s.initial_beta, self.dtype, device)
         self.alive = torch.ones(n_seeds, dtype=torch.bool, device=device)
         self.frozen_step = torch.full((n_seeds,), -1, device=device)
         self.step_count = 0
-        self.block_step = 0  # steps of the present block that are done, and the sum of their terms
+        self.block_step = 0  # steps done in the current block; block_terms is the sum of their terms
         self.block_terms = torch.zeros(3, n_seeds, dtype=self.dtype, device=device)
 
     def snapshot(self) -> dict[str, Tensor]:
-        """All that the rest of the training depends on; see ``restore``."""
+        """Everything that the rest of the training depends on; see ``restore``."""
         tensors = {f"parameter/{name}": parameter for name, parameter in self.params.items()}
         tensors |= {f"adam/{key}": value for key, value in self.adam.state().items()}
         tensors |= {f"generator/{s}": generator.get_state() for s, generator in enumerate(self.generators)}
@@ -132,7 +132,7 @@ class Trainer:
         return tensors | {"compiled": torch.tensor(self.compiled)}
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Goes back, or on, to where ``snapshot`` was taken, bit by bit."""
+        """Restores the state of a ``snapshot`` exactly, bit by bit."""
         for name, parameter in self.params.items():
             with torch.no_grad():
                 parameter.copy_(tensors[f"parameter/{name}"])
@@ -148,7 +148,7 @@ class Trainer:
         self.step_count, self.block_step = tensors["count"].tolist()
         self.compiled = self.compiled and bool(
             tensors["compiled"]
-        )  # where the compiler failed once, to the end without
+        )  # once the compiler has failed, the training stays uncompiled to its end
 
     def _draw(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """A batch and its noise for every seed, each from the seed's own generator.
@@ -173,7 +173,7 @@ class Trainer:
         return x, noise, torch.stack(uniform), probe
 
     def _mapped(self, module: nn.Module, prefix: str, params: dict[str, Tensor], *arguments: Tensor):
-        """``module`` evaluated for every seed, its model's parameters replaced by the seed's."""
+        """Evaluates ``module`` for every seed, with its model's parameters replaced by the seed's."""
 
         def single(params: dict[str, Tensor], *arguments: Tensor):
             return functional_call(module, {prefix + name: value for name, value in params.items()}, arguments)
@@ -181,7 +181,7 @@ class Trainer:
         return vmap(single)(params, *arguments)
 
     def _differentiated(self, objective: nn.Module) -> Callable:
-        """Terms, penalty's points and gradients of all seeds' losses, as a function of tensors alone."""
+        """A function of tensors alone that returns terms, losses, the penalty's points and gradients for all seeds."""
 
         def function(params: dict[str, Tensor], beta: Tensor, on: Tensor, x: Tensor, *noise: Tensor):
             error, kl, penalty, z = self._mapped(objective, "model.", params, x, *noise)
@@ -194,7 +194,7 @@ class Trainer:
         return function
 
     def step(self, objective: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
-        """One training step of all seeds: no host synchronisation.
+        """One training step of all seeds, without host synchronisation.
 
         Returns:
             terms (3, S): error, KL and penalty of the batch; the penalty's points z̃ (S, B, n); probes (S, B, n). The next step
@@ -210,21 +210,21 @@ class Trainer:
         return result
 
     def _record(self, objective: nn.Module) -> None:
-        """Makes the step a graph, and leaves the training where it was; where that fails, steps stay plain ones."""
+        """Records the step as a CUDA graph and leaves the training's state unchanged; on failure, steps run without a graph."""
         before = {name: tensor.clone() for name, tensor in self.snapshot().items()}
         changed = [(self.bound, name) for name in _OF_BOUND]
         changed += [(weakref.proxy(self), name) for name in ("alive", "frozen_step")]
         try:
             self.replayed[objective] = Replayed(lambda: self._step(objective, self.rate), changed, self.generators)
-        except RuntimeError as error:  # of the driver, or of operations in a penalty that wait for the device
+        except RuntimeError as error:  # from the driver, or because operations of a penalty wait for the device
             if isinstance(error, torch.OutOfMemoryError):
                 raise
             self.graphs = False
-            print(f"warning: no CUDA graph of the training step could be recorded, it runs without: {error}")
+            print(f"warning: no CUDA graph of the training step could be recorded; steps run without one: {error}")
         self.restore(before)
 
     def prepare(self) -> None:
-        """Compiles the steps that are to come, where they are compiled: not amid a training that may be asked to end."""
+        """Compiles the coming steps, if they are compiled at all: compilation in mid-training would delay a request to end."""
         if self.compiled:
             before = {name: tensor.clone() for name, tensor in self.snapshot().items()}
             initial = [self.objective_without_penalty] if bool(self.bound.initial.all()) else []
@@ -251,7 +251,7 @@ class Trainer:
         return terms, z, batch[-1]
 
     def _descend(self, terms: Tensor, loss: Tensor, gradients: list[Tensor], on: Tensor, rate: float | Tensor) -> None:
-        """Clips and freezes, and moves parameters and β, seed by seed."""
+        """Clips gradients, freezes seeds that are not finite, and updates parameters and β, seed by seed."""
         count = self.adam.count
         step = clipped(self.params, gradients, loss, on, self.settings.clip, self.alive, self.frozen_step, count)
         gradients, divisor, self.alive, self.frozen_step = step
@@ -268,13 +268,13 @@ class Trainer:
         return {name: value.detach() for name, value in self.params.items()}
 
     def _state(self) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor], Tensor]:
-        """What a whole step reads besides its batch: parameters, Adam's state, what is small, and the learning rate."""
+        """What a whole step reads apart from its batch: parameters, Adam's state, the bound's state, the learning rate."""
         small = {name: getattr(self.bound, name) for name in _OF_BOUND}
         small |= {"alive": self.alive, "frozen_step": self.frozen_step}
         return self._values(), self.adam.state(), small, self.rate
 
     def _compile(self, objective: nn.Module, batch: tuple[Tensor, ...]) -> None:
-        """Compiles the step of all seeds, or its gradients; where that fails, steps stay as they are."""
+        """Compiles the step of all seeds, or its gradients; on failure, steps stay uncompiled."""
         differentiated, clip = self._gradients_of(objective, batch), self.settings.clip
 
         def whole(
@@ -302,13 +302,13 @@ class Trainer:
         return s.learning_rate * min(1.0, left) ** 2
 
     def run_block(self, steps: int, interrupted: Callable[[], bool] = lambda: False) -> tuple[Tensor, Tensor] | None:
-        """``steps`` steps, those of a block begun before included, then the end of the initial phase where it is due.
+        """Trains a block of ``steps`` steps (or the rest of a block already begun), then ends the initial phase if it is due.
 
         Returns:
-            mean terms (3, S) over the block, and c² (S,) at its last points; None where ``interrupted`` between two steps:
-            the next call goes on from there.
+            mean terms (3, S) over the block, and c² (S,) at its last points; None if ``interrupted`` between two steps: the next
+            call continues the block.
         """
-        # while every seed is in its initial phase the penalty is off for all: it need not be computed
+        # while every seed is in its initial phase the penalty is off for all seeds, so it is not computed
         objective = self.objective_without_penalty if bool(self.bound.initial.all()) else self.objective
         while self.block_step < steps:
             if interrupted():

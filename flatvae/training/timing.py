@@ -1,4 +1,4 @@
-"""How long a training takes, and whether a method's file keeps its contract, from a few steps."""
+"""Estimates a training's time, and checks a method's file against its contract, from a few steps."""
 
 import contextlib
 import importlib
@@ -15,7 +15,7 @@ from flatvae.training.step import Trainer, build_seeded
 
 
 def check_build(builder: str, dataset, hyperparameters: dict) -> None:
-    """Tries what the method's ``build`` makes.
+    """Checks the model that the method's ``build`` makes.
 
     Raises:
         ContractError: the method's file does not keep its contract.
@@ -26,10 +26,10 @@ def check_build(builder: str, dataset, hyperparameters: dict) -> None:
 
 
 def estimated_seconds(builder: str, dataset, hyperparameters: dict, n_seeds: int) -> float:
-    """About how long a training takes on one core, from one step of it; of a method that has ``fit``, from one seed's.
+    """Estimated seconds of a training on one core: from one step, or, if the method has ``fit``, from one seed's fit.
 
-    The step is not traced, because tracing takes longer than the whole plan should. A traced step takes 0.75 to 1 of its time,
-    a compiled one less.
+    The step is not traced, because tracing takes longer than a whole plan should. A traced step takes 0.75 to 1 of the untraced
+    step's time, a compiled one less.
 
     Raises:
         ContractError: the method's file does not keep its contract.
@@ -46,7 +46,7 @@ def estimated_seconds(builder: str, dataset, hyperparameters: dict, n_seeds: int
 
 
 def _plain_step_seconds(module: ModuleType, dataset, hyperparameters: dict, n_seeds: int) -> float:
-    """Wall time of one step of all seeds on the CPU, penalty included, the quicker of two."""
+    """Wall time of one step of all seeds on the CPU, penalty included; the faster of two."""
     trainer = Trainer(module, dataset, hyperparameters, list(range(n_seeds)))
     trainer.bound.end_initial_phase(force=True)
     seconds = []
@@ -58,7 +58,7 @@ def _plain_step_seconds(module: ModuleType, dataset, hyperparameters: dict, n_se
 
 
 def _plain_step(trainer: Trainer) -> None:
-    """One step of all seeds, penalty included, that is neither traced nor recorded."""
+    """One step of all seeds, penalty included, neither traced nor recorded as a CUDA graph."""
     on = ~trainer.bound.initial
     arguments = trainer.params, trainer.bound.beta, on, *trainer._draw()
     terms, loss, _, gradients = trainer._differentiated(trainer.objective)(*arguments)
@@ -68,7 +68,7 @@ def _plain_step(trainer: Trainer) -> None:
 def step_timer(
     builder: str, dataset, hyperparameters: dict, n_seeds: int, device: str = "cpu"
 ) -> Callable[[int], float]:
-    """A function of a number of steps: wall time of one training step of all seeds, penalty included, measured over so many.
+    """A function that measures, over a given number of steps, the wall time of one step of all seeds, penalty included.
 
     The step is not compiled.
     """

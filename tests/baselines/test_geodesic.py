@@ -243,9 +243,9 @@ def test_bad_input_gets_one_sentence():
     distance = GeodesicDistance(decoder, points, 5)
     with pytest.raises(InputError, match="a holds NaN"):
         distance.between(broken, points)
-    with pytest.raises(InputError, match="make them alike"):
+    with pytest.raises(InputError, match="the shapes must be equal"):
         distance.between(points, points[:3])
-    with pytest.raises(InputError, match="25 neighbours are asked of a gallery of 20"):
+    with pytest.raises(InputError, match="k is 25, but the gallery has 20 points"):
         distance.nearest(points, points, 25)
     with pytest.raises(InputError, match="not finite"):
         GeodesicDistance(lambda z: decoder(z) / 0, points, 5).between(points[:2], points[2:4])

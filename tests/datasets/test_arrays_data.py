@@ -137,23 +137,29 @@ IMAGES = {"train": np.zeros((4, 6, 6, 3)), "test": np.ones((3, 6, 6, 3))}
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"test": np.zeros((3, 3, 6, 6))}, "test in {path} has observations of shape (3, 6, 6) and train of (6, 6, 3)"),
-        ({"test": np.zeros((3, 6, 3, 6))}, "test in {path} has observations of shape (6, 3, 6) and train of (6, 6, 3)"),
-        ({"test": np.zeros((3, 36, 3))}, "test in {path} has observations of shape (36, 3) and train of (6, 6, 3)"),
-        ({"test": np.zeros((3, 4, 27))}, "test in {path} has observations of shape (4, 27) and train of (6, 6, 3)"),
+        (
+            {"test": np.zeros((3, 3, 6, 6))},
+            "test in {path} has observations of shape (3, 6, 6), but train of (6, 6, 3)",
+        ),
+        (
+            {"test": np.zeros((3, 6, 3, 6))},
+            "test in {path} has observations of shape (6, 3, 6), but train of (6, 6, 3)",
+        ),
+        ({"test": np.zeros((3, 36, 3))}, "test in {path} has observations of shape (36, 3), but train of (6, 6, 3)"),
+        ({"test": np.zeros((3, 4, 27))}, "test in {path} has observations of shape (4, 27), but train of (6, 6, 3)"),
         ({"validation": np.zeros((3, 12, 9))}, "validation in {path} has observations of shape (12, 9)"),
         (
             {"train": np.zeros((4, 108)), "validation": np.zeros((2, 6, 6, 3)), "test": np.zeros((3, 3, 6, 6))},
-            "test in {path} has observations of shape (3, 6, 6) and validation of (6, 6, 3)",
+            "test in {path} has observations of shape (3, 6, 6), but validation of (6, 6, 3)",
         ),
         ({"test": np.zeros((3, 6, 6, 1))}, "test in {path} has 36 values a row; it must have 108, as train has"),
         ({"test": np.zeros((3, 6, 6))}, "test in {path} has 36 values a row; it must have 108, as train has"),
         (
             {"train": np.full((4, 6, 6, 3), 255, np.uint8)},
-            "test in {path} holds float64 and train uint8, so most likely only one of them is scaled; it must be scaled alike",
+            "test in {path} holds float64, but train uint8, so most likely only one of them is scaled; it must be scaled alike",
         ),
-        ({"test": np.full((3, 6, 6, 3), 255)}, "test in {path} holds int64 and train float64"),
-        ({"validation": np.ones((3, 6, 6, 3), "u1")}, "validation in {path} holds uint8 and train float64"),
+        ({"test": np.full((3, 6, 6, 3), 255)}, "test in {path} holds int64, but train float64"),
+        ({"validation": np.ones((3, 6, 6, 3), "u1")}, "validation in {path} holds uint8, but train float64"),
         (
             {"validation": np.ones((3, 6, 6, 3), "c8")},
             "validation in {path} holds complex64; it must hold real numbers",
@@ -195,9 +201,9 @@ def test_parts_that_agree_in_other_words_are_taken(saved, test):
 @pytest.mark.parametrize(
     ("train", "test", "said"),
     [
-        ("u1", "u2", "train in {path} holds uint8 and test the value 300, so most likely they are scaled differently"),
-        ("i4", "u1", "test in {path} holds uint8 and train the value 300, so most likely"),
-        ("?", "u1", "train in {path} holds bool and test the value 44, so most likely"),
+        ("u1", "u2", "train in {path} holds uint8, but test the value 300, so most likely they are scaled differently"),
+        ("i4", "u1", "test in {path} holds uint8, but train the value 300, so most likely"),
+        ("?", "u1", "train in {path} holds bool, but test the value 44, so most likely"),
     ],
 )
 def test_integers_on_two_scales_are_refused(saved, train, test, said):
@@ -237,8 +243,8 @@ def test_bad_shape_is_refused(saved, shape):
 
 
 def test_missing_file_and_folder_are_refused(tmp_path):
-    assert "none.npz is not there" in refused(tmp_path / "none.npz")
-    assert "is not there" in refused(tmp_path)
+    assert "none.npz is missing" in refused(tmp_path / "none.npz")
+    assert "is missing, or a folder" in refused(tmp_path)
 
 
 def test_files_of_another_kind_are_refused(tmp_path, saved):

@@ -121,7 +121,7 @@ GOOD = ["1,1,5,4,6,12,1,1,0.5", "1,2,9,4,6,12,1,1,0.5", "2,1,5,4,6,12,1,1,0.5"]
         ("2,1.5,9,4,6,12,1,1,0.5", "identity is 1.5; it must be a whole number"),
         ("2,1e300,9,4,6,12,1,1,0.5", "identity is 1e+300"),
         ("2,-1,9,4,6,12,1,1,0.5", "identity is -1; it must be 0 or more in a ground truth"),
-        ("1,2,9,4,6,12,1,1,0.5", "identity 2 is in frame 1 already, in line 2"),
+        ("1,2,9,4,6,12,1,1,0.5", "identity 2 is already in frame 1, in line 2"),
         ("2,2,9,4,6,12,0.7,1,0.5", "flag is 0.7; it must be a whole number"),
         ("2,2,9,4,6,12,2,1,0.5", "flag is 2; it must be 0 (ignore) or 1"),
         ("2,2,9,4,6,12,1,0,0.5", "class is 0; it must be 1 to 13"),

@@ -362,7 +362,7 @@ def test_poses_of_the_made_up_body(made):
         ),
         (
             {"held_out": {"one": TRIALS["one"]}},
-            "option held_out leaves no trial of 'one' to train on; it must name fewer",
+            "option held_out leaves no trial of 'one' for training; it must name fewer",
         ),
         ({"held_out": {"one": []}}, "option held_out has [] for 'one'"),
         ({"held_out": {"one": TRIALS["two"][:1]}}, "option held_out names 77/77_04.amc twice"),
@@ -374,14 +374,14 @@ def test_poses_of_the_made_up_body(made):
         ({"gap": 1.5}, "option gap is 1.5 (float)"),
         (
             {"gap": 94},
-            "the recordings of 'two' have 189 frame(s), too few for three parts with 94 left out between them",
+            "the recordings of 'two' have 189 frame(s), too few for three parts with gaps of 94 between them",
         ),
         ({"gap": 10**30}, "too few for three parts"),
         ({"stride": 0}, "option stride is 0"),
         ({"stride": 121}, "option stride is 121; it must be between 1 and 120"),
         ({"stride": 120}, "option stride is 120 and leaves no frame of 'one' in validation"),
         ({"balance": 1}, "option balance is 1 (int)"),
-        ({"trials": {"one": ["77/77_walk.amc"]}}, "77/77_walk.amc: missing, and not a file of the database's site"),
+        ({"trials": {"one": ["77/77_walk.amc"]}}, "77/77_walk.amc: missing, and not on the database's site"),
         ({"trials": {"one": ["mine/walk.amc"]}}, "mine/walk.amc, mine/mine.asf: missing"),
     ],
 )
@@ -406,7 +406,7 @@ def test_frames_and_scaling_refuse_as_load_does(made):
         (lambda text: ":DEGREES\n", "holds no frame"),
         (lambda text: "", "neither"),
         (lambda text: "<html>404</html>", "neither"),
-        (lambda text: text.replace("ltibia", "rtibia"), "'rtibia' is no bone that moves"),
+        (lambda text: text.replace("ltibia", "rtibia"), "'rtibia' is no moving bone"),
         (lambda text: text.replace("lfingers 99", "lfingers nan", 1), "'nan' stands for a number"),
         (lambda text: text.replace("lfingers 99", "lfingers", 1), "'lfingers' has 0 value(s)"),
     ],
@@ -492,7 +492,7 @@ def test_a_body_of_root_and_fingers_alone_is_refused(made):
     path = made / "cmu_mocap" / "77" / "77.asf"
     fingers = SKELETON[: SKELETON.index("  begin")] + SKELETON[SKELETON.rindex("  begin") :]
     path.write_text(fingers + ":hierarchy\n  begin\n    root lfingers\n  end\n")
-    assert "the skeleton of subject 77 has no joint that is observed" in refused(load, made)
+    assert "the skeleton of subject 77 has no observed joint" in refused(load, made)
 
 
 def test_a_skeleton_of_nobody_is_refused(made):
@@ -630,7 +630,7 @@ def test_runs_that_the_site_does_not_have_are_named_before_anything_is_asked(sit
     sentence = refused(datasets.load, "human_motion", tmp_path)
     for name in ("24", "run_a", "run_b", "run_c"):
         assert f"35/35_{name}_from_expmap.amc" in sentence
-    assert "not a file of the database's site; put what is missing into" in sentence
+    assert "not on the database's site; put the missing files into" in sentence
     assert asked == []
 
 

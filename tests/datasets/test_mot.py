@@ -282,7 +282,7 @@ def test_flags_classes_visibility_and_the_image_decide_what_is_left_out(root, ca
     load(root, test=["C"])
     said = capsys.readouterr().out
     assert f"{len(test)} test boxes" in said
-    for reason in ("4 not to be counted (flag 0, another class)", "2 less than 0.25 visible", "3 outside the image"):
+    for reason in ("4 not counted (flag 0, another class)", "2 less than 0.25 visible", "3 outside the image"):
         assert reason in said
 
 
@@ -363,7 +363,7 @@ def test_what_may_not_be_read_is_not_said_to_be_missing(seen_by_nobody, locked, 
     if os.geteuid() == 0:
         os.seteuid(65534)
     assert refused(load, seen_by_nobody) == (
-        f"{seen_by_nobody / named} cannot be read (Permission denied); make it and the folders it is in readable, or give "
+        f"{seen_by_nobody / named} cannot be read (Permission denied); make it and its parent folders readable, or give "
         "another path."
     )
 
@@ -407,7 +407,7 @@ def test_bad_options_are_refused(root, options, why):
 
 def test_a_sequence_with_too_few_people_is_refused(root):
     write(root / "mot" / "C", 3, truth_of=lambda rows: [row for row in rows if row[1] <= 3])
-    found = "sequence C has 3 identities to be used (45 boxes in ground_truth, left out: none)"
+    found = "sequence C has 3 usable identities (45 boxes in ground_truth, left out: none)"
     sentence = refused(load, root, train=["C"])
     assert sentence == f"dataset mot: {found}; name one for training that has 4 or more."
 
@@ -422,9 +422,9 @@ def test_a_part_without_boxes_is_refused(root):
 @pytest.mark.parametrize(("flag", "kind"), [(0, 1), (1, 3)])
 def test_visibility_is_not_advised_where_it_is_not_the_reason(root, flag, kind):
     write(root / "mot" / "C", 3, truth_of=lambda rows: [(*row[:6], flag, kind, 1.0) for row in rows])
-    why = "(90 boxes in ground_truth, left out: 90 not to be counted (flag 0, another class)); name o"
+    why = "(90 boxes in ground_truth, left out: 90 not counted (flag 0, another class)); name o"
     assert f"no box is left for the test part from C {why}ther sequences." in refused(load, root, test=["C"])
-    assert f"sequence C has 0 identities to be used {why}ne for" in refused(load, root, train=["C"])
+    assert f"sequence C has 0 usable identities {why}ne for" in refused(load, root, train=["C"])
     (root / "mot" / "B" / "det" / "det.txt").write_text("")
     why = "from B (0 boxes in detections, left out: none); name other sequences."
     assert why in refused(load, root, source="detections")
@@ -466,4 +466,4 @@ def test_missing_and_broken_frames_are_named(root, cache):
 def test_bad_ground_truth_is_named_with_its_line(root):
     path = root / "mot" / "B" / "gt" / "gt.txt"
     path.write_text(path.read_text() + "3,1,5,5,5,5,1,1,1\n")
-    assert f"{path}, line {15 * PEOPLE + 1}: identity 1 is in frame 3 already, in line 13" in refused(load, root)
+    assert f"{path}, line {15 * PEOPLE + 1}: identity 1 is already in frame 3, in line 13" in refused(load, root)

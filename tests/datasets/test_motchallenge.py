@@ -143,7 +143,7 @@ def test_line_ends_spaces_and_empty_lines_do_not_matter(sequence):
         ("imHeight=30", "imHeight=0", "imHeight is 0; it must be a positive number"),
         ("frameRate=25", "frameRate=fast", "frameRate is fast; it must be a positive number"),
         ("seqLength=3", "seqLength=2.5", "seqLength is 2.5; it must be a whole number"),
-        ("seqLength=3", "seqLength=2", "seqLength is 2, and there is 000003.jpg"),
+        ("seqLength=3", "seqLength=2", "seqLength is 2, but 000003.jpg exists"),
         ("[Sequence]", "[Movie]", "has no section [Sequence]; give it one."),
         ("[Sequence]", "", "give it a section [Sequence]"),
     ],
@@ -158,7 +158,7 @@ def test_a_bad_seqinfo_is_refused(sequence, before, after, why):
 
 def test_frames_start_at_one(sequence):
     (sequence / "img1" / "000003.jpg").rename(sequence / "img1" / "000000.jpg")
-    assert "there is 000000.jpg" in refused(read_sequence, sequence)
+    assert "but 000000.jpg exists" in refused(read_sequence, sequence)
 
 
 def test_a_gap_without_seqinfo_is_refused(sequence):
@@ -183,7 +183,7 @@ def test_a_missing_frame_is_named_when_it_is_needed(sequence):
         path.rename(path.with_name(f"frame {path.name}"))
     assert "img1, in which no file is named by a number; put" in refused(read_frame, read_sequence(sequence), 2)
     (sequence / "img1").rename(sequence / "images")
-    assert f"{sequence / 'img1'}, which is not there; put" in refused(read_frame, read_sequence(sequence), 2)
+    assert f"{sequence / 'img1'}, which does not exist; put" in refused(read_frame, read_sequence(sequence), 2)
 
 
 @pytest.mark.parametrize("damage", ["cut", "html", "empty"])
@@ -299,7 +299,7 @@ def test_frames_of_another_extension_are_named(sequence, asked):
     path = sequence / "seqinfo.ini"
     path.write_text(path.read_text().replace(".jpg", asked))
     sentence = refused(read_sequence, sequence)
-    found = f"000001.png is missing, for which imExt of seqinfo.ini asks ({asked}), and 000001.jpg is there; correct imExt in seqinfo.ini"
+    found = f"imExt of seqinfo.ini is {asked}, but 000001.png is missing and 000001.jpg exists; correct imExt in seqinfo.ini"
     assert sentence.startswith(f"{sequence / 'img1'}: {found}")
 
 
@@ -307,7 +307,7 @@ def test_frames_of_which_some_have_another_extension_are_named(sequence):
     Image.fromarray(picture(2)).save(sequence / "img1" / "000002.png")
     assert len(read_sequence(sequence).frames) == 3  # imExt tells which of the two is meant
     (sequence / "img1" / "000002.jpg").unlink()
-    assert "000002.jpg is missing, for which imExt" in refused(read_sequence, sequence)
+    assert "imExt of seqinfo.ini is .jpg, but 000002.jpg is missing" in refused(read_sequence, sequence)
 
 
 @pytest.mark.parametrize(("twin", "told"), [("1.jpg", True), ("000001.JPG", True), ("1.JPG", False), ("1.jpg", False)])
@@ -424,8 +424,8 @@ def test_boxes_of_a_picture_as_it_is_stored_are_told_apart(sequence):
     info = sequence / "seqinfo.ini"
     info.write_text(info.read_text().replace("imWidth=40\nimHeight=30", "imWidth=30\nimHeight=40"))
     sentence = refused(read_frame, read_sequence(sequence), 1)
-    found = f"{path} has 40 × 30 pixels, turned as its EXIF orientation says"
-    assert sentence == f"{found}; it must have 30 × 40, as the sequence has and the file untagged."
+    found = f"{path} has 40 × 30 pixels, turned by its EXIF orientation"
+    assert sentence == f"{found}; it must have 30 × 40, as the sequence has and no such tag."
 
 
 def test_the_size_without_seqinfo_is_that_of_the_turned_frame(sequence):

@@ -236,7 +236,7 @@ def test_without_a_cache_the_pictures_are_the_same_and_one_warning_says_why(root
         assert load(root).fingerprint() == wanted
     assert [str(warning.message) for warning in said] == [
         f"{cache / 'crops'} cannot be written ({reason}), so pictures are cut out each time; set the environment variable "
-        "FLATVAE_CACHE to a folder that can be written to keep them."
+        "FLATVAE_CACHE to a writable folder to keep them."
     ]
 
 

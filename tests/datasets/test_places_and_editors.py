@@ -168,7 +168,7 @@ def test_the_folder_of_the_user(tmp_path, content, monkeypatch):
     check("~/data", "~/data/mine.npz")
     monkeypatch.setenv("FLATVAE_DATA", "~/data")
     assert datasets.data_root() == tmp_path / "data"
-    assert "~no-such-user/mine.npz is not there" in refused(datasets.load, "arrays", path="~no-such-user/mine.npz")
+    assert "~no-such-user/mine.npz is missing" in refused(datasets.load, "arrays", path="~no-such-user/mine.npz")
 
 
 def test_links_to_files_and_to_folders(tmp_path, content):
@@ -178,7 +178,7 @@ def test_links_to_files_and_to_folders(tmp_path, content):
     check(tmp_path / "folder", tmp_path / "file.npz")
     (tmp_path / "dangling.npz").symlink_to(tmp_path / "gone")
     (tmp_path / "loop.npz").symlink_to(tmp_path / "loop.npz")
-    assert "is not there" in refused(datasets.load, "arrays", path=tmp_path / "dangling.npz")
+    assert "is missing, or a folder" in refused(datasets.load, "arrays", path=tmp_path / "dangling.npz")
     assert "cannot be read" in refused(datasets.load, "arrays", path=tmp_path / "loop.npz")
 
 

@@ -129,7 +129,7 @@ def test_names_are_numbered_over_all_parts(tmp_path):
     assert data.test_labels.tolist() == [0, 2] * 5
     assert set(data.train_labels.tolist()) <= {1, 2}
     write(paths["test"], NUMBERED[:10], kind=[0, 1] * 5)
-    assert "holds names and column 'kind' in" in refused(datasets.load, "arrays", path=paths, label="kind")
+    assert "holds names but column 'kind' in" in refused(datasets.load, "arrays", path=paths, label="kind")
 
 
 # -------------------------------------------------------------------------------------------------------------- standards
@@ -201,10 +201,10 @@ def test_tables_as_programs_save_them(tmp_path, text):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "mine.csv is empty; it must have a line with the names of the columns, and rows"),
+        ("", "mine.csv is empty; it must have a line with the columns' names, and rows"),
         ("x,y\n", "mine.csv has 0 rows and 2 columns of numbers"),
-        ("1.5,2\n3,4\n", "mine.csv begins with numbers (1.5, 2); its first line must be the names of the columns"),
-        (",x\n0,2\n1,4\n", "mine.csv has no name for column 1; name it, or, if it numbers the rows"),
+        ("1.5,2\n3,4\n", "mine.csv begins with numbers (1.5, 2); add a first line with the columns' names"),
+        (",x\n0,2\n1,4\n", "mine.csv has no name for column 1; name it, or save without it if it numbers the rows"),
         ("x,y\n1,2\n3,Bern\n", "column 'y' in {path} holds 'Bern' in row 2; all must be numbers"),
         ("x,y\n1,2020-01-31\n", "column 'y' in {path} holds '2020-01-31' in row 1"),
         ('x,y\n1,"1,5"\n', "column 'y' in {path} holds '1,5' in row 1"),
@@ -216,8 +216,8 @@ def test_tables_as_programs_save_them(tmp_path, text):
         ("x,y\n1,2\n3,4,5\n", "mine.csv is no table (Expected 2 fields in line 3, saw 3); every line must have"),
         ("x,y\n1,2,3\n", "mine.csv has a line with more values than the first has names; name every column"),
         ('x,y\n1,"2\n', "mine.csv is no table (EOF inside string starting at row 1)"),
-        ("x,y\n1,2\n", "mine.csv has one row for training; it must have more, so that test can be held out"),
-        ("x,y\n1,2\n3,4\n", "mine.csv has one row for training; it must have more, so that validation can be held"),
+        ("x,y\n1,2\n", "mine.csv has one row for training; it must have more, to hold out test"),
+        ("x,y\n1,2\n3,4\n", "mine.csv has one row for training; it must have more, to hold out validation"),
         (b"PK\x03\x04\xff" * 9, "mine.csv has 0 rows and 1 columns of numbers"),
         (b"\xff\xfe\x00\xd8\x00", "mine.csv is damaged, or no text"),
         ("x" * 200_000, "mine.csv is no table (field larger than field limit"),
@@ -247,15 +247,15 @@ def test_what_is_wrong_with_labels_is_said(tmp_path, text, said):
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ({"train": "a.csv"}, "option path names train; it must name train, test and perhaps validation"),
+        ({"train": "a.csv"}, "option path names train; it must name train, test and optionally validation"),
         ({"train": "a.csv", "test": "a.csv", "tset": "a.csv"}, "option path names train, test, tset; it must"),
         (
             {"train": "a.csv", "test": "a.npz"},
             "option path gives 'a.npz' for test; it must be an .npy, .csv or .parquet",
         ),
         ({"train": "a.csv", "test": 3}, "option path gives 3 for test; it must be"),
-        ({"train": "a.csv", "test": "gone.csv"}, "gone.csv is not there"),
-        ({"train": "a.csv", "test": "b.csv"}, "test in b.csv has other columns than train, or another order"),
+        ({"train": "a.csv", "test": "gone.csv"}, "gone.csv is missing"),
+        ({"train": "a.csv", "test": "b.csv"}, "test in b.csv has other columns than train, or in another order"),
         ({"train": "a.csv", "test": "wide.npy"}, "test in wide.npy has 5 values a row; it must have 3, as train has"),
         ("pickled.npy", "pickled.npy holds Python objects; it must be a plain array of numbers"),
         ("cut.npy", "cut.npy has a damaged header; write the file again with numpy.save"),

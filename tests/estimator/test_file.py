@@ -41,9 +41,9 @@ def test_what_is_read_is_what_was_written(space, tmp_path):
     ("damage", "why"),
     [
         (lambda path: path.unlink(), "does not exist; write it by save"),
-        (lambda path: path.write_bytes(path.read_bytes()[:-9]), "is damaged, or no file of FlatVAE.save"),
-        (lambda path: path.write_bytes(b"nonsense"), "is damaged, or no file of FlatVAE.save"),
-        (lambda path: save_file({"mean": np.zeros(3)}, path), "is damaged, or no file of FlatVAE.save"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-9]), "is damaged, or was not written by FlatVAE.save"),
+        (lambda path: path.write_bytes(b"nonsense"), "is damaged, or was not written by FlatVAE.save"),
+        (lambda path: save_file({"mean": np.zeros(3)}, path), "is damaged, or was not written by FlatVAE.save"),
     ],
 )
 def test_other_files_are_refused(space, tmp_path, damage, why):
@@ -55,5 +55,5 @@ def test_other_files_are_refused(space, tmp_path, damage, why):
 
 
 def test_a_folder_that_is_not_there(space, tmp_path):
-    with pytest.raises(InputError, match="does not exist; make it, or save elsewhere"):
+    with pytest.raises(InputError, match="does not exist; create it, or save elsewhere"):
         space[0].save(tmp_path / "nowhere" / "space.safetensors")

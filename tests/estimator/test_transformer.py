@@ -143,7 +143,7 @@ def test_models_of_a_run(tmp_path):
         ({"latent_dim": 2.5}, "latent_dim is 2.5; it must be a whole number ≥ 1"),
         ({"hidden": 8}, "hidden is 8; it must be a list of whole numbers"),
         ({"hidden": (0,)}, r"hidden is \(0,\); it must be a list of whole numbers ≥ 1"),
-        ({"latent_dim": 4}, r"latent_dim is 4 and X has 3 feature\(s\)"),
+        ({"latent_dim": 4}, r"latent_dim is 4 but X has 3 feature\(s\)"),
         ({"unexplained": "best"}, "unexplained is 'best'; it must be a number or 'auto'"),
         ({"init": "pca"}, "init is 'pca'; it must be auto, isomap or random"),
         ({"eta": "auto", "scale_free": False}, "eta='auto' is for scale_free=True"),

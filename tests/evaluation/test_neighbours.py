@@ -206,7 +206,7 @@ def test_a_grey_gallery_of_bernoulli_data_is_binarised():
 
 
 def test_too_few_rows_are_named():
-    with pytest.raises(InputError, match="hand has 10 rows in its train or test part, and 11 are needed"):
+    with pytest.raises(InputError, match="hand has 10 rows in its train or test part, but 11 are needed"):
         neighbours.control(labelled(10))
 
 

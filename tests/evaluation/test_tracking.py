@@ -277,7 +277,7 @@ def test_scores_of_which_none_is_high_enough_are_refused(crowd, part, greatest):
     count = len(video.detections)
     assert refused(tracking.sort, scored(crowd, part, np.linspace(-2, greatest, count))) == (
         f"tracking: all {count} detections in {video.folder / 'det' / 'det.txt'} have a confidence below 0.3, the greatest is "
-        f"{greatest:g}; scale the scores, or give −1 for all where they are unknown."
+        f"{greatest:g}; scale the scores, or give −1 for all if they are unknown."
     )
 
 

@@ -45,6 +45,22 @@ def test_runs_that_disagree_leave_a_test_undecided(other, sign):
     assert cells(overview.overview(twice))[2][1] == f"{sign}?"
 
 
+def test_the_same_table_in_restructured_text():
+    """Parsed by docutils: the same cells, and the counts of all verdicts."""
+    core = pytest.importorskip("docutils.core", reason="docutils is not installed")
+    parsed = core.publish_doctree(overview.overview_rst(LEDGER))
+    rows = [
+        [entry.astext() for entry in row.findall(lambda n: n.tagname == "entry")]
+        for row in parsed.findall(lambda n: n.tagname == "row")
+    ]
+    header, _, *body = cells(overview.overview(LEDGER))
+    assert rows == [header, *body]
+    text = parsed.astext()
+    assert "✓ supported (3)" in text
+    assert "– not testable (1)" in text
+    assert not list(parsed.findall(lambda n: n.tagname == "system_message"))
+
+
 def test_the_table_replaces_what_is_between_the_markers(tmp_path):
     page, ledger = tmp_path / "page.md", tmp_path / "claims.csv"
     page.write_text(f"before\n{overview.BEGIN}\nold\n{overview.END}\nafter\n")

@@ -136,8 +136,8 @@ def test_the_template_runs_at_once_and_a_name_that_is_taken_is_refused(project):
         assert run.returncode == 0, run.stdout[-3000:]
         assert len(pd.read_csv(project.folder / target)["seed"].unique()) == 3
         for name, why in (
-            ("my_method", "baselines/my_method.py is there already; choose another NAME"),
-            ("My-Method", "NAME is 'My-Method'; it must be a Python name of small letters, digits and _"),
+            ("my_method", "baselines/my_method.py exists already; choose another NAME"),
+            ("My-Method", "NAME is 'My-Method'; it must be a Python name of lowercase letters, digits and _"),
             ("", "NAME is ''; it must be"),
         ):
             refused = lay_down(name)
@@ -152,11 +152,11 @@ BROKEN = {
     "no build": ("import torch\n", "baselines/broken.py has no function build(dataset, *, …); every method needs one"),
     "signature": (
         "def build(dataset, latent_dim=2): ...\n",
-        "baselines/broken.py: build(dataset, latent_dim=2) is not as the contract has it; write build(dataset, *, …) with a default",
+        "baselines/broken.py: build(dataset, latent_dim=2) breaks the contract; write build(dataset, *, …) with a default",
     ),
     "penalty's signature": (
         "from baselines.vae import build\ndef penalty(decode, z): ...\n",
-        "baselines/broken.py: penalty(decode, z) is not as the contract has it; write penalty(decode, z, noise, *, …)",
+        "baselines/broken.py: penalty(decode, z) breaks the contract; write penalty(decode, z, noise, *, …)",
     ),
     "type": (
         "import torch\ndef build(dataset, *, latent_dim=2): return torch.nn.Linear(2, 2)\n",
@@ -178,21 +178,21 @@ BROKEN = {
     ),
     "fit's signature": (
         "from baselines.vae import build\ndef fit(dataset, *, seed, latent_dim=2): ...\n",
-        "baselines/broken.py: fit lacks the parameter activation, which build has; both are given the same hyperparameters",
+        "baselines/broken.py: fit lacks the parameter activation, which build has; both get the same hyperparameters: add it",
     ),
     "fit": (
         "from baselines import vae\nfrom baselines.vae import build\n"
         "def fit(dataset, *, seed, **_): return vae.build(dataset, hidden=[3])\n",
-        "baselines/broken.py: the model that fit makes differs from that of build in decoder.0.bias; it must have the same",
+        "baselines/broken.py: the model that fit makes differs from build's in decoder.0.bias; it must have the same",
     ),
 }
 
 
 BROKEN |= {
-    "no Python": ("def build(dataset, *\n", "baselines/broken.py, line 1: '(' was never closed; mend it"),
+    "no Python": ("def build(dataset, *\n", "baselines/broken.py, line 1: '(' was never closed; fix it"),
     "import": (
         "import no_such_package\nfrom baselines.vae import build\n",
-        "baselines/broken.py: its import failed with ModuleNotFoundError: No module named 'no_such_package'; mend it",
+        "baselines/broken.py: its import failed with ModuleNotFoundError: No module named 'no_such_package'; fix it",
     ),
 }
 
@@ -219,13 +219,17 @@ def test_a_broken_baseline_is_named_before_anything_runs(project, tmp_path, case
         (
             "model.safetensors",
             "modell.safetensors",
-            "sk_autoencoder.smk: 0 rules have results/broken/{dataset}/sk_autoencoder/model.safetensors for their output model",
+            "sk_autoencoder.smk: 0 rules have the output model: results/broken/{dataset}/sk_autoencoder/model.safetensors; there",
         ),
-        ("history=", "story=", "sk_autoencoder/history.csv for their output history; there must be one"),
+        (
+            "history=",
+            "story=",
+            "rules have the output history: results/broken/{dataset}/sk_autoencoder/history.csv; there must be one",
+        ),
         (
             'methods_of("baselines.sk_autoencoder")',
             '".*"',
-            "sk_autoencoder.smk: the rule train_sk_autoencoder would make vae's files, too; give it wildcard_constraints: method=",
+            "sk_autoencoder.smk: the rule train_sk_autoencoder would also make vae's files; give it wildcard_constraints: method=",
         ),
     ],
 )

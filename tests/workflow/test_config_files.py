@@ -86,10 +86,10 @@ def test_the_command_says_the_sentence_and_nothing_else(name, tmp_path):
 
 
 HALF = {
-    "--configfile a --configfile b": "--configfile is given twice, and Snakemake takes the last alone; write --configfile FILE FILE",
+    "--configfile a --configfile b": "--configfile is given twice, but Snakemake uses only the last; write --configfile FILE FILE",
     "--configfile=a --configfiles b": "--configfile is given twice",
     "--config x=1 -C y=2": "--config is given twice",
-    "--workflow-profile profiles/slurm": "--workflow-profile profiles/slurm does not exist here, and Snakemake goes on without one; "
+    "--workflow-profile profiles/slurm": "--workflow-profile profiles/slurm does not exist here, and Snakemake would continue without one; "
     "give its path, or its name: default, gpu, slurm",
     "--workflow-profile=nowhere -n": "--workflow-profile nowhere does not exist here",
 }

@@ -136,13 +136,21 @@ def test_the_run_ends_with_what_came_out_and_the_page_to_open(smoke):
     text = (results / "index.html").read_text()
     assert text.count('class="test not_run"') + text.count(": · not run") == counts["not run"]
     assert all(f'src="figures/{path.name}"' in text for path in (results / "figures").glob("*.png"))
+    assert 'href="report.pdf"' in text
+    assert (results / "report.pdf").read_bytes().startswith(b"%PDF")
 
 
-def test_changing_a_template_of_the_page_makes_the_page_alone(smoke):
-    template = smoke.folder / "flatvae" / "reporting" / "page" / "templates" / "run.html.jinja"
-    with edited(template, "What was run", "What has been run"):
+@pytest.mark.parametrize(
+    ("template", "text", "rules"),
+    [
+        ("page/templates/run.html.jinja", "What was run", {"page", "all"}),
+        ("document/templates/report.typ.jinja", "= Setting", {"document", "page", "all"}),
+    ],
+)
+def test_changing_a_template_makes_its_page_or_document_alone(smoke, template, text, rules):
+    with edited(smoke.folder / "flatvae" / "reporting" / template, text, f"{text} "):
         jobs = planned(smoke)
-    assert {rule for rule, _ in jobs} == {"page", "all"}
+    assert {rule for rule, _ in jobs} == rules
 
 
 def test_the_plan_is_printed_before_training(smoke):
@@ -192,7 +200,7 @@ def test_editing_figures_redraws_alone(smoke):
     common = smoke.folder / "flatvae" / "reporting" / "figures" / "_common.py"
     with edited(common, "def save(", "_UNUSED = 1\n\n\ndef save("):
         jobs = planned(smoke)
-    assert {rule for rule, _ in jobs} == {"figures_pendulum", "number_figures", "manifest", "page", "all"}
+    assert {rule for rule, _ in jobs} == {"figures_pendulum", "number_figures", "manifest", "document", "page", "all"}
 
 
 def test_editing_the_geodesic_distance_retrains_nothing(smoke):
@@ -224,7 +232,7 @@ def test_a_job_does_again_what_has_changed_and_keeps_the_rest(smoke):
 
 def test_changing_a_claim_reruns_the_ledger_alone(smoke, tmp_path):
     jobs = planned(smoke, overlay(tmp_path, {"claims": {"1a": {"threshold": 1.2}}}))
-    assert {rule for rule, _ in jobs} == {"claims", "manifest", "page", "all"}
+    assert {rule for rule, _ in jobs} == {"claims", "manifest", "document", "page", "all"}
 
 
 def test_figures_that_cannot_be_drawn_are_left_out_with_the_reason(smoke, tmp_path):
@@ -310,6 +318,9 @@ def test_the_report_opens_with_captions_and_categories(smoke):
     assert "probability of being better than vhp_vae" in " ".join(text.split())
     assert "Figures" in text
     assert "magnification factor" in text
+    assert "Verdicts of the claims, one sign for each test" in text  # on the first page
+    assert {"flatness.html", "claims.html", "controls.html"} <= {Path(name).name for name in names}
+    assert '"Other"' not in text
 
 
 @pytest.mark.parametrize(
@@ -414,7 +425,7 @@ def test_a_checkpoint_of_another_method_is_refused(smoke, tmp_path):
     target = "results/swapped/pendulum/vae/flatness.csv"
     run = smoke.smoke(target, "--rerun-triggers", "mtime", overlays=(change,))
     assert run.returncode != 0
-    assert re.search(r"flatvae: checkpoint .* is of baselines.vhp_vae:build and not of baselines.vae", run.stdout)
+    assert re.search(r"flatvae: checkpoint .* is from baselines.vhp_vae:build, not from baselines.vae", run.stdout)
 
 
 def test_a_missing_mnist_is_said_in_one_sentence(smoke, tmp_path):

@@ -2,7 +2,9 @@ rule metrics:
     input:
         RUN.metrics(),
     output:
-        report(f"{OUT}/metrics.csv", caption="../report/metrics.rst", category="Tables"),
+        report(
+            f"{OUT}/metrics.csv", caption="../report/metrics.rst", category="Tables", subcategory="numbers"
+        ),
     log:
         f"{OUT}/logs/metrics.log",
     conda:
@@ -36,7 +38,7 @@ rule claims:
     input:
         RUN.numbers(),
     output:
-        csv=report(f"{OUT}/claims.csv", caption="../report/claims.rst", category="Claims"),
+        csv=f"{OUT}/claims.csv",
         md=f"{OUT}/claims.md",
     log:
         f"{OUT}/logs/claims.log",
@@ -58,7 +60,7 @@ rule controls:
     input:
         f"{OUT}/metrics.csv",
     output:
-        csv=report(f"{OUT}/controls.csv", caption="../report/controls.rst", category="Claims"),
+        csv=f"{OUT}/controls.csv",
         md=f"{OUT}/controls.md",
     log:
         f"{OUT}/logs/controls.log",
@@ -130,6 +132,6 @@ rule manifest:
     resources:
         mem_mb=1000,
         runtime=10,
-    # commit and config are no params: what they did not change keeps the origin it has
+    # commit and config are no params: files that they do not change keep their recorded origin
     script:
         "../scripts/manifest.py"

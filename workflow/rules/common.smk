@@ -7,7 +7,9 @@ sys.path.insert(0, SCRIPTS)
 
 import adapter
 import config_files
+import console
 import kept
+import landing
 import last_lines
 import own_rules
 import plan
@@ -34,10 +36,11 @@ from validation import check
 
 from snakemake.exceptions import WorkflowError
 
-os.environ[adapter.RUN] = str(os.getpid())  # a job ends with the process that started it
+CONSOLE = console.install(workflow)
+os.environ[adapter.RUN] = str(os.getpid())  # jobs end when this process ends
 
 
-CONFIG = Path(SCRIPTS).parents[1] / "config"  # the project's, also where a run is in another folder
+CONFIG = Path(SCRIPTS).parents[1] / "config"  # the project's folder, wherever a run writes
 DEFAULTS = [str(CONFIG / f"{part}.yaml") for part in ("config", "claims", "controls", "search")]
 
 try:
@@ -53,13 +56,15 @@ for file in DEFAULTS:
 
 
 try:
-    if workflow.is_main_process:  # the jobs' processes have the same config
+    if workflow.is_main_process:  # jobs get the same config, already checked
         check(config, Path(SCRIPTS).parent / "schemas" / "config.schema.yaml")
     OUT = results_folder(config["results_dir"])
 except ValueError as error:
     raise WorkflowError(str(error)) from None
 
 RUN = Run(config, OUT)
+if any(argument.startswith("--report") for argument in sys.argv):
+    config["verdicts"] = landing.verdicts(OUT)  # for the report's first page
 
 
 wildcard_constraints:
@@ -69,7 +74,7 @@ wildcard_constraints:
 
 
 def data_params(wildcards):
-    """What a job needs to load a data set; a change of it reruns the job."""
+    """What a job needs to load a data set; changing it reruns the job."""
     return {
         "loader": loader(config, wildcards.dataset),
         "root": config["data_root"],
@@ -78,7 +83,7 @@ def data_params(wildcards):
 
 
 def methods_of(module):
-    """Names of the methods that a module builds, as a pattern: for a rule that a baseline has of its own."""
+    """Pattern of the methods that a module builds, for the rules of baselines that have their own."""
     return RUN.built_by(module)
 
 
@@ -89,19 +94,19 @@ def data_code(wildcards):
 
 
 def method_modules(wildcards):
-    """Entry modules of the code that makes a model of this method on this data set."""
+    """Entry modules of the code that builds this method's model on this data set."""
     builder = specification(config, wildcards.dataset, wildcards.method)["builder"]
     return [builder, "flatvae.checkpoint", f"flatvae.datasets.{loader(config, wildcards.dataset)}"]
 
 
 def without(wildcards):
-    """Modules that a method without a penalty never calls, though the training can."""
+    """Modules that the training imports but never calls for a method without a penalty."""
     builder = specification(config, wildcards.dataset, wildcards.method)["builder"]
     return [] if has_penalty(builder) else ["flatvae.flattening"]
 
 
 def evaluation_tasks(wildcards):
-    """The tasks of a data set's models, each with what its results depend on."""
+    """The tasks of a data set's models, each with everything that its results depend on."""
     found = {}
     for task in RUN.evaluated(wildcards.dataset):
         handed = distances(config, wildcards.dataset) if takes_distances(task) else {}
@@ -112,19 +117,20 @@ def evaluation_tasks(wildcards):
 
 
 def figure_code(wildcards):
-    """Fingerprint of the code behind a data set's figures, its loader included."""
+    """Fingerprint of the code behind a data set's figures, including its loader."""
     entries = ["flatvae.reporting.figures", "flatvae.reporting.figure_registry", "flatvae.reporting.results"]
     return fingerprint(*entries, f"flatvae.datasets.{loader(config, wildcards.dataset)}")
 
 
-def page_texts():
-    """Fingerprint of the page's templates and the figures' captions."""
+def texts(form):
+    """Fingerprint of what the page or the document shows besides numbers: templates, figures' captions, fidelity to the paper."""
     folder = ROOT / "flatvae" / "reporting"
-    return files_fingerprint(folder / "page" / "templates", folder / "figure_captions")
+    also = [ROOT / "docs" / "fidelity.md"] * (form == "document")
+    return files_fingerprint(folder / form / "templates", folder / "figure_captions", *also)
 
 
 def trained_by_steps():
-    """Methods of the run whose models the suite's own training makes."""
+    """Methods of the run that the suite's own training loop trains."""
     return [
         m for m in RUN.methods if own_rule(config, m) is None and keywords(builder(config, m), "fit") is None
     ]
@@ -143,14 +149,14 @@ def efficiency_params(wildcards):
             method: specification(config, wildcards.dataset, method) for method in trained_by_steps()
         },
         "n_seeds": config["seeds"],
-        "device": "cpu",  # where all that is timed here runs: the job asks for no GPU
+        "device": "cpu",  # everything is timed on the CPU: the job asks for no GPU
         "distance": distances(config, wildcards.dataset).get("geodesic"),
         **config["efficiency"],
     }
 
 
 def search_inputs(wildcards):
-    """The search of every method that runs: without candidates of its own, a method would be at a disadvantage."""
+    """The search of every method that runs; a method without candidates would be at a disadvantage."""
     for method in RUN.methods:
         if method not in config.get("search", {}).get("candidates", {}):
             raise WorkflowError(

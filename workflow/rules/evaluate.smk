@@ -1,5 +1,5 @@
-# One job does all tasks of a model: starting a process and loading data takes longer than most tasks.
-# A rule for each data set, because its tasks say which files are made.
+# One job runs all tasks of a model: starting a process and loading data takes longer than most tasks.
+# Each data set has its own rule, because its tasks decide which files are made.
 for dataset in [dataset for dataset in RUN.datasets if RUN.evaluated(dataset)]:
 
     rule:
@@ -32,7 +32,7 @@ for dataset in [dataset for dataset in RUN.datasets if RUN.evaluated(dataset)]:
             "../scripts/evaluate.py"
 
 
-# takes every core, so that nothing runs beside what it times
+# takes every core, so that nothing else runs while it measures times
 rule efficiency:
     input:
         data=f"{OUT}/{{dataset}}/data.json",

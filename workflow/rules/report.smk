@@ -1,5 +1,5 @@
-# Figures. Those of one data set are made in one process: importing what draws takes longer than most of them.
-# A rule for each data set, because which figures there are depends on its tasks and its kind.
+# Figures. One process draws all figures of a data set: importing the plotting library takes longer than most of them.
+# Each data set has its own rule, because its tasks and its kind decide which figures are drawn.
 for dataset in [dataset for dataset in RUN.datasets if RUN.figures(dataset)]:
 
     rule:
@@ -52,7 +52,7 @@ if RUN.number_figures():
                     f"{OUT}/figures/{name}.png",
                     caption=caption("figures", figure["figure"]),
                     category="Figures" if "dataset" in figure else "Comparison",
-                    **({"subcategory": figure["dataset"]} if "dataset" in figure else {}),
+                    subcategory=figure.get("dataset", "all data sets"),
                     labels={"figure": name.removeprefix(f"{figure.get('dataset', 'comparison')}_")},
                 )
                 for name, figure in RUN.number_figures().items()
@@ -79,7 +79,7 @@ if RUN.number_figures():
 
 rule left_out:
     output:
-        report(f"{OUT}/figures/left_out.md", caption="../report/left_out.rst", category="Figures"),
+        f"{OUT}/figures/left_out.md",
     log:
         f"{OUT}/logs/left_out.log",
     conda:
@@ -99,15 +99,7 @@ rule tables:
         numbers=RUN.numbers(),
         run=f"{OUT}/run.json",
     output:
-        csv=[
-            report(
-                f"{OUT}/tables/{name}.csv",
-                caption=caption("tables", name),
-                category="Comparison" if name == "comparison" else "Tables",
-                labels={"table": name},
-            )
-            for name in RUN.tables()
-        ],
+        csv=[f"{OUT}/tables/{name}.csv" for name in RUN.tables()],
         md=[f"{OUT}/tables/{name}.md" for name in RUN.tables()],
         tex=[f"{OUT}/tables/{name}.tex" for name in RUN.tables()],
     log:
@@ -129,11 +121,66 @@ rule tables:
         "../scripts/tables.py"
 
 
-# after the manifest, which it links: so the manifest does not know the page's hash
+# Tables and ledgers for `snakemake --report`, which offers other text files only as downloads
+rule html_tables:
+    input:
+        RUN.readable().values(),
+    output:
+        [
+            report(
+                f"{OUT}/html/{name}.html",
+                caption=caption("tables", name) if name in RUN.tables() else f"../report/{name}.rst",
+                category="Claims" if name in ("claims", "controls") else "Tables",
+                subcategory=(
+                    "left out"
+                    if name == "left_out"
+                    else "ledgers" if name in ("claims", "controls") else "tasks"
+                ),
+                labels={"table": name},
+            )
+            for name in RUN.readable()
+        ],
+    log:
+        f"{OUT}/logs/html_tables.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=fingerprint("flatvae.reporting.html_tables"),
+    script:
+        "../scripts/html_tables.py"
+
+
+# The report and the page show the manifest, so they are made later and their hashes are not in the manifest.
+rule document:
+    input:
+        RUN.results(),
+        f"{OUT}/manifest.json",
+    output:
+        f"{OUT}/report.pdf",
+    log:
+        f"{OUT}/logs/document.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=fingerprint("flatvae.reporting.document"),
+        texts=texts("document"),
+    script:
+        "../scripts/document.py"
+
+
 rule page:
     input:
         RUN.results(),
         f"{OUT}/manifest.json",
+        f"{OUT}/report.pdf",
     output:
         f"{OUT}/index.html",
     log:
@@ -146,6 +193,6 @@ rule page:
         runtime=10,
     params:
         code=fingerprint("flatvae.reporting.page", "flatvae.reporting.page.html"),
-        texts=page_texts(),
+        texts=texts("page"),
     script:
         "../scripts/page.py"

@@ -1,4 +1,4 @@
-# The hyperparameter search, run on request: snakemake --cores all search
+# The hyperparameter search, which runs only on request: snakemake --cores all search
 rule search_candidates:
     input:
         f"{OUT}/{{dataset}}/data.json",

@@ -11,7 +11,7 @@ rule train:
         f"{OUT}/{{dataset}}/{{method}}/logs/train.benchmark.jsonl"
     wildcard_constraints:
         method=RUN.trained_here(),
-    # the longest first, and before any evaluation: else the last one runs alone
+    # the longest training first, and before any evaluation: else the last one would run alone
     priority: training_priority
     conda:
         "../../environment.yml"
@@ -32,7 +32,7 @@ rule train:
         "../scripts/train.py"
 
 
-# of baselines that have a rule of their own beside their module: it makes the same three files, and the benchmark
+# Some baselines have a rule file next to their module; its rule makes the same three files and the benchmark.
 for own in sorted({str(own_rule(config, method)) for method in RUN.methods if own_rule(config, method)}):
 
     include: own

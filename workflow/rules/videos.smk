@@ -1,4 +1,4 @@
-# For data sets of videos: what the methods' codes are compared with.
+# For data sets of videos: the descriptors and the tracker that methods are compared with.
 rule descriptor:
     input:
         f"{OUT}/{{dataset}}/data.json",

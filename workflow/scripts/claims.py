@@ -1,4 +1,4 @@
-"""The ledger of claims, from the tidy files alone."""
+"""Makes the ledger of claims from the tidy files alone."""
 
 from pathlib import Path
 

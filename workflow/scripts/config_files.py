@@ -1,6 +1,6 @@
-"""Config files as editors save them: one sentence with file and line for what is wrong with one.
+"""Checks config files as editors save them, and reports an error in one sentence with file and line.
 
-Snakemake reads the files of --configfile before this project can, and says neither file nor line. This does:
+Snakemake reads the files of --configfile before this project can, and names neither file nor line. This script does:
 ``python workflow/scripts/config_files.py FILE …``
 """
 
@@ -16,7 +16,7 @@ import yaml
 
 
 def invisible(text: str) -> str | None:
-    """Names the first character that cannot be seen, such as a non-breaking space; None where all can."""
+    """Names the first invisible character, such as a non-breaking space; None if there is none."""
     character = next((c for c in text if not c.isprintable()), None)
     if character is None:
         return None
@@ -25,7 +25,7 @@ def invisible(text: str) -> str | None:
 
 
 def _repeated(node: yaml.Node) -> yaml.Node | None:
-    """The first key that stands twice in a mapping of the document: YAML would silently take the last."""
+    """The first key that occurs twice in a mapping of the document: YAML would silently take the last."""
     waiting, seen = [node], set()
     while waiting:
         node = waiting.pop()
@@ -52,10 +52,10 @@ def _is_json(text: str) -> bool:
 
 
 def check(path: str | Path) -> None:
-    """Checks that a config file is a text of keys with values, each key once.
+    """Checks that a config file holds keys with values, each key once.
 
     Raises:
-        ValueError: it is not.
+        ValueError: it does not.
     """
     try:
         raw = Path(path).read_bytes()
@@ -73,9 +73,9 @@ def check(path: str | Path) -> None:
         line = len(re.split("\r\n|\r|\n", text[: error.position]))
         raise ValueError(f"config: {path}, line {line} holds {invisible(chr(error.character))}; delete it") from None
     except yaml.MarkedYAMLError as error:
-        if _is_json(text):  # with tabs, which YAML has not
+        if _is_json(text):  # JSON may hold tabs, YAML may not
             return
-        # the parser may lose its way some lines before the one where it stops
+        # the cause may lie some lines before the one where the parser stops
         stop = error.problem_mark.line
         start = error.context_mark.line if error.context_mark else stop
         for number in range(min(start, stop), min(stop + 1, len(lines))):
@@ -84,23 +84,23 @@ def check(path: str | Path) -> None:
                 raise ValueError(f"{place} holds {found}; replace it by spaces") from None
         raise ValueError(f"config: {path}, line {stop + 1} is not valid YAML ({error.problem}); correct it") from None
     if not isinstance(document, yaml.MappingNode):
-        raise ValueError(f"config: {path} holds no keys with values; write them, as results_dir: results")
+        raise ValueError(f"config: {path} holds no keys with values; write some, such as results_dir: results")
     if key := _repeated(document):
         line = key.start_mark.line + 1
         raise ValueError(f"config: {path}, line {line} gives {key.value} a second time; keep one of them")
 
 
 def check_arguments(arguments: Sequence[str]) -> None:
-    """Checks the command line for what Snakemake would pass over in silence: all but the last of an option, a lost profile.
+    """Checks the command line for mistakes that Snakemake ignores silently: a repeated option, a missing profile.
 
     Raises:
-        ValueError: it holds one.
+        ValueError: it contains one.
     """
     same = {"--configfiles": "--configfile", "-C": "--config"}
     names = [same.get(name, name) for name in (argument.split("=")[0] for argument in arguments)]
     for option, values in (("--configfile", "FILE FILE"), ("--config", "KEY=VALUE KEY=VALUE")):
         if names.count(option) > 1:
-            raise ValueError(f"{option} is given twice, and Snakemake takes the last alone; write {option} {values}")
+            raise ValueError(f"{option} is given twice, but Snakemake uses only the last; write {option} {values}")
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--workflow-profile", type=Path)
     profile = parser.parse_known_args(arguments)[0].workflow_profile
@@ -108,7 +108,7 @@ def check_arguments(arguments: Sequence[str]) -> None:
     if profile and str(profile) != "none" and not any((top / profile).exists() for top in ("", "profiles", own)):
         known = ", ".join(sorted(path.name for path in own.iterdir()))
         raise ValueError(
-            f"--workflow-profile {profile} does not exist here, and Snakemake goes on without one; "
+            f"--workflow-profile {profile} does not exist here, and Snakemake would continue without one; "
             f"give its path, or its name: {known}"
         )
 

@@ -1,4 +1,4 @@
-"""The control of the neighbours task: raw observations, no method."""
+"""Runs the neighbours task on raw observations, as a control without a method."""
 
 from adapter import job
 

@@ -1,4 +1,4 @@
-"""The table of controls, from metrics.csv alone."""
+"""Makes the table of controls from metrics.csv alone."""
 
 from pathlib import Path
 

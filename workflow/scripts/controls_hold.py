@@ -1,4 +1,4 @@
-"""Fails where a control does not hold; a job of its own, so that the table of controls is there to be read."""
+"""Fails where a control does not hold. A separate job, so that the table of controls is written first."""
 
 from pathlib import Path
 

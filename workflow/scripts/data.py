@@ -1,4 +1,4 @@
-"""Loads a data set once, before anything is trained on it: downloads and checks it, and records what it is."""
+"""Loads a data set before anything is trained on it: downloads it, checks it and records its description."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A descriptor that is no method of the suite, in the tasks that take any; every seed where it is drawn by lot."""
+"""Evaluates a descriptor that is no method of the run; every seed if the descriptor is random."""
 
 import importlib
 import inspect
@@ -16,10 +16,10 @@ with job(snakemake):
     data, made = snakemake.params.data, snakemake.params.descriptor
     dataset = datasets.load(data["loader"], data["root"], **data["options"])
     make = importlib.import_module(made["builder"]).descriptor
-    by_lot = "seed" in inspect.signature(make).parameters
+    random = "seed" in inspect.signature(make).parameters
     evaluate = {"neighbours": neighbours.described, "tracking": tracking.track}
     rows = []
-    for seed in range(snakemake.params.seeds) if by_lot else [0]:
-        describe = make(dataset, **({"seed": seed} if by_lot else {}), **made["options"])
+    for seed in range(snakemake.params.seeds) if random else [0]:
+        describe = make(dataset, **({"seed": seed} if random else {}), **made["options"])
         rows += [frame(task, seed, evaluate[task](describe, dataset)) for task in snakemake.params.tasks]
     pd.concat(rows).to_csv(snakemake.output[0], index=False)

@@ -1,4 +1,4 @@
-"""What neighbour searches and training steps cost on one data set, for every method, in one process on one thread."""
+"""Measures neighbour searches and training steps on one data set, for every method, in one process on one thread."""
 
 import importlib
 

@@ -1,4 +1,4 @@
-"""All tasks of a trained model, every seed; a task whose results are kept from an earlier job is not done again."""
+"""Runs all tasks of a trained model, for every seed, and skips tasks whose results an earlier job kept."""
 
 import json
 import resource

@@ -1,4 +1,4 @@
-"""All figures of one data set, all methods side by side, from stored arrays and histories."""
+"""Draws all figures of one data set, with all methods, from stored arrays and histories."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Fingerprints of code: what a rule's result depends on, so that it is made anew when, and only when, that changes."""
+"""Fingerprints of the code that a rule's result depends on: the result is made again exactly when that code changes."""
 
 import ast
 import functools
@@ -19,16 +19,16 @@ def source(module: str) -> Path | None:
 
 @functools.cache
 def tree(module: str) -> ast.Module:
-    """Syntax tree of a module without its docstrings: comments and prose do not retrain.
+    """Syntax tree of a module without docstrings: a change of comments or docstrings retrains nothing.
 
     Raises:
-        ValueError: it is no Python.
+        ValueError: the file is not valid Python.
     """
     path = source(module)
     try:
         parsed = ast.parse(path.read_text(encoding="utf-8"))
     except SyntaxError as error:
-        raise ValueError(f"{path.relative_to(ROOT)}, line {error.lineno}: {error.msg}; mend it") from None
+        raise ValueError(f"{path.relative_to(ROOT)}, line {error.lineno}: {error.msg}; fix it") from None
     for node in ast.walk(parsed):
         body = getattr(node, "body", None)
         if (
@@ -42,7 +42,7 @@ def tree(module: str) -> ast.Module:
 
 
 def imports(module: str) -> set[str]:
-    """Modules of this project that a module imports, wherever in it."""
+    """Modules of this project that a module imports, anywhere in its code."""
     names = set()
     for node in ast.walk(tree(module)):
         if isinstance(node, ast.Import):
@@ -54,7 +54,7 @@ def imports(module: str) -> set[str]:
 
 
 def _origin(module: str, node: ast.ImportFrom) -> str:
-    """Absolute name of the module that a ``from … import`` names, dots before it resolved."""
+    """Absolute name of the module in a ``from … import``, with leading dots resolved."""
     if not node.level:
         return node.module
     package = module.split(".") if source(module).name == "__init__.py" else module.split(".")[:-1]
@@ -63,7 +63,7 @@ def _origin(module: str, node: ast.ImportFrom) -> str:
 
 
 def closure(modules: Iterable[str], without: Iterable[str] = ()) -> list[str]:
-    """The modules and all they import of this project, sorted; ``without`` cuts off modules known not to be called."""
+    """The modules and all project modules they import, sorted; ``without`` excludes modules known not to be called."""
     found, waiting = set(), list(modules)
     while waiting:
         module = waiting.pop()
@@ -74,17 +74,17 @@ def closure(modules: Iterable[str], without: Iterable[str] = ()) -> list[str]:
 
 
 def fingerprint(*modules: str, without: Iterable[str] = ()) -> str:
-    """Hash of the syntax trees of the modules and of all they import of this project."""
+    """Hash of the syntax trees of the modules and of all project modules they import."""
     digest = hashlib.sha256()
     for module in closure(modules, without):
         digest.update(f"{module}\n{ast.dump(tree(module))}\n".encode())
     return digest.hexdigest()[:16]
 
 
-def files_fingerprint(*folders: Path) -> str:
-    """Hash of all files below the folders, templates and captions for one, whatever they hold."""
+def files_fingerprint(*places: Path) -> str:
+    """Hash of files and of all files below folders, such as templates and captions."""
     digest = hashlib.sha256()
-    for path in sorted(path for folder in folders for path in folder.rglob("*") if path.is_file()):
+    for path in sorted(path for place in places for path in (place, *place.rglob("*")) if path.is_file()):
         digest.update(path.name.encode() + b"\n" + path.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -92,7 +92,7 @@ def files_fingerprint(*folders: Path) -> str:
 def definition(module: str, function: str) -> ast.FunctionDef | None:
     """A function of a module, read from its source; None where the module has no such function.
 
-    A function that the module imports from another of this project, as a baseline may with another's ``build``, is its own.
+    A function imported from another module of this project counts too: a baseline may import another's ``build``.
     """
     for node in tree(module).body:
         if isinstance(node, ast.ImportFrom) and any((a.asname or a.name) == function for a in node.names):
@@ -117,5 +117,5 @@ def fields(module: str, name: str) -> set[str]:
 
 
 def has_penalty(builder: str) -> bool:
-    """Whether a method's module has a penalty of its own."""
+    """Whether a method's module has a penalty."""
     return keywords(builder, "penalty") is not None

@@ -1,8 +1,8 @@
-"""Results of single tasks that outlive the job which made them.
+"""Keeps the results of single tasks beyond the job that made them.
 
-One job does all tasks of a trained model, since starting a process and loading data takes longer than most tasks. It keeps each
-task's files as soon as they are written. When the job runs again, after an interruption or because one task has changed, it takes
-from there what was made from the same model, data, code and options.
+One job runs all tasks of a trained model, as starting a process and loading data takes longer than most tasks. It keeps each
+task's files as soon as they are written. When the job runs again, after an interruption or a change of one task, it reuses
+the files that were made from the same model, data, code and options.
 """
 
 import hashlib
@@ -18,12 +18,12 @@ def sha256(path: str | Path) -> str:
 
 
 class Kept:
-    """The files of one task in ``folder``, and what they were made from.
+    """The kept files of one task, with a record of everything they depend on.
 
     Args:
-        folder: created when something is kept.
+        folder: of the files; created when something is kept.
         name: of the task.
-        identity: what the files depend on, of JSON's types.
+        identity: everything that the files depend on, JSON-serialisable.
     """
 
     def __init__(self, folder: Path, name: str, identity: dict):
@@ -32,12 +32,12 @@ class Kept:
         self.record_path = folder / f"{name}.json"
 
     def restore(self, outputs: list[str]) -> dict | None:
-        """Puts the kept files at ``outputs`` and returns what was recorded of them; None where there are none that fit."""
+        """Puts the kept files at ``outputs`` and returns their record; returns None if none match the identity."""
         try:
             kept = json.loads(self.record_path.read_text(encoding="utf-8"))
             files = [self.folder / f"{self.name}.{number}" for number in range(len(outputs))]
             fits = kept["identity"] == self.identity and kept["sha256"] == [sha256(file) for file in files]
-        except (OSError, ValueError, KeyError, TypeError):  # none there, or damaged
+        except (OSError, ValueError, KeyError, TypeError):  # missing or damaged
             return None
         if not fits:
             return None
@@ -46,15 +46,15 @@ class Kept:
         return kept["record"]
 
     def keep(self, outputs: list[str], record: dict) -> None:
-        """Keeps the files that were written at ``outputs``; on most file systems they take no further space."""
+        """Keeps the files written at ``outputs``, as hard links where the file system has them."""
         self.folder.mkdir(exist_ok=True)
         self.record_path.unlink(missing_ok=True)
         for number, output in enumerate(outputs):
             _link(output, self.folder / f"{self.name}.{number}")
         content = {"identity": self.identity, "sha256": [sha256(output) for output in outputs], "record": record}
-        beside = self.record_path.with_suffix(f".{os.getpid()}")
-        beside.write_text(json.dumps(content), encoding="utf-8")
-        os.replace(beside, self.record_path)
+        partial = self.record_path.with_suffix(f".{os.getpid()}")
+        partial.write_text(json.dumps(content), encoding="utf-8")
+        os.replace(partial, self.record_path)
 
 
 def _link(source: str | Path, target: str | Path) -> None:
@@ -66,7 +66,7 @@ def _link(source: str | Path, target: str | Path) -> None:
 
 
 def forget_forced(workflow) -> None:
-    """Deletes what is kept of evaluations that the user forces: those are asked to be computed anew."""
+    """Deletes the kept files of evaluations that the user forces, so that they are computed again."""
     for job in workflow.dag.needrun_jobs():
         if job.rule.name.startswith("evaluate_") and workflow.dag.reason(job).forced:
             shutil.rmtree(Path(str(job.input.model)).parent / ".evaluated", ignore_errors=True)

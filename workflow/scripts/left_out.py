@@ -1,4 +1,4 @@
-"""Which figures are left out, and why."""
+"""Lists the figures that are left out, with the reasons."""
 
 from pathlib import Path
 

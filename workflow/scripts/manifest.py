@@ -1,4 +1,4 @@
-"""Where every table and figure comes from: commit, config and date of the run, and the hash of each file."""
+"""Records the origin of every table and figure: commit, config and date of the run, and the hash of each file."""
 
 import datetime
 import hashlib
@@ -16,7 +16,7 @@ with job(snakemake):
         command = ["git", "-C", str(Path(__file__).parent), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
 
-    try:  # with a + where files differ from the commit, new ones included
+    try:  # a + marks files that differ from the commit, or new files
         commit = git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain") else "")
     except (OSError, subprocess.SubprocessError):
         commit = "unknown"

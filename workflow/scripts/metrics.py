@@ -1,4 +1,4 @@
-"""Gathers the numbers of all jobs into one tidy file; what a file does not say of dataset and method, its place does."""
+"""Gathers the numbers of all jobs in one tidy file. A file without dataset and method columns gets them from its path."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The figures that are drawn from the tidy files alone."""
+"""Draws the figures that need only the tidy files."""
 
 from pathlib import Path
 

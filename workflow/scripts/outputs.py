@@ -1,4 +1,4 @@
-"""The files that a run of a config makes. Nothing here imports torch, plotting, or Snakemake."""
+"""The files that a run of a config makes. Imports neither torch nor plotting libraries nor Snakemake."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ from resolution import builder, has_videos, loader, own_rule, specification, swe
 from flatvae.reporting.captions import FIGURE_CAPTIONS
 from flatvae.reporting.figure_registry import COMPARISONS, FIGURES, MOTION, PLANE, VIDEOS
 
-COMPARED_WITH = "vhp_vae"  # the method that the paper adds its penalty to
+COMPARED_WITH = "vhp_vae"  # the method to which the paper adds its penalty
 PICTURE = ("pdf", "png")
 TABLE = ("csv", "md", "tex")
 CAPTIONS = {"figures": FIGURE_CAPTIONS, "tables": Path(__file__).resolve().parents[1] / "report" / "tables"}
@@ -16,7 +16,7 @@ RULES = Path(__file__).resolve().parents[1] / "rules"
 
 
 def caption(kind: str, name: str) -> str:
-    """The text below a figure or a table in Snakemake's report, relative to the rules; that of ``other`` where it has none."""
+    """The caption file of a figure or table in Snakemake's report, relative to the rules; ``other`` if it has none."""
     name = name if (CAPTIONS[kind] / f"{name}.rst").is_file() else "other"
     return os.path.relpath(CAPTIONS[kind] / f"{name}.rst", RULES)
 
@@ -27,8 +27,8 @@ class Run:
     Attributes:
         out: the folder of its results.
         datasets, methods: names.
-        tasks: those that are done on some data set.
-        descriptors: descriptors that are not methods of the run, which are evaluated as such.
+        tasks: the tasks that run on at least one data set.
+        descriptors: the configured descriptors, without those that are methods of the run.
     """
 
     def __init__(self, config: dict, out: str):
@@ -38,19 +38,19 @@ class Run:
         self.descriptors = [d for d in config.get("descriptors", {}) if d not in self.methods]
 
     def evaluated(self, dataset: str) -> list[str]:
-        """Tasks of a trained model on a data set; efficiency is measured on all models together."""
+        """Tasks of a single trained model on a data set; efficiency is measured on all models together."""
         return [task for task in tasks(self.config, dataset) if task != "efficiency"]
 
     def descriptor_tasks(self, dataset: str) -> list[str]:
-        """Tasks that any descriptor can be put to."""
+        """Tasks that evaluate any descriptor."""
         return [task for task in ("neighbours", "tracking") if task in tasks(self.config, dataset)]
 
     def trained_here(self) -> str:
-        """Names of the methods without a rule of their own, as a pattern."""
+        """Pattern of the methods without their own rule."""
         return "|".join(m for m in self.config["methods"] if own_rule(self.config, m) is None) or "(?!)"
 
     def built_by(self, module: str) -> str:
-        """Names of the methods that a module builds, as a pattern."""
+        """Pattern of the methods that a module builds."""
         return "|".join(method for method in self.methods if builder(self.config, method) == module)
 
     # ---------------------------------------------------------------------------------------------------------- numbers
@@ -61,7 +61,7 @@ class Run:
         ]
 
     def metrics(self) -> list[str]:
-        """The files that metrics.csv is gathered from."""
+        """The files that are gathered in metrics.csv."""
         files = []
         for dataset in self.datasets:
             folder, done = f"{self.out}/{dataset}", self.evaluated(dataset)
@@ -82,14 +82,14 @@ class Run:
     # ---------------------------------------------------------------------------------------------------------- figures
 
     def shown(self, dataset: str) -> list[str]:
-        """Figures of a data set whose task is run, whether they can be drawn in the plane or not."""
+        """Figures of a data set whose task runs, including those that need a two-dimensional latent space."""
         has = {PLANE, *[MOTION] * (loader(self.config, dataset) == "human_motion")}
         has |= {VIDEOS} if has_videos(self.config, dataset) else set()
         done = {"training", *tasks(self.config, dataset)}
         return [name for name, figure in FIGURES.items() if figure.task in done and set(figure.needs) <= has]
 
     def left_out(self, dataset: str) -> dict[str, str]:
-        """Figures that cannot be drawn of a data set, with the reason."""
+        """Figures that cannot be drawn for a data set, with the reason."""
         sizes = {m: specification(self.config, dataset, m)["hyperparameters"].get("latent_dim") for m in self.methods}
         higher = [f"{method} has latent_dim {n}" for method, n in sizes.items() if n != 2]
         if not higher:
@@ -98,19 +98,19 @@ class Run:
         return {name: reason for name in self.shown(dataset) if PLANE in FIGURES[name].needs}
 
     def figures(self, dataset: str) -> list[str]:
-        """Figures that are drawn of a data set."""
+        """Figures that are drawn for a data set."""
         left_out = self.left_out(dataset)
         return [name for name in self.shown(dataset) if name not in left_out]
 
     def figure_inputs(self, dataset: str) -> list[str]:
-        """Arrays and histories that a data set's figures show, and the numbers that tell which methods missed the bound."""
+        """Arrays and histories behind a data set's figures, and the numbers that show which methods missed the bound."""
         sources = {FIGURES[name].task for name in self.figures(dataset)}
         files = ["history.csv" if task == "training" else f"{task}.npz" for task in sorted(sources)]
         files += ["reconstruction.csv"] * ("reconstruction" in self.evaluated(dataset))
         return [f"{self.out}/{dataset}/{method}/{file}" for method in self.methods for file in files]
 
     def sweeps(self, dataset: str) -> dict[str, dict]:
-        """Sweeps of which every method runs, and that are not kept to other data sets: what their figure needs to know."""
+        """Sweeps that apply to a data set and whose methods all run, with the values that their figure needs."""
         found = {}
         for name, sweep in self.config.get("sweeps", {}).items():
             baseline = sweep.get("baseline")
@@ -122,12 +122,12 @@ class Run:
         return found
 
     def compared(self) -> bool:
-        """Whether methods can be compared: there are several, and a data set with both flatness and reconstruction."""
+        """Whether methods can be compared: needs several, and a data set with both flatness and reconstruction."""
         both = any({"flatness", "reconstruction"} <= set(tasks(self.config, dataset)) for dataset in self.datasets)
         return len(self.methods) > 1 and both
 
     def number_figures(self) -> dict[str, dict]:
-        """File names of the figures that are drawn from numbers alone: what ``figure_registry.number_figure`` needs of each."""
+        """Figures that are drawn from numbers alone: file name -> arguments of ``figure_registry.number_figure``."""
         found = {}
         for dataset in self.datasets:
             if "efficiency" in tasks(self.config, dataset):
@@ -145,7 +145,7 @@ class Run:
         return [*self.tasks, "compute", *["comparison"] * self.compared()]
 
     def claims(self) -> dict[str, dict]:
-        """The claims; one that names no data sets is for those on which its task is done, or all where it is on none."""
+        """The claims. One that names no data sets applies to those on which its task runs, or to all if it runs on none."""
         found = {}
         for name, claim in self.config.get("claims", {}).items():
             task = claim["subject"]["task"]
@@ -153,8 +153,14 @@ class Run:
             found[name] = {"datasets": done or self.datasets} | claim
         return found
 
+    def readable(self) -> dict[str, str]:
+        """Name -> Markdown file of each table and ledger that has an HTML page."""
+        files = {name: f"{self.out}/tables/{name}.md" for name in self.tables()}
+        files |= {"claims": f"{self.out}/claims.md"} if self.config.get("claims") else {}
+        return files | {"controls": f"{self.out}/controls.md", "left_out": f"{self.out}/figures/left_out.md"}
+
     def results(self) -> list[str]:
-        """What a run ends with."""
+        """The final files of a run."""
         figures = [f"{dataset}_{name}" for dataset in self.datasets for name in self.figures(dataset)]
         return [
             f"{self.out}/metrics.csv",

@@ -1,4 +1,4 @@
-"""Whether the rules that baselines bring along make what a training makes, and nothing else."""
+"""Checks that the rules of baselines make the same files as a training, and no others."""
 
 from fingerprint import ROOT
 from resolution import builder, own_rule
@@ -8,10 +8,10 @@ FILES = {"model": "model.safetensors", "history": "history.csv", "metrics": "tra
 
 
 def check(rules, run) -> None:
-    """Tries every method of the run that has a file of rules of its own.
+    """Checks every method of the run that has its own rule file.
 
     Raises:
-        WorkflowError: a file's rules do not make the three files of its methods, make those of another, or lack a benchmark.
+        WorkflowError: a file's rules do not make the three files of its methods, make another method's, or lack a benchmark.
     """
     for method in run.methods:
         path = own_rule(run.config, method)
@@ -26,7 +26,7 @@ def _check_file(path, own: list, key: str, file: str, method: str, run) -> None:
     made = [rule for rule in own if _makes(rule, key, method, file, run)]
     if len(made) != 1:
         raise WorkflowError(
-            f"{path}: {len(made)} rules have {run.out}/{{dataset}}/{method}/{file} for their output {key}; there must be one"
+            f"{path}: {len(made)} rules have the output {key}: {run.out}/{{dataset}}/{method}/{file}; there must be one"
         )
     (rule,) = made
     if not rule.benchmark:
@@ -38,12 +38,12 @@ def _check_file(path, own: list, key: str, file: str, method: str, run) -> None:
     for other in run.methods:
         if builder(run.config, other) != module and _makes(rule, key, other, file, run):
             raise WorkflowError(
-                f"{path}: the rule {rule.name} would make {other}'s files, too; give "
+                f"{path}: the rule {rule.name} would also make {other}'s files; give "
                 f'it wildcard_constraints: method=methods_of("{module}")'
             )
 
 
 def _makes(rule, key: str, method: str, file: str, run) -> bool:
-    """Whether a rule's output of that name is the method's file."""
+    """Whether a rule's output ``key`` is the method's file."""
     output = getattr(rule.output, key, None)
     return output is not None and bool(output.match(f"{run.out}/{run.datasets[0]}/{method}/{file}"))

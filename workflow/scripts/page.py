@@ -1,4 +1,4 @@
-"""The HTML page of the run."""
+"""Makes the HTML page of the run."""
 
 from pathlib import Path
 

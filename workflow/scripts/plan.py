@@ -1,24 +1,25 @@
-"""Says, before training starts, what will be trained and about how long that takes here; refuses methods out of contract.
+"""Announces, before training starts, the trainings and their approximate times; refuses methods that break their contract.
 
-``announce`` runs in Snakemake's own process and reads the jobs from its graph; the measuring, which needs torch, in a
-process of its own.
+``announce`` runs in Snakemake's own process and reads the jobs from its graph. The measurement needs torch and runs in a
+separate process.
 """
 
 import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from adapter import end_with_parent
 from resolution import dataset_options, grid_size, loader, searched, specification, summary_options, wants_gpu
 from snakemake.exceptions import WorkflowError
 
-BROKEN = 3  # status of the process that finds a method which does not keep its contract
+BROKEN = 3  # exit status of the measuring process if a method breaks its contract
 
 
 def file_stamp(config: dict, dataset: str) -> list | None:
-    """Size and time of change of each of a user's own data files, so that a change is noticed; None for other data sets."""
+    """Size and modification time of each of a user's own data files, to notice changes; None for other data sets."""
     path = dataset_options(config, dataset).get("path")
     files = [Path(file).expanduser() for file in (path.values() if isinstance(path, dict) else [path]) if file]
     if not files or not all(file.is_file() for file in files):
@@ -26,13 +27,13 @@ def file_stamp(config: dict, dataset: str) -> list | None:
     return [number for file in files for number in (file.stat().st_size, file.stat().st_mtime_ns)]
 
 
-def announce(workflow, config: dict) -> None:
-    """Prints the plan for the trainings, those of a search included, that are about to run; nothing where there are none.
+def announce(workflow, config: dict, console=None) -> None:
+    """Prints the plan for the trainings that are about to run, including those of a search, and the run's estimated time.
 
-    Methods are tried on the CPU. For trainings on a GPU or a cluster no time is told: what a CPU takes says nothing of it.
+    Methods are tried on the CPU. For a GPU or a cluster it prints no times: a CPU's would not carry over.
 
     Raises:
-        WorkflowError: a method does not keep its contract.
+        WorkflowError: a method breaks its contract.
     """
     trainings = []
     for job in sorted(workflow.dag.needrun_jobs(), key=lambda job: str(job.output)):
@@ -53,42 +54,59 @@ def announce(workflow, config: dict) -> None:
                 **specification(config, dataset, method),
             }
         )
-    if not trainings:
+    timed = not workflow.non_local_exec and not wants_gpu(config["device"])
+    seconds = _measured(workflow, config, trainings, timed) if trainings else {}
+    if console is None:
         return
+    about = console.expect(workflow, seconds)
+    known = timed and len(seconds) == len(trainings) and all(t["by"] == "train" for t in trainings)
+    duration = f", about {max(1, about / 60):.0f} min in all" if known else ""
+    counted = [f"{n} {what}{'s' * (n != 1)}" for n, what in ((console.total, "job"), (console.cores, "core"))]
+    print(f"flatvae: {' on '.join(counted)}{duration}", flush=True)
+
+
+def _measured(workflow, config: dict, trainings: list[dict], timed: bool) -> dict[str, float]:
+    """Tries a step of each training in a separate process, which prints the plan; returns «pendulum/vae» -> seconds.
+
+    Raises:
+        WorkflowError: see ``announce``.
+    """
     request = {
         "trainings": trainings,
         "root": config["data_root"],
-        "timed": not workflow.non_local_exec and not wants_gpu(config["device"]),
+        "timed": timed,
         "parallel": min(workflow.cores or 1, len(trainings)),
     }
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(Path(__file__).resolve())]
-    done = subprocess.run(
-        command, input=json.dumps(request), text=True, env=environment, stdout=sys.stderr, check=False
-    )
-    # where it failed otherwise, for want of memory or of a GPU that is free, there is no reason not to try
-    if done.returncode == BROKEN:
-        raise WorkflowError("a method does not keep its contract (see above); nothing was run")
+    with tempfile.NamedTemporaryFile("r", suffix=".json") as measured:
+        command = [sys.executable, str(Path(__file__).resolve()), measured.name]
+        done = subprocess.run(
+            command, input=json.dumps(request), text=True, env=environment, stdout=sys.stderr, check=False
+        )
+        if done.returncode == BROKEN:
+            raise WorkflowError("a method breaks its contract (see above); nothing was run")
+        # other failures, such as too little memory or a busy GPU, need not stop the run
+        return json.loads(measured.read() or "{}")
 
 
 def _tried(t: dict, data) -> dict[str, str | float]:
-    """A training after one of its steps: the ``seconds`` it takes, or why they are ``unknown``, or what is ``broken``."""
+    """Tries one step of a training; returns its ``seconds``, why they are ``unknown``, or how the method is ``broken``."""
     from flatvae.errors import ContractError, InputError
     from flatvae.training import timing
 
     try:
-        if t["by"] not in {"train", "search_candidates"}:  # a rule of its own makes the models
+        if t["by"] not in {"train", "search_candidates"}:  # the baseline's own rule makes the models
             timing.check_build(t["builder"], data, t["hyperparameters"])
             return {"unknown": f"the rule {t['by']} makes the models"}
         return {"seconds": t["times"] * timing.estimated_seconds(t["builder"], data, t["hyperparameters"], t["seeds"])}
     except ContractError as error:
         return {"broken": str(error)}
-    except InputError as error:  # the job itself will say so and stop
+    except InputError as error:  # the job itself will report it and stop
         return {"unknown": str(error)}
 
 
 def _about(summary: dict, bound: float) -> str:
-    """«D = 4, total variance 4.573, PCA with n = 2 leaves 0.1019 (2.2%), bound 0.4573 (10.0%)»."""
+    """A data set's size and bound: «D = 4, total variance 4.573, PCA with n = 2 leaves 0.1019 (2.2%), bound 0.4573 (10.0%)»."""
     if "total_variance" not in summary:
         return f"D = {summary['dim']}, bound {bound:.4g} nats"
     variance = summary["total_variance"]
@@ -100,7 +118,7 @@ def _about(summary: dict, bound: float) -> str:
 
 
 def _loaded(request: dict) -> dict[str, tuple | str]:
-    """Every data set that is trained on, with what there is to explain in it, or the sentence of why it cannot be trained on."""
+    """Every training data set with the summary of its variance, or the sentence that says why it cannot be loaded."""
     from flatvae import datasets, variance
     from flatvae.errors import InputError
 
@@ -116,12 +134,12 @@ def _loaded(request: dict) -> dict[str, tuple | str]:
 
 
 def main() -> None:
-    """Tries a step of each training of the request on standard input, and prints the plan."""
+    """Reads a request from standard input, tries a step of each of its trainings and prints the plan."""
     end_with_parent()
     request = json.load(sys.stdin)
     trainings, data = request["trainings"], _loaded(request)
     print(f"flatvae: {sum(t['times'] for t in trainings)} trainings to run", flush=True)
-    broken, total, told = [], 0.0, set()
+    broken, seconds, told = [], {}, set()
     for t in trainings:
         of_data = data[t["dataset"]]
         if isinstance(of_data, str):
@@ -139,13 +157,14 @@ def main() -> None:
         elif "unknown" in found:
             print(f"{line}, time unknown: {found['unknown']}")
         else:
-            total += found["seconds"]
+            seconds[f"{t['dataset']}/{t['method']}"] = found["seconds"]
             print(f"{line}, about {found['seconds'] / 60:.1f} min" if request["timed"] else line, flush=True)
     if broken:
         print("\n" + "\n".join(f"flatvae: {sentence}" for sentence in dict.fromkeys(broken)) + "\n", flush=True)
         sys.exit(BROKEN)
-    minutes = total / 60 / request["parallel"]
-    if total and request["timed"]:
+    Path(sys.argv[1]).write_text(json.dumps(seconds), encoding="utf-8")
+    minutes = sum(seconds.values()) / 60 / request["parallel"]
+    if minutes and request["timed"]:
         print(f"  in all about {minutes:.1f} min for training alone, {request['parallel']} at a time", flush=True)
 
 

@@ -1,7 +1,4 @@
-"""What the config means for a data set, a method and a task.
-
-Nothing here imports torch, or Snakemake.
-"""
+"""What the config means for a data set, a method and a task. Imports neither torch nor Snakemake."""
 
 import json
 import math
@@ -31,7 +28,7 @@ def builder(config: dict, method: str) -> str:
 
 
 def own_rule(config: dict, method: str) -> Path | None:
-    """The file of Snakemake's beside a method's module, with the rule that makes its models; None where it has none."""
+    """The .smk file next to a method's module, with the rule that makes its models; None if there is none."""
     module = source(builder(config, method))
     path = module.with_suffix(".smk") if module else None
     return path if path and path.is_file() else None
@@ -43,17 +40,17 @@ def common(config: dict, dataset: str) -> dict:
 
 
 def bound(config: dict, dataset: str) -> dict:
-    """How a data set's bound is given: ``{"bound": κ²}``, or ``{"unexplained": …}``, a share of the total variance."""
+    """A data set's bound as configured: ``{"bound": κ²}``, or ``{"unexplained": …}``, a share of the total variance."""
     return {name: value for name, value in common(config, dataset).items() if name in BOUND}
 
 
 def summary_options(config: dict, dataset: str) -> dict:
-    """Options of ``variance.summary`` for a data set: n of its principal components, and the share that gives the bound."""
+    """Options of ``variance.summary`` for a data set: the number n of principal components, and the bound's share."""
     return {name: common(config, dataset).get(name) for name in ("latent_dim", "unexplained")}
 
 
 def hyperparameters(config: dict, dataset: str, method: str) -> dict:
-    """All that stands for a method on a data set, the more special winning.
+    """All configured hyperparameters of a method on a data set; the more specific place wins.
 
     training < datasets.<dataset>.training < methods.<method> < datasets.<dataset>.methods.<method>
     """
@@ -63,12 +60,12 @@ def hyperparameters(config: dict, dataset: str, method: str) -> dict:
 
 
 def has_videos(config: dict, dataset: str) -> bool:
-    """Whether a data set's loader has videos to track people in."""
+    """Whether a data set's loader has videos for tracking."""
     return keywords(f"flatvae.datasets.{loader(config, dataset)}", "sequences") is not None
 
 
 def descriptor(config: dict, dataset: str, name: str) -> dict:
-    """What makes a descriptor: its module, and of the data set's common hyperparameters and its own those that it takes."""
+    """A descriptor's module, and those of the data set's common and its own hyperparameters that the module accepts."""
     own = config["descriptors"][name]
     module = own.get("builder", f"baselines.{name}")
     merged = {**common(config, dataset), **own}
@@ -77,37 +74,37 @@ def descriptor(config: dict, dataset: str, name: str) -> dict:
 
 
 def accepted(module: str) -> set[str]:
-    """Hyperparameters that a method's ``build`` and ``penalty`` take, and the training's."""
+    """Hyperparameters that a method's ``build`` and ``penalty`` accept, and those of the training."""
     own = keywords(module, "build") | (keywords(module, "penalty") or set())
     return own | fields("flatvae.training.settings", "Settings")
 
 
 def specification(config: dict, dataset: str, method: str) -> dict:
-    """What a training job gets: the builder and those of the hyperparameters that reach this method."""
+    """The params of a training job: the builder and the hyperparameters that this method accepts."""
     module = builder(config, method)
-    names = accepted(module) | {"unexplained"}  # with_bound makes a number of it
+    names = accepted(module) | {"unexplained"}  # with_bound turns it into a number
     if not has_penalty(module):
-        names = names - {"alpha0"}  # mixup places the penalty's points: nothing to a method without one
+        names = names - {"alpha0"}  # mixup only places the penalty's points
     chosen = hyperparameters(config, dataset, method)
     return {"builder": module, "hyperparameters": {k: v for k, v in chosen.items() if k in names}}
 
 
 def with_bound(chosen: dict, record: str | Path) -> dict:
-    """Hyperparameters with a number for ``bound``: where they have ``unexplained``, the one in the data set's data.json.
+    """Hyperparameters with a number for ``bound``; with ``unexplained``, the number comes from the data set's data.json.
 
     Raises:
-        InputError: data.json was made with another ``unexplained``, or without.
+        InputError: data.json was made with another ``unexplained``, or without one.
     """
     if "unexplained" not in chosen:
         return chosen
     found = json.loads(Path(record).read_text(encoding="utf-8"))
     if found.get("unexplained") != chosen["unexplained"]:
-        raise InputError(f"{record} was made with another unexplained; delete it, so that it is made anew.")
+        raise InputError(f"{record} was made with another unexplained; delete it, so that it is made again.")
     return {**chosen, "bound": found["bound"]}
 
 
 def distances(config: dict, dataset: str) -> dict[str, dict]:
-    """Every distance but the Euclidean: its module, by default ``baselines.<name>``, and its options.
+    """Every distance except the Euclidean: its module, by default ``baselines.<name>``, and its options.
 
     distances.<name> < datasets.<dataset>.distances.<name>
     """
@@ -122,18 +119,18 @@ def distances(config: dict, dataset: str) -> dict[str, dict]:
 
 
 def tasks(config: dict, dataset: str) -> list[str]:
-    """The run's tasks that are done on a data set: those it names, where it names some; tracking only where it has videos."""
+    """The run's tasks on a data set: those in its own ``tasks``, by default all; tracking only if it has videos."""
     own = config["datasets"][dataset].get("tasks", config["run"]["tasks"])
     return [t for t in config["run"]["tasks"] if t in own and (t != "tracking" or has_videos(config, dataset))]
 
 
 def takes_distances(task: str) -> bool:
-    """Whether a task is handed the distances."""
+    """Whether a task takes the distances as an argument."""
     return "distances" in (keywords(f"flatvae.evaluation.{task}", "evaluate") or set())
 
 
 def sweep_values(config: dict, dataset: str, sweep: dict) -> dict[str, dict[str, float]]:
-    """Of every curve of a sweep, the value of the swept hyperparameter in each of its methods."""
+    """The value of the swept hyperparameter for each method of each curve of a sweep."""
     name = sweep["hyperparameter"]
     return {
         curve: {method: hyperparameters(config, dataset, method)[name] for method in methods}
@@ -142,12 +139,12 @@ def sweep_values(config: dict, dataset: str, sweep: dict) -> dict[str, dict[str,
 
 
 def wants_gpu(device: str) -> bool:
-    """Whether jobs on this device take a GPU: asked for, or ``auto`` where there is one."""
+    """Whether jobs on this device take a GPU: ``cuda``, or ``auto`` on a machine with one."""
     return device == "cuda" or (device == "auto" and shutil.which("nvidia-smi") is not None)
 
 
 def searched(config: dict, dataset: str, method: str) -> dict:
-    """What the search of a method on a data set begins with: its grid, over the hyperparameters that the config has.
+    """The params of a search: a method's specification on a data set, and the first grid.
 
     search.candidates.<method> < datasets.<dataset>.search.<method>
     """

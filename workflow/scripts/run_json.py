@@ -1,4 +1,4 @@
-"""What the run was made with and how long its jobs took: everything that must not be in metrics.csv."""
+"""Records the run's environment and the times of its jobs: everything that must not be in metrics.csv."""
 
 import json
 import platform
@@ -22,7 +22,7 @@ with job(snakemake):
     for path in map(Path, snakemake.input.models):
         name, logs, kept = "/".join(path.parts[-3:-1]), path.parent / "logs", checkpoint.metadata(path)
         trainings[name] = measured(logs / "train.benchmark.jsonl")
-        if (tries := logs / "train.seconds").exists():  # of an interrupted training, the steps of all tries
+        if (tries := logs / "train.seconds").exists():  # the steps of all tries of an interrupted training
             trainings[name]["seconds"] = max(trainings[name]["seconds"], float(tries.read_text()))
         trainings[name] |= {
             "steps": kept["training"]["steps"],

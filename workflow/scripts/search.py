@@ -1,4 +1,4 @@
-"""Searches the hyperparameters of one method on one data set, on its validation data."""
+"""Searches the hyperparameters of one method on one data set's validation data."""
 
 import importlib
 import shutil

@@ -1,4 +1,4 @@
-"""The candidates of all methods on one data set in one table."""
+"""Gathers the candidates of all methods on one data set in one table."""
 
 from adapter import job
 

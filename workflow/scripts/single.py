@@ -1,8 +1,8 @@
-"""One run at a time on a results folder.
+"""Allows only one run at a time on a results folder.
 
-Snakemake's own lock outlives a run that was killed, and two runs with different targets do not see each other's. So the profiles
-switch it off (nolock), and a run holds the file .lock in its results folder as long as it lives: the system lets go of that
-whatever happens to the process.
+Snakemake's own lock survives a killed run, and two runs with different targets do not see each other's. So the profiles switch
+it off (nolock), and each run locks the file .lock in its results folder. The system releases this lock whenever the process
+ends.
 """
 
 import fcntl
@@ -11,11 +11,11 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-_held = []  # open files: closed, they would hold nothing
+_held = []  # kept open, as closing a file releases its lock
 
 
 def claim(folder: str) -> None:
-    """Takes the results folder for this process, until it ends.
+    """Locks the results folder for this process, until it ends.
 
     Raises:
         WorkflowError: another run has it.
@@ -32,8 +32,8 @@ def claim(folder: str) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise WorkflowError(
-            f"another run is writing to {folder}; wait for it to end, or give this one a results_dir of its own"
+            f"another run is writing to {folder}; wait for it to end, or give this one its own results_dir"
         ) from None
     except OSError as error:  # some network file systems have no such locks
-        logger.warning(f"flatvae: {lock} cannot be locked ({error.strerror}): see to it that no other run writes there")
+        logger.warning(f"flatvae: {lock} cannot be locked ({error.strerror}); make sure that no other run writes there")
     _held.append(file)

@@ -1,4 +1,4 @@
-"""The control of the tracking task without appearance: SORT."""
+"""Runs SORT, which ignores appearance, as a control of the tracking task."""
 
 from adapter import job
 

@@ -1,4 +1,4 @@
-"""All tables, from the tidy files and the run's record."""
+"""Makes all tables from the tidy files and the run's record."""
 
 import json
 from pathlib import Path

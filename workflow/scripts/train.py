@@ -1,4 +1,4 @@
-"""Trains every seed of a method on a data set and stores models, history and what became of each seed."""
+"""Trains every seed of a method on a data set and stores models, history and each seed's result."""
 
 from pathlib import Path
 
@@ -24,8 +24,8 @@ with job(snakemake):
         history_path=snakemake.output.history,
         metrics_path=snakemake.output.metrics,
         code=snakemake.params.code,
-        # not among the params: how often a snapshot is written does not change what is trained
+        # not in params: the interval between snapshots does not change the result
         snapshot_seconds=60 * snakemake.config["checkpoint_minutes"],
     )
-    # Snakemake measures the last try alone
+    # Snakemake measures only the last try
     Path(snakemake.log[0]).with_suffix(".seconds").write_text(f"{seconds:.3f}\n")

@@ -1,4 +1,4 @@
-"""Whether the config can be run: one sentence for what is wrong with it, before anything is loaded or trained."""
+"""Checks the config before anything is loaded or trained, and reports an error in one sentence."""
 
 import ast
 import importlib.util
@@ -26,7 +26,7 @@ from resolution import (
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
-# positional parameters of the functions that a baseline's file may have; all others are keywords with a default
+# positional parameters of the functions in a baseline's file; all others must be keywords with a default
 CONTRACT = {
     "build": ("dataset",),
     "penalty": ("decode", "z", "noise"),
@@ -34,15 +34,15 @@ CONTRACT = {
     "distance": ("model", "dataset"),
     "descriptor": ("dataset",),
 }
-TRACKING_PACKAGES = ("deep_sort_realtime", "supervision", "trackeval", "trackers")  # those of the extra `tracking`
+TRACKING_PACKAGES = ("deep_sort_realtime", "supervision", "trackeval", "trackers")  # of the extra `tracking`
 
 
 def _check_search(config: dict) -> None:
     tried = config.get("search", {}).get("candidates", {})
     grids = {(f"search.candidates.{method}", method): grid for method, grid in tried.items()}
-    for dataset, of in config["datasets"].items():
+    for dataset, section in config["datasets"].items():
         grids |= {
-            (f"datasets.{dataset}.search.{method}", method): grid for method, grid in of.get("search", {}).items()
+            (f"datasets.{dataset}.search.{method}", method): grid for method, grid in section.get("search", {}).items()
         }
     for (place, method), grid in grids.items():
         _one_of(f"{place.rpartition('.')[0]}: the method", method, config["methods"])
@@ -50,16 +50,16 @@ def _check_search(config: dict) -> None:
             _one_of(f"{place}: the hyperparameter", name, accepted(builder(config, method)))
     if len({grid_size(grid) for grid in tried.values()}) > 1:
         raise ValueError(
-            "config: search.candidates has more for one method than for another; give all grids the same number of points"
+            "config: search.candidates has more points for one method than for another; give all grids equally many points"
         )
 
 
 def _readable(error: jsonschema.ValidationError) -> str:
-    """«config: methods.flat_vae.eta is -1; it must be ≥ 0»."""
+    """A schema error as one sentence: «config: methods.flat_vae.eta is -1; it must be ≥ 0»."""
     where = ".".join(str(part) for part in error.absolute_path) or "the config"
     rule, wanted = error.validator, error.validator_value
     if rule == "type" and isinstance(error.instance, str) and _is_number(error.instance):
-        return f"config: {where} is the text {error.instance!r}; write a number, as 1.0e+4, in a file for --configfile"
+        return f"config: {where} is the text {error.instance!r}; write a number, such as 1.0e+4, in a file for --configfile"
     if "propertyNames" in error.absolute_schema_path:
         return f"config: {where} has the name {error.instance!r}; {error.schema['description']}"
     if rule == "additionalProperties":
@@ -68,9 +68,9 @@ def _readable(error: jsonschema.ValidationError) -> str:
         place = "" if where == "the config" else f"{where}."
         if found := invisible(unknown):
             return f"config: {place}{unknown!r} holds {found}; replace it by spaces, or delete it"
-        return f"config: {place}{unknown} is not a key that exists; there are {known}"
+        return f"config: {place}{unknown} is an unknown key; there are {known}"
     if rule == "not":
-        return f"config: {where} has {wanted['required'][0]}, which has no place there; leave it out"
+        return f"config: {where} has {wanted['required'][0]}, which does not belong there; leave it out"
     if rule == "required":
         missing = next(name for name in wanted if name not in error.instance)
         return f"config: {where} lacks {missing}; add it"
@@ -144,10 +144,10 @@ def _check_dataset(config: dict, dataset: str) -> None:
 
 
 def check_signatures(module: str) -> None:
-    """Whether the functions of a baseline's file can be called as the suite calls them.
+    """Checks that the functions of a baseline's file have the signatures with which the suite calls them.
 
     Raises:
-        ValueError: one cannot.
+        ValueError: one has another signature.
     """
     for function, wanted in CONTRACT.items():
         found = definition(module, function)
@@ -158,15 +158,15 @@ def check_signatures(module: str) -> None:
         lacking = [a.arg for a, default in zip(own.kwonlyargs, own.kw_defaults, strict=True) if default is None]
         if len(given) != len(wanted) or own.defaults or own.vararg or set(lacking) - {"seed"}:
             raise ValueError(
-                f"{source(module).relative_to(ROOT)}: {function}({ast.unparse(own)}) is not as the contract has it; write "
+                f"{source(module).relative_to(ROOT)}: {function}({ast.unparse(own)}) breaks the contract; write "
                 f"{function}({', '.join(wanted)}, *, …) with a default for every parameter after the *"
             )
     fit = definition(module, "fit")
     if fit is not None and fit.args.kwarg is None:
         for name in sorted((keywords(module, "build") or set()) - keywords(module, "fit")):
             raise ValueError(
-                f"{source(module).relative_to(ROOT)}: fit lacks the parameter {name}, which build has; both are given the same "
-                "hyperparameters, so add it"
+                f"{source(module).relative_to(ROOT)}: fit lacks the parameter {name}, which build has; both get the same "
+                "hyperparameters: add it"
             )
 
 
@@ -175,7 +175,7 @@ def _check_method(config: dict, method: str) -> None:
     if source(module) is None:
         raise ValueError(
             f"config: methods.{method}.builder is {module!r}, which is no module of this project; write "
-            f"{module.replace('.', '/')}.py or name one that exists"
+            f"{module.replace('.', '/')}.py or name an existing one"
         )
     if keywords(module, "build") is None:
         raise ValueError(
@@ -183,12 +183,13 @@ def _check_method(config: dict, method: str) -> None:
         )
     check_signatures(module)
     places = {f"methods.{method}": config["methods"][method]} | {
-        f"datasets.{d}.methods.{method}": of.get("methods", {}).get(method, {}) for d, of in config["datasets"].items()
+        f"datasets.{d}.methods.{method}": section.get("methods", {}).get(method, {})
+        for d, section in config["datasets"].items()
     }
     for place, chosen in places.items():
         for name in sorted(set(BOUND) & set(chosen)):
             raise ValueError(
-                f"config: {place} sets {name}; methods are compared under one bound, so set it in the data set's training"
+                f"config: {place} sets {name}; methods are compared under one bound: set it in the data set's training"
             )
         for name in set(chosen) - {"builder"}:
             _one_of(f"{place}: the hyperparameter", name, accepted(module))
@@ -196,8 +197,8 @@ def _check_method(config: dict, method: str) -> None:
 
 def _check_distances(config: dict) -> None:
     _check_distance_tasks(config)
-    for dataset, of in config["datasets"].items():
-        own = of.get("distances", {})
+    for dataset, section in config["datasets"].items():
+        own = section.get("distances", {})
         for name in own:
             _one_of(f"datasets.{dataset}.distances: the distance", name, config.get("distances", {}))
         for name, entry in distances(config, dataset).items():
@@ -208,7 +209,7 @@ def _check_distances(config: dict) -> None:
 
 
 def _check_distance_tasks(config: dict) -> None:
-    """Tasks that need a distance have one."""
+    """Checks that the tasks that need a distance have one."""
     for task in config["run"]["tasks"]:
         if task in ("distances", "efficiency") and not config.get("distances"):
             raise ValueError(f"config: run.tasks has {task}, which needs a distance; add distances: {{geodesic: {{}}}}")
@@ -217,16 +218,16 @@ def _check_distance_tasks(config: dict) -> None:
             raise ValueError("config: the task efficiency times the distance geodesic; add distances: {geodesic: {}}")
         if "efficiency" not in config:
             raise ValueError(
-                "config: run.tasks has efficiency, and the config lacks efficiency: {sizes, queries}; add it"
+                "config: run.tasks has efficiency, but the config lacks efficiency: {sizes, queries}; add it"
             )
 
 
 def _options(entry: str, module: str, function: str, signature: str) -> set[str]:
-    """Options that the function takes by which a module makes a distance or a descriptor."""
+    """Options of the function with which a module makes a distance or a descriptor."""
     known = keywords(module, function) if source(module) else None
     if known is None:
         raise ValueError(
-            f"config: {entry} is to be made by {module}, which has no function {function}{signature}; "
+            f"config: {entry} has the builder {module}, which has no function {function}{signature}; "
             f"write it in {module.replace('.', '/')}.py or name a module that has it"
         )
     check_signatures(module)
@@ -239,7 +240,7 @@ def _check_packages(config: dict) -> None:
         if lost:
             names = f"{lost[0]} is" if len(lost) == 1 else f"{', '.join(lost)} are"
             raise ValueError(
-                f"config: run.tasks has tracking, and {names} not installed; pip install '.[tracking]', or leave it out"
+                f"config: run.tasks has tracking, but {names} not installed; pip install '.[tracking]', or leave it out"
             )
 
 
@@ -287,14 +288,14 @@ def _check_sweeps(config: dict) -> None:
                     if not isinstance(value, int | float) or isinstance(value, bool):
                         raise ValueError(
                             f"config: sweeps.{name} is over {sweep['hyperparameter']}, which is {value!r} for {method} on "
-                            f"{dataset}; give it a number there, or take the method out of the sweep"
+                            f"{dataset}; give it a number there, or remove the method from the sweep"
                         )
 
 
 def _check_common(config: dict) -> None:
     known = {"unexplained"}.union(*(accepted(builder(config, m)) for m in config["methods"]))
     places = {"training": config.get("training", {})} | {
-        f"datasets.{d}.training": of.get("training", {}) for d, of in config["datasets"].items()
+        f"datasets.{d}.training": section.get("training", {}) for d, section in config["datasets"].items()
     }
     for place, chosen in places.items():
         for name in chosen:
@@ -302,7 +303,7 @@ def _check_common(config: dict) -> None:
     for dataset in config["run"]["datasets"]:
         given = bound(config, dataset)
         if not given:
-            raise ValueError(f"config: datasets.{dataset}.training lacks bound, or unexplained; add one of them")
+            raise ValueError(f"config: datasets.{dataset}.training lacks bound or unexplained; add one of them")
         if len(given) == 2:
             raise ValueError(f"config: datasets.{dataset}.training has bound and unexplained; leave one of them out")
         for method in config["run"]["methods"]:

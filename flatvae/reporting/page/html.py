@@ -28,7 +28,7 @@ def render(runs: Sequence[tuple[Summary, str]]) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"code": with_code, "slug": slug, "link": quote, "display_name": display_name}
-    names = dict.fromkeys(metric for run, _ in runs for metric in _metrics(run))
+    names = dict.fromkeys(metric for run, _ in runs for metric in run.metrics)
     return environment.get_template("page.html.jinja").render(
         runs=[(f"run{number}", run, base) for number, (run, base) in enumerate(runs, 1)],
         signs=SIGNS,
@@ -36,10 +36,6 @@ def render(runs: Sequence[tuple[Summary, str]]) -> str:
         notation=glossary.NOTATION,
         widget=_widget(),
     )
-
-
-def _metrics(run: Summary) -> list[str]:
-    return [metric for tables in run.numbers.values() for table in tables for metric in table.rows]
 
 
 def _widget() -> Markup:

@@ -42,6 +42,11 @@ class Summary:
     downloads: dict[str, list[Download]]
     config: dict
 
+    @property
+    def metrics(self) -> list[str]:
+        """Names of all metrics with numbers, each once, in the order of the tables."""
+        return list(dict.fromkeys(name for tables in self.numbers.values() for table in tables for name in table.rows))
+
 
 def read(path: str | PathLike) -> Summary:
     """Reads the summary of a results folder.

@@ -97,8 +97,9 @@ def _size(path: Path) -> tuple[int, int]:
 
 
 def downloads(folder: RunFolder) -> dict[str, list[Download]]:
-    """The existing files of a run: tables, verdicts, numbers, records and figures."""
+    """The existing files of a run: report, tables, verdicts, numbers, records and figures."""
     groups = {
+        "Document": ["report"],
         "Tables": [f"tables/{path.stem}" for path in sorted((folder.path / "tables").glob("*.csv"))],
         "Verdicts": ["claims", "controls"],
         "Numbers": ["metrics", "efficiency"],
