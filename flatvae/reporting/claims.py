@@ -150,7 +150,7 @@ def _test(entry: Mapping, dataset: str) -> str:
 
 
 def to_markdown(ledger: pd.DataFrame) -> str:
-    """The ledger as Markdown: caption, one pipe table with each statement once, and how many tests came to which verdict."""
+    """The ledger as Markdown: caption, one pipe table with each statement once, and the number of tests with each verdict."""
     runs = ["run"] if "run" in ledger else []
     headings = ["claim", "test", "data set", *runs, "effect", "n", "verdict", "p", "holds after", "note", "evidence"]
     lines = ["| " + " | ".join(headings) + " |", "|" + " :- |" * len(headings)]

@@ -74,8 +74,8 @@ def probability_of_improvement(pairs: Sequence[Pair]) -> Interval:
         P = 1/D Σ_d P_d,     P_d = 1/n_d² Σ_s Σ_t ( 1[x_s > y_t] + ½ 1[x_s = y_t] ),
 
     where P_d is the Mann-Whitney statistic over n_d². As in rliable, P compares all pairs of seeds (s, t), not only equal
-    seeds (s, s): it predicts one further training of each method, and rests on n_d² comparisons. The interval lies between
-    the 2.5 % and 97.5 % quantiles of P over 10,000 resamples. A resample draws n_d seeds with replacement within every data
+    seeds (s, s): it predicts one further training of each method, and rests on n_d² comparisons. The ends of the interval
+    are the 2.5 % and 97.5 % quantiles of P over 10,000 resamples. A resample draws n_d seeds with replacement within every data
     set (stratified) and takes these seeds of both X and Y. rliable draws the runs of X and Y independently; here equal seeds
     share batches and noise. P(X, Y) + P(Y, X) = 1 in every resample. Infinities compare like other values: ∞ > a, ∞ = ∞.
 

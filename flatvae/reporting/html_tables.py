@@ -1,4 +1,4 @@
-"""Tables and ledgers as pages of HTML, from the Markdown that a run writes: ``snakemake --report`` shows these in place."""
+"""Renders tables and ledgers from the Markdown of a run to HTML, which ``snakemake --report`` displays."""
 
 import html
 from pathlib import Path
@@ -11,13 +11,13 @@ th { position: sticky; top: 0; background: #f3f3f3; text-align: left }"""
 
 
 def to_html(markdown: str, title: str) -> str:
-    """A page of its own that shows a Markdown text with pipe tables. HTML in the text is shown as it is written."""
+    """A complete HTML page for a Markdown text with pipe tables. HTML in the text is escaped."""
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)
     head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{_STYLE}</style>'
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}</body></html>\n'
 
 
 def write(source: str | Path, target: str | Path) -> None:
-    """The page of a Markdown file."""
+    """Write the HTML page of a Markdown file."""
     target = Path(target)
     target.write_text(to_html(Path(source).read_text(encoding="utf-8"), target.stem), encoding="utf-8")

@@ -126,7 +126,7 @@ def off_scale(values: Iterable[float], logarithmic: bool) -> str:
 
 
 def p_value(values: np.ndarray, threshold: float) -> float:
-    """Two-sided p-value for the hypothesis that the values have the threshold as their expectation.
+    """Two-sided p-value for the hypothesis that the mean of the values' distribution is the threshold.
 
     Finite values: Student's t-test, so p < 0.05 exactly if the 95 % t-interval excludes the threshold; equal values have
     p = 1 at the threshold and 0 elsewhere. With an infinite value: the sign test of the median without ties. If a value is

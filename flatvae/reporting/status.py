@@ -1,6 +1,6 @@
 """The progress of a run: jobs done, running and failed, and the time left, read from the files that it writes.
 
-Nothing is guessed. What no file says is reported as not known.
+Nothing is guessed. Facts that no file records are reported as not known.
 """
 
 import fcntl

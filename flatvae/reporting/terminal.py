@@ -38,7 +38,8 @@ def show(run: Summary, console: Console, dataset: str | None = None, task: str |
 
     Args:
         run: its summary.
-        console: where to print; no table is wider. Columns that do not fit are dropped, or printed below if ``dataset`` is given.
+        console: where to print; no table is wider. Columns that do not fit are printed below; without ``dataset``, leaderboards
+            drop them.
         dataset: shows this data set only, with each of its tests.
         task: shows all numbers of this task instead of verdicts and leaderboards.
 

@@ -1,8 +1,8 @@
-"""The report of a run: one PDF in the form of a paper, from the same summary as the page, for reviewers and supplements.
+"""The report of a run: a PDF in the form of a paper, from the same summary as the page, for reviewers and supplements.
 
-Typst sets it offline, with the fonts that its package brings, so that the same results folder gives the same bytes everywhere.
+Typst typesets it offline with the fonts in its package, so that the same results folder gives the same bytes everywhere.
 
-Run ``python -m flatvae.reporting.document results`` for the report of a folder.
+``python -m flatvae.reporting.document results`` writes the report of a folder.
 """
 
 from os import PathLike
@@ -16,12 +16,12 @@ def make(folder: str | PathLike, output: str | PathLike, fidelity: str | PathLik
     """Write the report of a results folder.
 
     Args:
-        folder: the results folder. A section whose files it lacks is left out.
+        folder: the results folder. Sections without files are left out.
         output: the PDF to write.
-        fidelity: a Markdown page on what is as in the paper and what is not; without the file the report lacks this section.
+        fidelity: a Markdown page on fidelity to the paper; without the file the report has no such section.
 
     Raises:
-        InputError: the folder has no metrics.csv, a file of it is damaged, or a package that the report needs is missing.
+        InputError: the folder has no metrics.csv, a file in it is damaged, or a package that the report needs is missing.
     """
     run = summary.read(folder)
     page = Path(fidelity) if fidelity is not None else None

@@ -12,9 +12,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Write the report of a run as a PDF."""
     parser = argparse.ArgumentParser(prog="python -m flatvae.reporting.document", description=main.__doc__)
     parser.add_argument("results", type=Path, help="a folder of results")
-    parser.add_argument("--output", type=Path, help="what to write; without it: report.pdf in the folder")
+    parser.add_argument("--output", type=Path, help="the file to write; default: report.pdf in the folder")
     parser.add_argument(
-        "--fidelity", type=Path, help="the page on fidelity to the paper, docs/fidelity.md; without it: none"
+        "--fidelity", type=Path, help="the page on fidelity to the paper, docs/fidelity.md; default: none"
     )
     options = parser.parse_args(arguments)
     output = options.output or options.results / "report.pdf"

@@ -1,7 +1,7 @@
-"""Text and Markdown as Typst source in which no character of the text is markup.
+"""Converts text and Markdown to Typst source, so that no character of the text acts as markup.
 
-Text becomes a string of Typst's code, ``#"text";``, and not escaped markup: within a string backslash and quote alone have
-a meaning. What is Typst source already is a ``Markup`` of markupsafe, as templates know it.
+Text becomes a Typst string, ``#"text";``, instead of escaped markup, because only backslash and quote are special in a string.
+Typst source is a ``Markup`` of markupsafe, the type that templates do not escape.
 """
 
 import re
@@ -15,7 +15,7 @@ from flatvae.errors import InputError
 
 
 def quoted(text: str) -> Markup:
-    """Text as a string of Typst's code."""
+    """Text as a Typst string literal."""
     return Markup('"{}"').format(Markup(re.sub(r'[\\"\x00-\x1f\x7f-\x9f\u2028\u2029]', _escape, text)))
 
 
@@ -25,31 +25,31 @@ def _escape(found: re.Match) -> str:
 
 
 def literal(value: object) -> Markup:
-    """A value as content; Typst source is left as it is."""
+    """A value as Typst content; Typst source is returned unchanged."""
     return value if isinstance(value, Markup) else Markup("#{};").format(quoted(str(value)))
 
 
 def with_code(text: str) -> Markup:
-    """Text whose parts between backticks are code."""
+    """Text with parts between backticks as code."""
     parts = enumerate(re.split(r"`([^`]+)`", text))
     return _joined(code(part) if number % 2 else literal(part) for number, part in parts if part)
 
 
 def code(text: str) -> Markup:
-    """Text in the typewriter's font."""
+    """Text in a monospaced font."""
     return Markup("#raw({});").format(quoted(text))
 
 
 def markdown(text: str) -> Markup:
-    """A page of headings, paragraphs, lists and tables in Markdown as Typst source; links within the site are text.
+    """A Markdown page of headings, paragraphs, lists and tables as Typst source; links within the site become text.
 
     Raises:
-        InputError: the page has an element that is none of these.
+        InputError: the page has another element.
     """
     return _node(SyntaxTreeNode(MarkdownIt("commonmark").enable("table").parse(text)))
 
 
-_AROUND = {  # what stands before and after the content of an element
+_AROUND = {  # Typst source before and after the content of an element
     "root": ("", ""),
     "inline": ("", ""),
     "paragraph": ("", "\n\n"),

@@ -1,4 +1,4 @@
-"""From the summary of a run to Typst source: what the templates need besides the summary itself."""
+"""Renders the summary of a run to Typst source: passes the templates the summary, the glossary and the fidelity page."""
 
 from pathlib import Path
 
@@ -15,15 +15,15 @@ TEMPLATES = Path(__file__).with_name("templates")
 
 
 def source(run: Summary, fidelity: str = "") -> str:
-    """The report of a run as Typst source; paths of figures are relative to the results folder, which is to be its root.
+    """The report of a run as Typst source, with the results folder as root of the figures' paths.
 
     Args:
         run: the summary.
-        fidelity: a page in Markdown for the appendix; empty for none.
+        fidelity: a Markdown page for the appendix; empty for none.
     """
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,  # with `finalize`: every value becomes a string of Typst
+        autoescape=True,  # with `finalize`: every value becomes a Typst string
         finalize=markup.literal,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -48,7 +48,7 @@ def source(run: Summary, fidelity: str = "") -> str:
 
 
 def halves(text: str) -> tuple[str, str]:
-    """A number of the tables, and its interval, which may stand below it: «1.04» and «[1.01, 1.07]», «0.77» and «± 0.02»."""
+    """Splits a number from its interval, to print that below: «1.04» and «[1.01, 1.07]», «0.77» and «± 0.02»."""
     for mark in (" [", " ± "):
         before, found, after = text.partition(mark)
         if found and not text.startswith(("(", "median")):

@@ -78,8 +78,8 @@ def pareto(frame: pd.DataFrame, methods: Sequence[str], title: str) -> Figure:
     the training error of every method at 1 (dashed); the excess over 1 is lost in generalising. y is the median condition
     number at test codes (log axis; the lower end, 1, is flat). Small markers are seeds. Large ones are the mean of x and the
     geometric mean of y (the median if a seed is infinite); they are open and have a † if a seed missed equal reconstruction or
-    had not settled. The grey staircase is the Pareto front: no other method is at least as good in both means as a method at
-    its corners. Infinite condition numbers are drawn at the upper edge on a tick of their own; a method with one is on no
+    had not settled. The grey staircase is the Pareto front: no other method matches or beats the methods at its corners in both
+    means. Infinite condition numbers are drawn at the upper edge on a tick of their own; a method with one is on no
     front.
 
     `frame`: rows of metrics.csv (columns dataset, method, task, metric, seed, value); seeds that lack a number are left out.

@@ -28,7 +28,7 @@ def training_curves(
 
     `methods`: {method: frame} with columns seed, step, error, kl, beta, penalty, scale, initial. The panel of the error shows
     `bound` = κ² (dashed), in the error's units (squared error, or nats). All panels but KL have log axes and draw values > 0
-    only. The axis of KL cuts off peaks and names the highest. A marker is at the first step after the initial phase.
+    only. The axis of KL cuts off extreme peaks; a note gives the highest. A marker is at the first step after the initial phase.
     `missed`: methods that get a †. Raises InputError if there are no methods or a column is missing.
     """
     check(methods, ("seed", "step", *(name for name, _ in _CURVES), "initial"), "figure training_curves")

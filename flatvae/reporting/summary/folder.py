@@ -31,7 +31,7 @@ class RunFolder:
 
     @property
     def name(self) -> str:
-        """The last two parts of the path, «reference/default», without a leading «results/»; «results» for that folder itself."""
+        """The last two parts of the path, such as «reference/default», without a leading «results/»; or just «results»."""
         parts = self.path.resolve().parts[-2:]
         return parts[-1] if parts[-1] == "results" else "/".join(parts).removeprefix("results/")
 
