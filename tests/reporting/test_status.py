@@ -118,8 +118,7 @@ def test_of_a_run_under_way(held):
         "    train pendulum/flat_vae, for 7 min 40 s: step 1200 of 3000, about 5 min 0 s left",
         "    evaluate pendulum/vae, for 30 s",
         "  failed:",
-        "    train pendulum/vhp_vae: dataset pendulum: it is broken; fix it. "
-        f"({held}/pendulum/vhp_vae/logs/train.log)",
+        f"    train pendulum/vhp_vae: dataset pendulum: it is broken; fix it. ({held}/pendulum/vhp_vae/logs/train.log)",
         "  to do: 3 evaluate_pendulum, 1 train, 1 page",
         "  time left: about 5 min 0 s, if jobs take as long as earlier ones; not counting 4 evaluate_pendulum, 1 page, "
         "whose times are not known",
