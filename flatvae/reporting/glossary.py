@@ -48,7 +48,7 @@ GLOSSARY = {
             Entry(
                 ("equal_reconstruction",),
                 "1 if |train_error / κ² − 1| ≤ 2 %, else 0",
-                "both must be 1 before you compare a seed",
+                "compare a seed only if this and `settled` are 1",
             ),
             Entry(
                 ("settled",),
