@@ -129,7 +129,7 @@ class TestErrors:
 
     def test_not_safetensors(self, path):
         path.write_bytes(b"\x80\x02}q\x00." * 100)
-        self.check(path, "no safetensors file")
+        self.check(path, "not a safetensors file")
 
     @pytest.mark.parametrize("metadata", [None, {"format": "pt"}])
     def test_of_something_else(self, path, metadata):

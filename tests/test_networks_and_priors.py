@@ -107,7 +107,7 @@ def test_the_jacobian_of_a_convolutional_decoder_is_that_of_central_differences(
 
 @pytest.mark.parametrize(
     ("shape", "channels", "why"),
-    [((50,), (4,), "no pictures"), ((3, 8, 6), (4, 4), "8 × 6"), ((3, 64, 32), (2,) * 6, "6 convolutions")],
+    [((50,), (4,), "not pictures"), ((3, 8, 6), (4, 4), "8 × 6"), ((3, 64, 32), (2,) * 6, "6 convolutions")],
 )
 def test_what_cannot_be_convolved_is_refused(shape, channels, why):
     with pytest.raises(InputError, match=why):

@@ -1,8 +1,10 @@
 """The last lines of a run: short, few, and what the ledger and the tables say."""
 
 import dataclasses
+import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import results_folder
 
@@ -57,5 +59,12 @@ def test_a_run_without_claims_record_or_comparable_methods(run):
 def test_of_the_default_run():
     found = ending.lines(summary.read(DEFAULT), "results/index.html", 628)
     assert len(found) == 8
-    assert "34 supported, 3 not supported" in found[0]
-    assert found[4].startswith("    crowd: Flat VAE (scale-free), k 1.31 [1.28, 1.33], error 4.97 ± 0.05 (bound 5)")
+    verdicts = pd.read_csv(DEFAULT / "claims.csv")["verdict"].value_counts()
+    assert f"{verdicts['supported']} supported, {verdicts['not supported']} not supported" in found[0]
+    text = (DEFAULT / "tables" / "flatness.md").read_text(encoding="utf-8")
+    heading, row = (
+        [cell.strip() for cell in re.search(rf"^\| {start} .*$", text, re.MULTILINE)[0].split("|")]
+        for start in ("dataset", "crowd +\\| flat_vae_scale_free")
+    )
+    k = row[heading.index("condition_number_median")]
+    assert found[4].startswith(f"    crowd: Flat VAE (scale-free), k {k}, error ")

@@ -20,7 +20,7 @@ def printed(project, *arguments: str) -> list[str]:
 
 
 def test_a_dry_run_counts_the_jobs_and_says_how_to_see_each(project):
-    lines = printed(project, "-n")
+    lines = printed(project, "-n", "--config", "results_dir=results/dry")
     assert len(lines) <= 60
     counts = dict(re.findall(r"^(\w+) +(\d+)$", "\n".join(lines), re.MULTILINE))
     assert counts["train"] == "4"
@@ -28,8 +28,9 @@ def test_a_dry_run_counts_the_jobs_and_says_how_to_see_each(project):
     assert not any("reason:" in line for line in lines)
     (hint,) = [line for line in lines if "FLATVAE_CONSOLE=snakemake" in line]
     assert hint.endswith("names each job and its reason.")
-    assert "reason: " in project.smoke("-n", FLATVAE_CONSOLE="snakemake").stdout
-    assert "reason: " in project.smoke("-n", "--verbose", FLATVAE_CONSOLE="").stdout
+    arguments = ("-n", "--config", "results_dir=results/dry")
+    assert "reason: " in project.smoke(*arguments, FLATVAE_CONSOLE="snakemake").stdout
+    assert "reason: " in project.smoke("--verbose", *arguments, FLATVAE_CONSOLE="").stdout
 
 
 def test_a_line_for_each_job_that_starts_and_one_for_each_that_ends(project):
@@ -39,7 +40,7 @@ def test_a_line_for_each_job_that_starts_and_one_for_each_that_ends(project):
     )
     assert started == finished == [["data", "pendulum"], ["descriptor", "pendulum/pca"]]
     assert [re.search(r"\((\d) of 2\)", line)[1] for line in lines if "finished" in line] == ["1", "2"]
-    assert any("flatvae: 2 jobs on 2 cores" in line for line in lines)
+    assert any(re.match(r"flatvae: 2 jobs on \d core", line) for line in lines)
     log = project.folder / next(line for line in lines if "Complete log" in line).split()[-1]
     text = log.read_text()  # which `flatvae status` reads
     assert "rule descriptor:" in text

@@ -169,7 +169,13 @@ def snakemake(project, folder, *arguments, **environment):
     return subprocess.run(
         [str(project.python), "-m", "snakemake", "-s", str(project.folder / "Snakefile"), "--cores", "1", *arguments],
         cwd=folder,
-        env=clean | {"PATH": f"{project.bin}:{clean['PATH']}", "OMP_NUM_THREADS": "1", **environment},
+        env=clean
+        | {
+            "PATH": f"{project.bin}:{clean['PATH']}",
+            "OMP_NUM_THREADS": "1",
+            "FLATVAE_CONSOLE": "snakemake",
+            **environment,
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
