@@ -9,12 +9,15 @@ relative to the Euclidean query time of the same model.
 
 ``step_seconds`` is a training step of all seeds together, per seed, measured as often as there are seeds; ``step_ratio`` is
 relative to the first method. ``peak_memory_mb`` is the process's peak memory during a model's searches, above its memory before
-the first (no value if the system does not report it). A timed call of the k-d tree has at least 2,000 queries. A timed call of a
+them (no value if the system does not report it). A timed call of the k-d tree has at least 2,000 queries. A timed call of a
 geodesic search has as many as the config says: its own cost is far above the overhead of a call.
 
 Numbers differ from run to run, so they are in efficiency.csv, never in metrics.csv.
 """
 
+import contextlib
+import ctypes
+import gc
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -59,8 +62,12 @@ def _memory_mb(field: str) -> float | None:
     return int(line.split()[1]) / 1024
 
 
-def _peak_of(function: Callable, before: float | None) -> tuple[object, dict[str, float]]:
-    """A call's result, and the process's peak memory during it above ``before``, if the system reports it."""
+def _peak_of(function: Callable) -> tuple[object, dict[str, float]]:
+    """A call's result, and the process's peak memory during it above that before, if the system reports it."""
+    gc.collect()
+    with contextlib.suppress(AttributeError):  # another C library than glibc
+        ctypes.CDLL(None).malloc_trim(0)  # else the call finds what earlier ones freed, and needs no more
+    before = _memory_mb("VmRSS")
     try:
         _CLEAR.write_text("5")  # resets the peak
     except OSError:  # not Linux, or not permitted
@@ -155,7 +162,7 @@ def measure(
         columns method, distance, task, metric, seed, value.
     """
     sizes = sorted({min(size, len(dataset.train)) for size in sizes})
-    rows, before = [], _memory_mb("VmRSS")  # once, before all searches: freed memory is not returned at once
+    rows = []
     for method, path in paths.items():
         for seed in finite_seeds(path):
             model = load(path, seed)
@@ -164,7 +171,6 @@ def measure(
                     lambda model=model: search_times(
                         model, dataset, lambda nodes: distance_at(model, nodes), sizes, queries
                     ),
-                    before,
                 )
             found += [("", metric, value) for metric, value in memory.items()]
             rows += [(method, name, "efficiency", metric, seed, value) for name, metric, value in found]

@@ -211,7 +211,8 @@ def standing(ledger: pd.DataFrame) -> str:
     return (
         f"{stand['bh']} of {len(decided)} decided tests stand after Benjamini-Hochberg, {stand['holm']} after Holm, corrected "
         f"over the {ledger['p'].notna().sum()} tests that ran."
-        + f" {restating} of the {len(supported)} supported tests restate{'s' * (restating == 1)} the penalty." * bool(restating)
+        + f" {restating} of the {len(supported)} supported tests restate{'s' * (restating == 1)} the penalty."
+        * bool(restating)
     )
 
 
