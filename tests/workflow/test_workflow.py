@@ -320,7 +320,9 @@ def test_the_report_opens_with_captions_and_categories(smoke):
     assert "magnification factor" in text
     assert "Verdicts of the claims, one sign for each test" in text  # on the first page
     assert {"flatness.html", "claims.html", "controls.html"} <= {Path(name).name for name in names}
-    assert not re.search(r'"(sub)?category":\s*"Other"', text)
+    categories = json.loads(re.search(r"var categories = (\{.*?\});", text)[1])
+    assert set(categories) == {"Claims", "Comparison", "Figures", "Tables"}
+    assert not any("Other" in subcategories for subcategories in categories.values())  # what has none is put there
 
 
 @pytest.mark.parametrize(
