@@ -27,6 +27,7 @@ from resolution import (
     own_rule,
     grid_size,
     searched,
+    seeds,
     specification,
     summary_options,
     takes_distances,
@@ -129,26 +130,30 @@ def texts(form):
     return files_fingerprint(folder / form / "templates", folder / "figure_captions", *also)
 
 
-def trained_by_steps():
-    """Methods of the run that the suite's own training loop trains."""
+def trained_by_steps(dataset):
+    """Methods of a data set that the suite's own training loop trains."""
     return [
-        m for m in RUN.methods if own_rule(config, m) is None and keywords(builder(config, m), "fit") is None
+        m
+        for m in RUN.methods_on(dataset)
+        if own_rule(config, m) is None and keywords(builder(config, m), "fit") is None
     ]
 
 
 def efficiency_code(wildcards):
-    builders = [specification(config, wildcards.dataset, method)["builder"] for method in RUN.methods]
+    methods = RUN.methods_on(wildcards.dataset)
+    builders = [specification(config, wildcards.dataset, method)["builder"] for method in methods]
     made = [distance["builder"] for distance in distances(config, wildcards.dataset).values()]
     return fingerprint("flatvae.evaluation.efficiency", "flatvae.training.timing", *builders, *made)
 
 
 def efficiency_params(wildcards):
     return {
-        "methods": RUN.methods,
+        "methods": RUN.methods_on(wildcards.dataset),
         "trainings": {
-            method: specification(config, wildcards.dataset, method) for method in trained_by_steps()
+            method: specification(config, wildcards.dataset, method)
+            for method in trained_by_steps(wildcards.dataset)
         },
-        "n_seeds": config["seeds"],
+        "n_seeds": seeds(config, wildcards.dataset),
         "device": "cpu",  # everything is timed on the CPU: the job asks for no GPU
         "distance": distances(config, wildcards.dataset).get("geodesic"),
         **config["efficiency"],
@@ -157,9 +162,9 @@ def efficiency_params(wildcards):
 
 def search_inputs(wildcards):
     """The search of every method that runs; a method without candidates would be at a disadvantage."""
-    for method in RUN.methods:
+    for method in RUN.methods_on(wildcards.dataset):
         if method not in config.get("search", {}).get("candidates", {}):
             raise WorkflowError(
                 f"config: search.candidates lacks {method}; give it as many as the others, or leave it out of run"
             )
-    return [f"{OUT}/search/{wildcards.dataset}/{method}.csv" for method in RUN.methods]
+    return [f"{OUT}/search/{wildcards.dataset}/{method}.csv" for method in RUN.methods_on(wildcards.dataset)]

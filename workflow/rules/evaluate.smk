@@ -36,7 +36,10 @@ for dataset in [dataset for dataset in RUN.datasets if RUN.evaluated(dataset)]:
 rule efficiency:
     input:
         data=f"{OUT}/{{dataset}}/data.json",
-        models=expand(f"{OUT}/{{{{dataset}}}}/{{method}}/model.safetensors", method=RUN.methods),
+        models=lambda wildcards: [
+            f"{OUT}/{wildcards.dataset}/{method}/model.safetensors"
+            for method in RUN.methods_on(wildcards.dataset)
+        ],
     output:
         f"{OUT}/{{dataset}}/times.csv",
     log:

@@ -32,7 +32,7 @@ for dataset in [dataset for dataset in RUN.datasets if RUN.figures(dataset)]:
             runtime=20,
         params:
             figures=RUN.figures(dataset),
-            methods=RUN.methods,
+            methods=RUN.methods_on(dataset),
             data=data_params,
             bound=lambda wildcards: bound(config, wildcards.dataset),
             code=figure_code,

@@ -35,7 +35,7 @@ def evaluation_mb(wildcards, attempt):
 
 def evaluation_minutes(wildcards, attempt):
     """Time limit of a model's evaluations: 15 minutes per seed, 3 times the slowest measured; each further try gets more."""
-    return attempt * 15 * config["seeds"]
+    return attempt * 15 * seeds(config, wildcards.dataset)
 
 
 def training_mb(wildcards, seeds, attempt=1):

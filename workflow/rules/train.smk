@@ -17,12 +17,12 @@ rule train:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: training_mb(wildcards, config["seeds"], attempt),
-        runtime=lambda wildcards: training_minutes(wildcards, config["seeds"]),
+        mem_mb=lambda wildcards, attempt: training_mb(wildcards, seeds(config, wildcards.dataset), attempt),
+        runtime=lambda wildcards: training_minutes(wildcards, seeds(config, wildcards.dataset)),
         gpu=gpu,
     params:
         data=data_params,
-        seeds=config["seeds"],
+        seeds=lambda wildcards: seeds(config, wildcards.dataset),
         device=config["device"],
         specification=lambda wildcards: specification(config, wildcards.dataset, wildcards.method),
         code=lambda wildcards: fingerprint(

@@ -15,7 +15,7 @@ rule descriptor:
     params:
         data=data_params,
         descriptor=lambda wildcards: descriptor(config, wildcards.dataset, wildcards.descriptor),
-        seeds=config["seeds"],
+        seeds=lambda wildcards: seeds(config, wildcards.dataset),
         tasks=lambda wildcards: RUN.descriptor_tasks(wildcards.dataset),
         code=lambda wildcards: fingerprint(
             *(f"flatvae.evaluation.{task}" for task in RUN.descriptor_tasks(wildcards.dataset)),

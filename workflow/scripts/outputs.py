@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from resolution import builder, has_videos, loader, own_rule, specification, sweep_values, tasks
+from resolution import builder, has_videos, loader, methods, own_rule, specification, sweep_values, tasks
 
 from flatvae.reporting.captions import FIGURE_CAPTIONS
 from flatvae.reporting.figure_registry import COMPARISONS, FIGURES, MOTION, PLANE, VIDEOS
@@ -41,6 +41,10 @@ class Run:
         """Tasks of a single trained model on a data set; efficiency is measured on all models together."""
         return [task for task in tasks(self.config, dataset) if task != "efficiency"]
 
+    def methods_on(self, dataset: str) -> list[str]:
+        """Methods that run on a data set."""
+        return methods(self.config, dataset)
+
     def descriptor_tasks(self, dataset: str) -> list[str]:
         """Tasks that evaluate any descriptor."""
         return [task for task in ("neighbours", "tracking") if task in tasks(self.config, dataset)]
@@ -57,7 +61,7 @@ class Run:
 
     def models(self) -> list[str]:
         return [
-            f"{self.out}/{dataset}/{method}/model.safetensors" for dataset in self.datasets for method in self.methods
+            f"{self.out}/{dataset}/{method}/model.safetensors" for dataset in self.datasets for method in self.methods_on(dataset)
         ]
 
     def metrics(self) -> list[str]:
@@ -65,7 +69,7 @@ class Run:
         files = []
         for dataset in self.datasets:
             folder, done = f"{self.out}/{dataset}", self.evaluated(dataset)
-            files += [f"{folder}/{method}/{task}.csv" for method in self.methods for task in ["training", *done]]
+            files += [f"{folder}/{method}/{task}.csv" for method in self.methods_on(dataset) for task in ["training", *done]]
             files += [f"{folder}/control_neighbours.csv"] * ("neighbours" in done)
             files += [f"{folder}/sort/control.csv"] * ("tracking" in done)
             if has_videos(self.config, dataset) and self.descriptor_tasks(dataset):
@@ -90,7 +94,7 @@ class Run:
 
     def left_out(self, dataset: str) -> dict[str, str]:
         """Figures that cannot be drawn for a data set, with the reason."""
-        sizes = {m: specification(self.config, dataset, m)["hyperparameters"].get("latent_dim") for m in self.methods}
+        sizes = {m: specification(self.config, dataset, m)["hyperparameters"].get("latent_dim") for m in self.methods_on(dataset)}
         higher = [f"{method} has latent_dim {n}" for method, n in sizes.items() if n != 2]
         if not higher:
             return {}
@@ -107,16 +111,16 @@ class Run:
         sources = {FIGURES[name].task for name in self.figures(dataset)}
         files = ["history.csv" if task == "training" else f"{task}.npz" for task in sorted(sources)]
         files += ["reconstruction.csv"] * ("reconstruction" in self.evaluated(dataset))
-        return [f"{self.out}/{dataset}/{method}/{file}" for method in self.methods for file in files]
+        return [f"{self.out}/{dataset}/{method}/{file}" for method in self.methods_on(dataset) for file in files]
 
     def sweeps(self, dataset: str) -> dict[str, dict]:
         """Sweeps that apply to a data set and whose methods all run, with the values that their figure needs."""
         found = {}
         for name, sweep in self.config.get("sweeps", {}).items():
             baseline = sweep.get("baseline")
-            needed = {method for methods in sweep["curves"].values() for method in methods}
+            needed = {method for curve in sweep["curves"].values() for method in curve}
             needed |= {baseline or self.methods[0]}
-            if dataset in sweep.get("datasets", self.datasets) and needed <= set(self.methods):
+            if dataset in sweep.get("datasets", self.datasets) and needed <= set(self.methods_on(dataset)):
                 curves = sweep_values(self.config, dataset, sweep)
                 found[name] = {"hyperparameter": sweep["hyperparameter"], "curves": curves, "baseline": baseline}
         return found

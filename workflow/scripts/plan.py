@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from adapter import end_with_parent
-from resolution import dataset_options, grid_size, loader, searched, specification, summary_options, wants_gpu
+from resolution import dataset_options, grid_size, loader, searched, seeds, specification, summary_options, wants_gpu
 from snakemake.exceptions import WorkflowError
 
 BROKEN = 3  # exit status of the measuring process if a method breaks its contract
@@ -48,7 +48,7 @@ def announce(workflow, config: dict, console=None) -> None:
                 "loader": loader(config, dataset),
                 "options": dataset_options(config, dataset),
                 "summary": summary_options(config, dataset),
-                "seeds": config["search"]["seeds"] if searching else config["seeds"],
+                "seeds": config["search"]["seeds"] if searching else seeds(config, dataset),
                 "times": grid_size(searched(config, dataset, method)["grid"]) if searching else 1,
                 "by": job.rule.name,
                 **specification(config, dataset, method),

@@ -124,6 +124,17 @@ def tasks(config: dict, dataset: str) -> list[str]:
     return [t for t in config["run"]["tasks"] if t in own and (t != "tracking" or has_videos(config, dataset))]
 
 
+def methods(config: dict, dataset: str) -> list[str]:
+    """The run's methods on a data set: those in its own ``only_methods``, by default all."""
+    own = config["datasets"][dataset].get("only_methods", config["run"]["methods"])
+    return [method for method in config["run"]["methods"] if method in own]
+
+
+def seeds(config: dict, dataset: str) -> int:
+    """How often each method is trained on a data set: its own ``seeds``, by default the run's."""
+    return config["datasets"][dataset].get("seeds", config["seeds"])
+
+
 def takes_distances(task: str) -> bool:
     """Whether a task takes the distances as an argument."""
     return "distances" in (keywords(f"flatvae.evaluation.{task}", "evaluate") or set())

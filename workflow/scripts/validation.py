@@ -21,6 +21,7 @@ from resolution import (
     grid_size,
     hyperparameters,
     loader,
+    methods,
     tasks,
 )
 from snakemake.exceptions import WorkflowError
@@ -139,8 +140,9 @@ def _check_dataset(config: dict, dataset: str) -> None:
         _one_of(f"datasets.{dataset}.options:", option, known)
     for task in config["datasets"][dataset].get("tasks", []):
         _one_of(f"datasets.{dataset}.tasks: the task", task, modules("flatvae.evaluation"))
-    for method in config["datasets"][dataset].get("methods", {}):
-        _one_of(f"datasets.{dataset}.methods: the method", method, config["methods"])
+    for key in ("methods", "only_methods"):
+        for method in config["datasets"][dataset].get(key, {}):
+            _one_of(f"datasets.{dataset}.{key}: the method", method, config["methods"])
 
 
 def check_signatures(module: str) -> None:
@@ -279,8 +281,8 @@ def _check_sweeps(config: dict) -> None:
     for name, sweep in config.get("sweeps", {}).items():
         if "baseline" in sweep:
             _one_of(f"sweeps.{name}.baseline: the method", sweep["baseline"], config["methods"])
-        for curve, methods in sweep["curves"].items():
-            for method in methods:
+        for curve, swept in sweep["curves"].items():
+            for method in swept:
                 _one_of(f"sweeps.{name}.curves.{curve}: the method", method, config["methods"])
                 for dataset in sweep.get("datasets", config["run"]["datasets"]):
                     _one_of(f"sweeps.{name}: the data set", dataset, config["datasets"])
@@ -306,7 +308,11 @@ def _check_common(config: dict) -> None:
             raise ValueError(f"config: datasets.{dataset}.training lacks bound or unexplained; add one of them")
         if len(given) == 2:
             raise ValueError(f"config: datasets.{dataset}.training has bound and unexplained; leave one of them out")
-        for method in config["run"]["methods"]:
+        if not methods(config, dataset):
+            raise ValueError(
+                f"config: datasets.{dataset}.only_methods has none of the run's methods; add one, or leave {dataset} out of run"
+            )
+        for method in methods(config, dataset):
             if "steps" not in hyperparameters(config, dataset, method):
                 raise ValueError(f"config: datasets.{dataset}.training lacks steps; add it")
 
