@@ -28,7 +28,7 @@ $(VENV)/.complete: pyproject.toml constraints.txt
 results: setup ## the default benchmark (minutes on two cores), into results/
 	snakemake --cores $(CORES)
 
-paper: setup ## paper scale, meant for a GPU, into results/paper/
+paper: setup ## the reference: every claim on every data set, for hours; into results/paper/
 	snakemake --cores $(CORES) --configfile config/paper.yaml
 
 mnist: setup ## MNIST, into results/mnist/

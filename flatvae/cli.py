@@ -1,4 +1,4 @@
-"""The console script: ``flatvae run``, ``status``, ``show``, ``new-baseline`` and ``data``; also ``python -m flatvae``.
+"""The console script: ``flatvae run``, ``status``, ``show``, ``merge``, ``new-baseline`` and ``data``; or ``python -m flatvae``.
 
 Snakemake and the baselines may import the library, not the reverse: so they are called as subprocesses.
 """
@@ -86,6 +86,13 @@ def parser() -> argparse.ArgumentParser:
     of_show.add_argument("--dataset", metavar="D", help="this data set with all columns, and each test of a claim")
     of_show.add_argument("--task", metavar="T", help="all numbers of this task, for example flatness")
 
+    usage = "flatvae merge [-h] UNIT [UNIT …] --output FOLDER"
+    of_merge = command(merge, "flatvae merge results/pendulum results/digits --output results/both", usage)
+    of_merge.add_argument("units", nargs="+", type=Path, metavar="UNIT", help="results folders of runs that have ended")
+    of_merge.add_argument(
+        "--output", type=Path, required=True, metavar="FOLDER", help="the folder of the merged results"
+    )
+
     of_new = command(new_baseline, "flatvae new-baseline my_method")
     of_new.add_argument("name", metavar="NAME", help="the method's name: lowercase letters, digits and _")
 
@@ -125,6 +132,13 @@ def new_baseline(options: argparse.Namespace) -> None:
     """Write the file of a new baseline, which runs unchanged, and a config that compares it."""
     folder = required_checkout("new-baseline")
     _become([sys.executable, "-m", "baselines", options.name], folder)
+
+
+def merge(options: argparse.Namespace) -> None:
+    """Merge runs of the same code and settings, such as one per data set, into one results folder."""
+    folder = required_checkout("merge")
+    paths = [str(path.absolute()) for path in (*options.units, options.output)]
+    _become([sys.executable, "workflow/scripts/merge.py", *paths[:-1], "--output", paths[-1]], folder)
 
 
 def _become(command: Sequence[str], folder: Path) -> None:

@@ -17,7 +17,7 @@ from flatvae.reporting import summary
 
 ROOT = Path(__file__).resolve().parents[1]
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-COMMANDS = ["run", "status", "show", "new-baseline", "data"]
+COMMANDS = ["run", "status", "show", "merge", "new-baseline", "data"]
 # writes down how it is called; «slow» waits for Ctrl-C as Snakemake does
 FAKE = """#!{python}
 import os, sys, time
@@ -173,6 +173,8 @@ def started(checkout, tmp_path):
         environment = {**os.environ, "PATH": f"{fake.parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         command = [sys.executable, "-c", code, "run", *arguments]
+        # what a shell has put in the background is deaf to Ctrl-C, and so would be what it starts
+        streams["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
         return subprocess.Popen(command, cwd=checkout / "docs", env=environment, start_new_session=True, **streams)
 
     return start
@@ -227,7 +229,7 @@ def test_what_run_refuses(checkout, become, monkeypatch, tmp_path, capsys):
 # --------------------------------------------------------------------------------------------------- outside a repository
 
 
-@pytest.mark.parametrize("command", [["run"], ["new-baseline", "mine"]])
+@pytest.mark.parametrize("command", [["run"], ["new-baseline", "mine"], ["merge", "a", "--output", "b"]])
 def test_what_lies_in_the_repository_is_said_to_be_there(command, installed):
     assert f"git clone the repository and call flatvae {command[0]} in its folder" in refused(*command)
 
@@ -235,6 +237,16 @@ def test_what_lies_in_the_repository_is_said_to_be_there(command, installed):
 def test_new_baseline_is_the_baselines_own_affair(checkout, become):
     cli.main(["new-baseline", "mine"])
     assert become == [([sys.executable, "-m", "baselines", "mine"], checkout)]
+
+
+def test_merge_hands_the_workflow_paths_that_hold_in_the_repository(checkout, become, monkeypatch):
+    monkeypatch.chdir(checkout / "docs")
+    cli.main(["merge", "a", "../b", "--output", "c"])
+    ((command, folder),) = become
+    assert folder == checkout
+    assert command[:2] == [sys.executable, "workflow/scripts/merge.py"]
+    paths = [Path(word).resolve() for word in command[2:] if word != "--output"]
+    assert paths == [checkout / "docs" / "a", checkout / "b", checkout / "docs" / "c"]
 
 
 def test_installed_baselines_refuse_a_new_one_in_one_sentence(tmp_path):

@@ -15,6 +15,7 @@ sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 import plan  # noqa: E402
 import resolution  # noqa: E402
 import validation  # noqa: E402
+from outputs import Run  # noqa: E402
 
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 
@@ -53,21 +54,44 @@ def test_no_two_configs_share_a_results_folder():
     assert len(set(folders)) == len(folders)
 
 
-def test_the_paper_config_runs_at_paper_scale():
+def test_the_reference_runs_every_claim_on_every_data_set():
     config = configs()["paper"]
-    assert config["seeds"] == 10
-    folds = [resolution.dataset_options(config, name) for name in config["run"]["datasets"] if name.startswith("mot")]
-    assert {"pendulum", "human_motion", "mnist"} <= set(config["run"]["datasets"])
+    run = Run(config, "results")
+    seeds = {dataset: resolution.seeds(config, dataset) for dataset in run.datasets}
+    videos = {"crowd", "mot", "mot_campus", "mot_sunnyday"}
+    assert seeds == {d: 5 if d in videos else 10 for d in config["datasets"]}
+    for name, claim in run.claims().items():
+        for dataset in claim["datasets"]:
+            known = [*run.methods_on(dataset), *run.descriptors, None]
+            tests = [claim, *claim.get("requires", [])]
+            sides = [test.get(side, {}) for test in tests for side in ("subject", "versus")]
+            assert {side.get("method") for side in sides} <= {*known}, (name, dataset)
+            assert claim["subject"]["task"] in resolution.tasks(config, dataset), (name, dataset)
+    folds = [resolution.dataset_options(config, name) for name in run.datasets if name.startswith("mot")]
     assert {name for fold in folds for name in fold["test"]} == {"TUD-Campus", "TUD-Stadtmitte", "ETH-Sunnyday"}
     assert all(len({*fold["train"], *fold["test"]}) == 3 for fold in folds)
-    assert "digits" not in config["run"]["datasets"]
-    assert config["datasets"]["pendulum"]["options"] == {"train": 15000, "validation": 1000, "test": 15000}
-    steps = {
-        d: resolution.specification(config, d, "flat_vae")["hyperparameters"]["steps"]
-        for d in config["run"]["datasets"]
+
+
+def test_a_data_set_has_its_own_methods_and_number_of_seeds():
+    config = {
+        "seeds": 5,
+        "run": {"datasets": ["a", "b"], "methods": ["vae", "pca"], "tasks": []},
+        "datasets": {"a": {"seeds": 2, "only_methods": ["pca", "beta_vae"]}, "b": {}},
     }
-    mot = dict.fromkeys(["mot", "mot_campus", "mot_sunnyday"], 20000)
-    assert steps == {"pendulum": 20000, "human_motion": 30000, "mnist": 50000, **mot}
+    assert [resolution.methods(config, name) for name in "ab"] == [["pca"], ["vae", "pca"]]
+    assert [resolution.seeds(config, name) for name in "ab"] == [2, 5]
+    models = [path.removesuffix("/model.safetensors") for path in Run(config, "r").models()]
+    assert models == ["r/a/pca", "r/b/vae", "r/b/pca"]
+
+
+def test_a_data_set_without_a_method_of_the_run_is_refused():
+    config = configs()["smoke"]
+    config["datasets"]["pendulum"]["only_methods"] = ["beta_vae"]
+    with pytest.raises(ValueError, match=r"datasets\.pendulum\.only_methods has none of the run's methods; add one"):
+        validation.check(config, SCHEMA)
+    config["datasets"]["pendulum"]["only_methods"] = ["vea"]
+    with pytest.raises(ValueError, match=r"datasets\.pendulum\.only_methods: the method 'vea' does not exist"):
+        validation.check(config, SCHEMA)
 
 
 @pytest.mark.parametrize("dataset", DEFAULT["run"]["datasets"])

@@ -113,7 +113,6 @@ rule run_json:
     params:
         device=config["device"],
         evaluation_device=config["evaluation_device"],
-        seeds=config["seeds"],
         tasks={dataset: RUN.evaluated(dataset) for dataset in RUN.datasets},
     script:
         "../scripts/run_json.py"
@@ -121,7 +120,8 @@ rule run_json:
 
 rule manifest:
     input:
-        RUN.results(),
+        results=RUN.results(),
+        models=RUN.models(),
     output:
         f"{OUT}/manifest.json",
     log:
@@ -133,5 +133,7 @@ rule manifest:
         mem_mb=1000,
         runtime=10,
     # commit and config are no params: files that they do not change keep their recorded origin
+    params:
+        code=lambda wildcards: run_code(),
     script:
         "../scripts/manifest.py"

@@ -117,6 +117,19 @@ def evaluation_tasks(wildcards):
     return found
 
 
+def run_code():
+    """Fingerprint of the code behind each task, method and data set of the run; runs of equal ones can be merged."""
+    entries = {f"task {task}": [f"flatvae.evaluation.{task}"] for task in RUN.tasks}
+    entries |= {f"method {m}": ["flatvae.training.results", builder(config, m)] for m in RUN.methods}
+    entries |= {
+        f"distance {name}": [distance["builder"]]
+        for d in RUN.datasets
+        for name, distance in distances(config, d).items()
+    }
+    entries |= {f"data set {d}": [f"flatvae.datasets.{loader(config, d)}"] for d in RUN.datasets}
+    return {name: fingerprint(*modules) for name, modules in entries.items()}
+
+
 def figure_code(wildcards):
     """Fingerprint of the code behind a data set's figures, including its loader."""
     entries = ["flatvae.reporting.figures", "flatvae.reporting.figure_registry", "flatvae.reporting.results"]

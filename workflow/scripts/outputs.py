@@ -28,14 +28,14 @@ class Run:
         out: the folder of its results.
         datasets, methods: names.
         tasks: the tasks that run on at least one data set.
-        descriptors: the configured descriptors, without those that are methods of the run.
+        descriptors: the configured descriptors.
     """
 
     def __init__(self, config: dict, out: str):
         self.config, self.out = config, out
         self.datasets, self.methods = config["run"]["datasets"], config["run"]["methods"]
         self.tasks = [t for t in config["run"]["tasks"] if any(t in tasks(config, d) for d in self.datasets)]
-        self.descriptors = [d for d in config.get("descriptors", {}) if d not in self.methods]
+        self.descriptors = list(config.get("descriptors", {}))
 
     def evaluated(self, dataset: str) -> list[str]:
         """Tasks of a single trained model on a data set; efficiency is measured on all models together."""
@@ -61,7 +61,9 @@ class Run:
 
     def models(self) -> list[str]:
         return [
-            f"{self.out}/{dataset}/{method}/model.safetensors" for dataset in self.datasets for method in self.methods_on(dataset)
+            f"{self.out}/{dataset}/{method}/model.safetensors"
+            for dataset in self.datasets
+            for method in self.methods_on(dataset)
         ]
 
     def metrics(self) -> list[str]:
@@ -69,11 +71,14 @@ class Run:
         files = []
         for dataset in self.datasets:
             folder, done = f"{self.out}/{dataset}", self.evaluated(dataset)
-            files += [f"{folder}/{method}/{task}.csv" for method in self.methods_on(dataset) for task in ["training", *done]]
+            files += [
+                f"{folder}/{method}/{task}.csv" for method in self.methods_on(dataset) for task in ["training", *done]
+            ]
             files += [f"{folder}/control_neighbours.csv"] * ("neighbours" in done)
             files += [f"{folder}/sort/control.csv"] * ("tracking" in done)
             if has_videos(self.config, dataset) and self.descriptor_tasks(dataset):
-                files += [f"{folder}/{descriptor}/control.csv" for descriptor in self.descriptors]
+                others = [descriptor for descriptor in self.descriptors if descriptor not in self.methods_on(dataset)]
+                files += [f"{folder}/{descriptor}/control.csv" for descriptor in others]
         return files
 
     def times(self) -> list[str]:
@@ -94,7 +99,10 @@ class Run:
 
     def left_out(self, dataset: str) -> dict[str, str]:
         """Figures that cannot be drawn for a data set, with the reason."""
-        sizes = {m: specification(self.config, dataset, m)["hyperparameters"].get("latent_dim") for m in self.methods_on(dataset)}
+        sizes = {
+            m: specification(self.config, dataset, m)["hyperparameters"].get("latent_dim")
+            for m in self.methods_on(dataset)
+        }
         higher = [f"{method} has latent_dim {n}" for method, n in sizes.items() if n != 2]
         if not higher:
             return {}
@@ -149,11 +157,20 @@ class Run:
         return [*self.tasks, "compute", *["comparison"] * self.compared()]
 
     def claims(self) -> dict[str, dict]:
-        """The claims. One that names no data sets applies to those on which its task runs, or to all if it runs on none."""
+        """The claims, each with its data sets.
+
+        A claim that names none applies to those on which its task runs, or to all if it runs on none; but not to a data set
+        whose `only_methods` leaves out a method that the claim compares and that runs elsewhere.
+        """
         found = {}
         for name, claim in self.config.get("claims", {}).items():
             task = claim["subject"]["task"]
-            done = [dataset for dataset in self.datasets if task in tasks(self.config, dataset)]
+            compared = {claim[side].get("method") for side in ("subject", "versus") if side in claim} & {*self.methods}
+            done = [
+                dataset
+                for dataset in self.datasets
+                if task in tasks(self.config, dataset) and compared <= {*self.methods_on(dataset)}
+            ]
             found[name] = {"datasets": done or self.datasets} | claim
         return found
 

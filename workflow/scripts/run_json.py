@@ -41,7 +41,6 @@ with job(snakemake):
         "packages": {name: version(name) for name in packages},
         "device": snakemake.params.device,
         "evaluation_device": snakemake.params.evaluation_device,
-        "seeds": snakemake.params.seeds,
         "training": trainings,
         "evaluation": evaluations,
     }
