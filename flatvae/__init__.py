@@ -10,9 +10,10 @@ _LAZY = {
     "FlatVAE": "flatvae.estimator",
     "InputError": "flatvae.errors",
     "load": "flatvae.checkpoint",
+    "load_pretrained": "flatvae.pretrained",
     "report": "flatvae.diagnostics",
 }
-__all__ = ["FlatVAE", "InputError", "__version__", "load", "report"]
+__all__ = ["FlatVAE", "InputError", "__version__", "load", "load_pretrained", "report"]
 
 
 def __getattr__(name: str):
