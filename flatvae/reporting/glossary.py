@@ -63,7 +63,7 @@ GLOSSARY = {
             ),
             Entry(
                 "kl",
-                "mean log q(z|x) − log p(z), nats",
+                "mean log q(z|x) − log p(z) of test data, nats",
                 "lower is cheaper; for the hierarchical prior an upper bound",
                 LOWER,
             ),
@@ -225,7 +225,12 @@ GLOSSARY = {
                 "lower is faster; to compare methods, trust it and not `train_seconds`: load slows both of its sides alike",
                 LOWER,
             ),
-            Entry("peak_memory_mb", "peak memory, MB: in `compute` of a training or evaluation job, in `efficiency` of a model's searches", "lower is cheaper", LOWER),
+            Entry(
+                "peak_memory_mb",
+                "peak memory, MB: of a training or evaluation job (`compute`), of a model's searches (`efficiency`)",
+                "lower is cheaper",
+                LOWER,
+            ),
         ),
     ),
     "compute": Section(

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import re
+from pathlib import Path
 
 import configs
 import pandas as pd
@@ -12,6 +14,9 @@ from flatvae.errors import InputError
 from flatvae.reporting import claims, controls, summary, tables
 from flatvae.reporting.summary.board import SIDE, TEST
 from flatvae.reporting.summary.leaderboard import Column
+
+
+REFERENCE = Path(__file__).parents[2] / "results" / "reference" / "default"
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +84,23 @@ def test_texts_are_those_of_the_table(run, leaders):
     assert shown.rows["condition_number_median"] == expected
     assert shown.columns[0] == ("VAE †", "")
     assert leaders.bound == "0.774"
+
+
+def test_a_caption_names_only_metrics_that_its_table_has():
+    """Of the committed run, whose data sets have different metrics."""
+    tables_of = summary.read(REFERENCE).numbers
+    known = {metric for own in tables_of.values() for table in own for metric in table.rows}
+    for dataset, own in tables_of.items():
+        for table in own:
+            named = set(re.findall(r"\w+", table.caption)) & {metric for metric in known if "_" in metric}
+            assert named <= set(table.rows), (dataset, table.task)
+    (neighbours,) = (table for table in tables_of["crowd"] if table.task == "neighbours")
+    assert "rank_1, rank_5 and mAP" in neighbours.caption
+
+
+def test_what_is_measured_once_has_no_interval_in_its_caption(run):
+    (cost,) = (table for table in run.numbers["pendulum"] if table.task == "compute")
+    assert "interval" not in cost.caption
 
 
 def test_bars_lie_between_the_ends_of_their_column():
