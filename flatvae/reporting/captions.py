@@ -172,7 +172,7 @@ def table_caption(task: str, metrics: Iterable[str]) -> str:
     return " ".join([CAPTIONS.get(task, f"Task {task}."), *further])
 
 
-def figure_caption(figure: str, dataset: str, n_seeds: int, baseline: str) -> str:
+def figure_caption(figure: str, dataset: str, n_seeds: int, baseline: str, figures: Iterable[str]) -> str:
     """The caption of a figure as plain text; empty if it has none.
 
     Args:
@@ -180,6 +180,7 @@ def figure_caption(figure: str, dataset: str, n_seeds: int, baseline: str) -> st
         dataset: the name of its data set; empty for a figure of all data sets.
         n_seeds: the number of seeds of the run.
         baseline: the method that the others are compared with.
+        figures: all figures of the data set; ``equidistance`` is among them if latent space has two dimensions.
     """
     from jinja2 import Template  # only pages and reports need it
 
@@ -189,7 +190,7 @@ def figure_caption(figure: str, dataset: str, n_seeds: int, baseline: str) -> st
     job = SimpleNamespace(
         wildcards=SimpleNamespace(dataset=dataset),
         config={"seeds": n_seeds},
-        params=SimpleNamespace(run={"baseline": baseline}),
+        params=SimpleNamespace(run={"baseline": baseline}, figures=list(figures)),
     )
     text = " ".join(Template(path.read_text(encoding="utf-8")).render(snakemake=job).split())
     text = re.sub(r"`([^`<]+) <[^>]+>`_", r"\1", text)  # keep only the text of a link

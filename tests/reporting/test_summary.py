@@ -15,7 +15,6 @@ from flatvae.reporting import claims, controls, summary, tables
 from flatvae.reporting.summary.board import SIDE, TEST
 from flatvae.reporting.summary.leaderboard import Column
 
-
 REFERENCE = Path(__file__).parents[2] / "results" / "reference" / "default"
 
 
