@@ -125,6 +125,16 @@ def test_the_board_has_every_test_of_the_ledger_once(run):
     assert board.counts == {"supported": 1, "not supported": 1, "undecided": 0, "not testable": 1, "not run": 2}
 
 
+def test_the_board_says_why_flatness_has_two_limits(run):
+    """Only where both claims are tested, and with the config's thresholds."""
+    config = configs.default()["claims"]
+    (required,) = config["6a"]["requires"]
+    caption = summary.read(REFERENCE).board.caption
+    assert f"claim 1a calls a space close to flat up to {config['1a']['threshold']}," in caption
+    assert f"it is tested only up to {required['threshold']}," in caption
+    assert "claim 6" not in run.board.caption
+
+
 def test_a_test_shows_effect_interval_seeds_and_evidence(run):
     claim = run.board.topics["1 flat"][0]
     assert (claim.sides, claim.restates_penalty) == ("condition_number_median of flat_vae", True)
@@ -151,13 +161,19 @@ def test_what_was_run_and_what_to_be_warned_of(run):
     facts = run.setting.facts
     assert facts["Methods"] == "VAE, VHP-VAE, Flat VAE, Flat VAE (scale-free), PCA"
     assert facts["Device"] == "CPU (1 thread per training)"
-    assert facts["Cost"] == "5 min 10 s of job time (trainings 5 min 0 s, evaluations 10 s)"
+    assert facts["Cost"].startswith(
+        "5 min 10 s of job time (trainings 5 min 0 s, evaluations 10 s); not counted: data, "
+    )
+    assert facts["Machine"] == "Linux, a processor, 2 logical processors"
     assert facts["Commit"] == "0123456789ab with uncommitted changes"
     assert run.setting.missed == ["pendulum VAE 2 of 5", "pendulum Flat VAE 1 of 5"]
     assert run.setting.warnings == [
         "Seeds missed equal reconstruction or had not settled: pendulum VAE 2 of 5, pendulum Flat VAE 1 of 5.",
+        "Not testable: 1b on pendulum: bound missed.",
+        "Not run: 10a on pendulum: no rows of method irvae.",
+        "Not run: 10b on mot: no rows of method flat_vae.",
         "The code had uncommitted changes.",
-        "Figure left out: pendulum, poses: it needs motion.",
+        "Figures left out: poses on pendulum: it needs motion.",
     ]
 
 
