@@ -171,7 +171,7 @@ def test_what_was_run_and_what_to_be_warned_of(run):
         "Seeds missed equal reconstruction or had not settled: pendulum VAE 2 of 5, pendulum Flat VAE 1 of 5.",
         "Not testable: 1b on pendulum: bound missed.",
         "Not run: 10a on pendulum: no rows of method irvae.",
-        "Not run: 10b on mot: no rows of method flat_vae.",
+        "Not run: 10b on mot: no rows of data set mot.",
         "The code had uncommitted changes.",
         "Figures left out: poses on pendulum: it needs motion.",
     ]
