@@ -69,6 +69,8 @@ def write(folder: Path, metrics: pd.DataFrame | None = None, entries: dict = CLA
     record = {
         "seeds": 5,
         "platform": "Linux",
+        "processor": "a processor",
+        "cpus": 2,
         "python": "3.11",
         "packages": {"torch": "2.13"},
         "training": {name: {"seconds": seconds, **device} for name, seconds in jobs.items()},

@@ -6,10 +6,13 @@ Nothing is copied: the pages include tables and ledgers and link figures in plac
 import re
 from pathlib import Path
 
+from flatvae.reporting.captions import FIGURE_CAPTIONS, figure_caption
+from flatvae.reporting.comparison import BASELINE
+from flatvae.reporting.names import display_name
+
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "results" / "reference"
 GENERATED = ROOT / "docs" / "generated"
-CAPTIONS = ROOT / "flatvae" / "reporting" / "figure_captions"
 UP = "../../results/reference"  # from docs/generated
 
 
@@ -74,20 +77,18 @@ def _included(path: Path) -> str:
 
 def _figure(path: Path) -> str:
     title = path.stem.replace("_", " ")
-    caption = _caption(path.stem)
+    caption = _caption(path)
     image = f"### {title}\n\n![{title}]({UP}/{path.relative_to(REFERENCE).as_posix()})"
     return f"{image}\n\n{caption}" if caption else image
 
 
-def _caption(stem: str) -> str:
-    """The caption of a figure from its template without the first line, which names data set and seeds; empty if there is
-    no caption, or if the rest has placeholders too."""
-    kinds = [path for path in CAPTIONS.glob("*.rst") if re.search(rf"(^|_){path.stem}(_|$)", stem)]
+def _caption(path: Path) -> str:
+    """The caption of a figure without its beginning, which names data set and seeds; empty if it has none."""
+    kinds = [kind.stem for kind in FIGURE_CAPTIONS.glob("*.rst") if re.search(rf"(^|_){kind.stem}(_|$)", path.stem)]
     if not kinds:
         return ""
-    longest = max(kinds, key=lambda path: len(path.stem))
-    first, *lines = longest.read_text(encoding="utf-8").splitlines()
-    if not first.rstrip().endswith(":") or "{{" in "".join(lines):
-        return ""
-    text = " ".join(line.strip() for line in lines).strip()
+    kind = max(kinds, key=len)
+    dataset = path.stem.partition(f"_{kind}")[0]
+    others = [other.stem.removeprefix(f"{dataset}_") for other in path.parent.glob(f"{dataset}_*.png")]
+    text = figure_caption(kind, dataset, 0, display_name(BASELINE), others).partition(": ")[2]
     return text[:1].upper() + text[1:]

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 
 from flatvae.errors import InputError
-from flatvae.reporting.tables import CAPTIONS, explained, metric_names, task_table
+from flatvae.reporting.captions import CAPTIONS
+from flatvae.reporting.tables import explained, metric_names, task_table
 
 
 def exponent(size: np.ndarray, seconds: np.ndarray) -> float:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from flatvae.errors import InputError
-from flatvae.reporting.captions import CAPTIONS, HIDDEN, SUPERVISION, TASK_METRICS
+from flatvae.reporting.captions import HIDDEN, SUPERVISION, TASK_METRICS, table_caption
 from flatvae.reporting.equality import CHECKS, counts
 from flatvae.reporting.formatting import escape_latex, format_cell, format_interval, format_share
 from flatvae.reporting.scales import logarithmic
@@ -44,10 +44,16 @@ def task_table(
         for method in _methods(metrics, of_task, dataset, method_order)
         for key in _keys(cells, dataset, method)
     ]
-    caption = f"{CAPTIONS.get(task, f'Task {task}.')} {explained(names, f'n seeds ({n_seeds} trained)')}"
-    table = annotated(pd.DataFrame(rows), metrics, task, n_seeds, caption)
+    table = annotated(pd.DataFrame(rows), metrics, task, n_seeds, caption(task, names, n_seeds))
     table.attrs["cells"] = _special_cells(summary)
     return table
+
+
+def caption(task: str, names: Sequence[str], n_seeds: int) -> str:
+    """The caption of a task's table with these metrics."""
+    if task == "compute":  # of each training as a whole
+        return f"{table_caption(task, names)} One number per method and data set; –: does not apply."
+    return f"{table_caption(task, names)} {explained(names, f'n seeds ({n_seeds} trained)')}"
 
 
 def explained(names: Sequence[str], repetitions: str) -> str:

@@ -111,6 +111,14 @@ def test_the_setting_the_fidelity_table_and_the_metrics_are_there(reference):
     stated = (manifest["commit"][:12], f"{day} {time[:8]} UTC", f"{minutes} min {seconds} s of job time")
     for wanted in (*stated, f"{run['seeds']} per method and data set"):
         assert wanted in texts
+    assert "not counted: data, control descriptors" in texts
+    assert "times the bound on crowd (every method)" in texts
+    crowd = manifest["config"]["datasets"]["crowd"]
+    settings_of_crowd = texts.partition("Settings of crowd.")[0].rpartition("Settings of digits.")[2]
+    for method in ("flat_vae", "flat_vae_scale_free"):
+        own = crowd["methods"][method]
+        assert f"{own['learning_rate']} {own['eta']}" in settings_of_crowd
+    assert f"bound {crowd['training']['bound']:g} ;" in texts
     rows = pd.read_csv(REFERENCE / "metrics.csv").query("metric in ('equal_reconstruction', 'settled')")
     assert ("Seeds missed equal reconstruction" in texts) == (rows["value"] < 1).any()
     assert "as published, except for the next row" in texts

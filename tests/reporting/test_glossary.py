@@ -17,8 +17,23 @@ def test_every_metric_of_the_tables_is_defined(metric):
 
 
 def test_no_metric_is_defined_twice():
-    names = [name for section in glossary.GLOSSARY.values() for entry in section.entries for name in entry.metrics]
+    entries = [entry for section in glossary.GLOSSARY.values() for entry in section.entries]
+    names = [entry.metric for entry in entries]
     assert sorted(names) == sorted({*names, "peak_memory_mb"})
+
+
+def test_every_metric_has_a_sentence_of_its_own():
+    entries = [entry for section in glossary.GLOSSARY.values() for entry in section.entries]
+    meanings = [entry.meaning for entry in entries]
+    assert sorted(meanings) == sorted(set(meanings))
+
+
+def test_the_times_say_which_of_them_compares_methods():
+    """Times of jobs that ran next to others differ from times measured alternately."""
+    assert "trust it" in glossary.define("step_ratio").best
+    for name in ("train_seconds", "steps_per_second"):
+        best = glossary.define(name).best
+        assert "step_ratio" in best or "as uncertain as `train_seconds`" in best
 
 
 def test_better_is_what_comparisons_take_for_better():

@@ -97,6 +97,18 @@ def test_the_counts_are_those_of_the_ledger(run, parsed):
         assert any(f"{count} {verdict}" in text for text in parsed.within(parsed.by_id("run1-summary"), "li"))
 
 
+def test_the_settings_are_those_of_the_manifest(run, parsed):
+    """η and learning rate of the flat VAE, and the common bound, on every data set."""
+    config = json.loads((run / "manifest.json").read_text())["config"]["datasets"]
+    parts = [e for e in parsed.all("details") if e["attributes"].get("class") == "reading settings"]
+    assert len(parts) == 3
+    for part, dataset in zip(parts, ("pendulum", "digits", "crowd"), strict=True):
+        own = config[dataset]["methods"]["flat_vae"]
+        assert f"Settings of {dataset}" in part["text"]
+        assert f"bound {config[dataset]['training']['bound']:g};" in " ".join(part["text"].split())
+        assert {f"{own['eta']:.10g}", f"{own['learning_rate']:g}"} <= set(parsed.within(part, "td"))
+
+
 def pipe_table(path: Path) -> list[dict]:
     """The rows of a table in Markdown, by its headings."""
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("|")]

@@ -234,6 +234,36 @@ def test_the_page_is_no_wider_than_the_window(opened, run, viewport):
     assert scrolled <= window == viewport["width"]
 
 
+def test_on_a_phone_every_section_can_be_reached(opened, run):
+    """The navigation wraps: no link lies outside the window."""
+    page = opened(run, viewport=PHONE)
+    links = page.locator("nav.sections a")
+    assert links.last.inner_text() == "Glossary"
+    for box in (link.bounding_box() for link in links.all()):
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= PHONE["width"]
+
+
+@pytest.mark.parametrize("table", [".leaders", "#run1-crowd-tracking-IDF1"])
+def test_the_first_column_stays_in_sight(opened, run, table):
+    page = opened(run, viewport=PHONE)
+    open_all(page)
+    scrolled = page.locator(".scroll").filter(has=page.locator(table)).first
+    scrolled.evaluate("(part) => (part.scrollLeft = 250)")
+    assert scrolled.evaluate("(part) => part.scrollLeft") == 250
+    left = scrolled.bounding_box()["x"]
+    for cell in scrolled.locator("tr > :first-child").all():
+        assert abs(cell.bounding_box()["x"] - left) < 1
+
+
+def test_every_tile_of_the_verdicts_is_filled(opened, run):
+    fills = opened(run).evaluate(
+        "[...document.querySelectorAll('.counts li')].map((t) => getComputedStyle(t).backgroundColor)"
+    )
+    assert len(set(fills)) == len(fills) == 5
+    assert not {"rgba(0, 0, 0, 0)", "rgb(255, 255, 255)"} & set(fills)
+
+
 def test_the_page_fits_on_paper(opened, run):
     """A4 without margins of 14 mm is 688 pixels wide."""
     ledger = pd.read_csv(REFERENCE / "default" / "claims.csv")

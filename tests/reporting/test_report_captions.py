@@ -32,11 +32,11 @@ CASES = {
     "tables/efficiency": "Time and memory",
     "tables/other": "95 % Student t-interval",
     "tables/comparison": "How likely is a method better than vhp_vae",
-    "tables/compute": "Cost of the run",
+    "tables/compute": "Cost of the trainings",
     "figures/flatness": "pendulum, 5 seeds: condition number",
     "figures/latent_map": "pendulum, 5 seeds: posterior means",
     "figures/reconstructions": "pendulum, 5 seeds: up to eight test observations",
-    "figures/training_curves": "pendulum, 5 seeds: training of each method",
+    "figures/training_curves": "KL and c² in the tables are measured on test data",
     "figures/equidistance": "level sets of the geodesic distance",
     "figures/geodesics": "geodesics (solid) and straight lines (dashed)",
     "figures/distances": "length of the geodesic over that of the straight line",
@@ -66,7 +66,7 @@ def test_every_figure_of_the_registry_has_a_caption():
 def test_caption_renders_and_is_valid_rest(name):
     """Snakemake renders a caption by jinja with `snakemake` and turns it from reST into HTML."""
     docutils = pytest.importorskip("docutils.core")
-    params = SimpleNamespace(baseline="vhp_vae", run={"baseline": "vhp_vae"})
+    params = SimpleNamespace(baseline="vhp_vae", run={"baseline": "vhp_vae"}, figures=["equidistance"])
     wildcards = SimpleNamespace(dataset="pendulum")
     snakemake = SimpleNamespace(wildcards=wildcards, params=params, config={"seeds": 5, "verdicts": "✓ supported (3)"})
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
@@ -77,9 +77,16 @@ def test_caption_renders_and_is_valid_rest(name):
 
 
 def test_a_caption_as_plain_text():
-    text = figure_caption("pareto", "", 5, "vhp_vae")
+    text = figure_caption("pareto", "", 5, "vhp_vae", [])
     assert text.startswith("All methods, 5 seeds: flatness against reconstruction, a panel for each data set.")
     assert "the training error of every method" in text  # without the markup of emphasis
-    assert "(Agarwal et al. 2021)" in figure_caption("improvement", "", 5, "vhp_vae")
-    assert "better than vhp_vae" in figure_caption("improvement", "", 5, "vhp_vae")
-    assert figure_caption("no_such_figure", "pendulum", 5, "vhp_vae") == ""
+    assert "(Agarwal et al. 2021)" in figure_caption("improvement", "", 5, "vhp_vae", [])
+    assert "better than vhp_vae" in figure_caption("improvement", "", 5, "vhp_vae", [])
+    assert figure_caption("no_such_figure", "pendulum", 5, "vhp_vae", []) == ""
+
+
+def test_a_map_is_spoken_of_only_where_there_is_one():
+    plane, higher = (figure_caption("geodesics", "x", 5, "", figures) for figures in (["equidistance"], ["distances"]))
+    assert "outside the map" in plane
+    assert "There is no map" in higher
+    assert "dashed" not in higher

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import re
+from pathlib import Path
 
 import configs
 import pandas as pd
@@ -12,6 +14,8 @@ from flatvae.errors import InputError
 from flatvae.reporting import claims, controls, summary, tables
 from flatvae.reporting.summary.board import SIDE, TEST
 from flatvae.reporting.summary.leaderboard import Column
+
+REFERENCE = Path(__file__).parents[2] / "results" / "reference" / "default"
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +85,23 @@ def test_texts_are_those_of_the_table(run, leaders):
     assert leaders.bound == "0.774"
 
 
+def test_a_caption_names_only_metrics_that_its_table_has():
+    """Of the committed run, whose data sets have different metrics."""
+    tables_of = summary.read(REFERENCE).numbers
+    known = {metric for own in tables_of.values() for table in own for metric in table.rows}
+    for dataset, own in tables_of.items():
+        for table in own:
+            named = set(re.findall(r"\w+", table.caption)) & {metric for metric in known if "_" in metric}
+            assert named <= set(table.rows), (dataset, table.task)
+    (neighbours,) = (table for table in tables_of["crowd"] if table.task == "neighbours")
+    assert "rank_1, rank_5 and mAP" in neighbours.caption
+
+
+def test_what_is_measured_once_has_no_interval_in_its_caption(run):
+    (cost,) = (table for table in run.numbers["pendulum"] if table.task == "compute")
+    assert "interval" not in cost.caption
+
+
 def test_bars_lie_between_the_ends_of_their_column():
     column = Column("flatness", "scale", "c²", 0, True, 1.0, 100.0)
     assert [column.place(value) for value in (1, 10, 100)] == [0, pytest.approx(50), pytest.approx(100)]
@@ -102,6 +123,16 @@ def test_the_board_has_every_test_of_the_ledger_once(run):
     assert [(test.claim, test.dataset, test.verdict) for test in board.elsewhere] == [("10b", "mot", "not run")]
     assert list(board.topics) == ["1 flat", "2 straight", "10"]
     assert board.counts == {"supported": 1, "not supported": 1, "undecided": 0, "not testable": 1, "not run": 2}
+
+
+def test_the_board_says_why_flatness_has_two_limits(run):
+    """Only where both claims are tested, and with the config's thresholds."""
+    config = configs.default()["claims"]
+    (required,) = config["6a"]["requires"]
+    caption = summary.read(REFERENCE).board.caption
+    assert f"claim 1a calls a space close to flat up to {config['1a']['threshold']}," in caption
+    assert f"it is tested only up to {required['threshold']}," in caption
+    assert "claim 6" not in run.board.caption
 
 
 def test_a_test_shows_effect_interval_seeds_and_evidence(run):
@@ -130,13 +161,19 @@ def test_what_was_run_and_what_to_be_warned_of(run):
     facts = run.setting.facts
     assert facts["Methods"] == "VAE, VHP-VAE, Flat VAE, Flat VAE (scale-free), PCA"
     assert facts["Device"] == "CPU (1 thread per training)"
-    assert facts["Cost"] == "5 min 10 s of job time (trainings 5 min 0 s, evaluations 10 s)"
+    assert facts["Cost"].startswith(
+        "5 min 10 s of job time (trainings 5 min 0 s, evaluations 10 s); not counted: data, "
+    )
+    assert facts["Machine"] == "Linux, a processor, 2 logical processors"
     assert facts["Commit"] == "0123456789ab with uncommitted changes"
     assert run.setting.missed == ["pendulum VAE 2 of 5", "pendulum Flat VAE 1 of 5"]
     assert run.setting.warnings == [
         "Seeds missed equal reconstruction or had not settled: pendulum VAE 2 of 5, pendulum Flat VAE 1 of 5.",
+        "Not testable: 1b on pendulum: bound missed.",
+        "Not run: 10a on pendulum: no rows of method irvae.",
+        "Not run: 10b on mot: no rows of data set mot.",
         "The code had uncommitted changes.",
-        "Figure left out: pendulum, poses: it needs motion.",
+        "Figures left out: poses on pendulum: it needs motion.",
     ]
 
 

@@ -17,6 +17,8 @@ import resolution  # noqa: E402
 import validation  # noqa: E402
 from outputs import Run  # noqa: E402
 
+from flatvae.reporting.summary.hyperparameters import NOT_TOLD, configured  # noqa: E402
+
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 
 
@@ -271,3 +273,10 @@ def test_a_change_of_any_of_a_users_files_is_noticed(tmp_path):
     assert plan.file_stamp(config, "mine")[::2] == [4, 5]
     files["test"].unlink()
     assert plan.file_stamp(config, "mine") is None
+
+
+@pytest.mark.parametrize("dataset", DEFAULT["datasets"])
+def test_the_page_shows_the_hyperparameters_that_the_workflow_trains_with(dataset):
+    for method in DEFAULT["methods"]:
+        used = resolution.hyperparameters(DEFAULT, dataset, method)
+        assert configured(DEFAULT, dataset, method) == {k: v for k, v in used.items() if k not in NOT_TOLD}

@@ -3,6 +3,7 @@
 import datetime
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 
@@ -59,6 +60,8 @@ def test_the_record_has_versions_device_threads_time_and_memory_and_the_table_su
     folder = smoke.folder / "results" / "smoke"
     record = json.loads((folder / "run.json").read_text())
     assert record["packages"].keys() >= {"torch", "numpy", "snakemake"}
+    assert record["cpus"] == os.cpu_count()
+    assert "\n" not in record["processor"]
     table = pd.read_csv(folder / "tables" / "compute.csv").set_index("method")
     assert {f"pendulum/{method}" for method in table.index} == set(record["training"])
     for name, training in record["training"].items():

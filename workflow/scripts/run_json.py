@@ -1,6 +1,7 @@
 """Records the run's environment and the times of its jobs: everything that must not be in metrics.csv."""
 
 import json
+import os
 import platform
 from pathlib import Path
 
@@ -16,6 +17,13 @@ with job(snakemake):
         (line,) = path.read_text().splitlines()
         record = json.loads(line)
         return {"seconds": record["s"], "max_rss_mb": record["max_rss"]}
+
+    def processor():
+        """The processor's name; empty if the system does not tell it."""
+        path = Path("/proc/cpuinfo")
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+        return next(names, platform.processor())
 
     packages = ["torch", "numpy", "pandas", "scipy", "scikit-learn", "snakemake"]
     trainings, evaluations = {}, {}
@@ -37,6 +45,8 @@ with job(snakemake):
     record = {
         "platform": platform.platform(),
         "machine": platform.machine(),
+        "processor": processor(),
+        "cpus": os.cpu_count(),
         "python": platform.python_version(),
         "packages": {name: version(name) for name in packages},
         "device": snakemake.params.device,

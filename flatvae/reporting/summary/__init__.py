@@ -9,11 +9,12 @@ from os import PathLike
 from flatvae.reporting.summary.board import Board, board
 from flatvae.reporting.summary.folder import RunFolder
 from flatvae.reporting.summary.gallery import Download, Figure, downloads, figures
+from flatvae.reporting.summary.hyperparameters import Hyperparameters, hyperparameters
 from flatvae.reporting.summary.leaderboard import Leaderboard, leaderboard
 from flatvae.reporting.summary.numbers import NumberTable, number_tables
 from flatvae.reporting.summary.setting import Setting, setting
 
-__all__ = ["Board", "Download", "Figure", "Leaderboard", "NumberTable", "Setting", "Summary", "read"]
+__all__ = ["Board", "Download", "Figure", "Hyperparameters", "Leaderboard", "NumberTable", "Setting", "Summary", "read"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Summary:
     Attributes:
         name: the name of the results folder.
         setting: what was run, what it cost, and warnings.
+        hyperparameters: data set -> those of its methods; empty if there is no manifest.
         datasets: their names, in the order of the run.
         board: the verdicts, claims by data sets; None if the run has no ledger.
         leaderboards: data set -> methods by the most important numbers.
@@ -34,6 +36,7 @@ class Summary:
 
     name: str
     setting: Setting
+    hyperparameters: dict[str, Hyperparameters]
     datasets: list[str]
     board: Board | None
     leaderboards: dict[str, Leaderboard]
@@ -60,6 +63,7 @@ def read(path: str | PathLike) -> Summary:
     return Summary(
         name=folder.name,
         setting=setting(folder),
+        hyperparameters=hyperparameters(folder),
         datasets=folder.datasets,
         board=board(folder, numbers, drawn),
         leaderboards={dataset: leaderboard(folder, dataset) for dataset in folder.datasets},

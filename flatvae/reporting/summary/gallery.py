@@ -55,11 +55,13 @@ def figures(folder: RunFolder) -> dict[str, list[Figure]]:
     """Figures by data set, in the order of the registry; those of all data sets together come first, under ""."""
     order = [*COMPARISONS, *FIGURES, "efficiency", SWEEP]
     found: dict[str, list[Figure]] = {"": []} | {dataset: [] for dataset in folder.datasets}
-    for path in sorted((folder.path / "figures").glob("*.png")):
-        dataset, rest = _parsed(path.stem, folder.datasets)
+    paths = {path: _parsed(path.stem, folder.datasets) for path in sorted((folder.path / "figures").glob("*.png"))}
+    for path, (dataset, rest) in paths.items():
         name = SWEEP if rest.startswith(f"{SWEEP}_") else rest
         if name in order:
-            found[dataset].append(_figure(folder, path, dataset, name, rest))
+            others = [other for of, other in paths.values() if of == dataset]
+            caption = figure_caption(name, dataset, folder.n_seeds, display_name(BASELINE), others)
+            found[dataset].append(_figure(path, name, rest, caption))
     return {dataset: sorted(own, key=lambda figure: order.index(figure.name)) for dataset, own in found.items() if own}
 
 
@@ -71,7 +73,7 @@ def _parsed(stem: str, datasets: list[str]) -> tuple[str, str]:
     return "", ""
 
 
-def _figure(folder: RunFolder, path: Path, dataset: str, name: str, rest: str) -> Figure:
+def _figure(path: Path, name: str, rest: str, caption: str) -> Figure:
     pdf = path.with_suffix(".pdf")
     title = TITLES.get(name, rest.replace("_", " "))
     width, height = _size(path)
@@ -79,7 +81,7 @@ def _figure(folder: RunFolder, path: Path, dataset: str, name: str, rest: str) -
         path.stem,
         name,
         title[:1].upper() + title[1:],
-        figure_caption(name, dataset, folder.n_seeds, display_name(BASELINE)),
+        caption,
         f"figures/{path.name}",
         f"figures/{pdf.name}" if pdf.is_file() else "",
         width,

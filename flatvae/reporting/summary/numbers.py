@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from flatvae.reporting.captions import SUPERVISION
 from flatvae.reporting.names import display_name
 from flatvae.reporting.summary.folder import RunFolder
-from flatvae.reporting.tables import marks_of, metric_names, number_cell
+from flatvae.reporting.tables import caption, marks_of, metric_names, number_cell
 
 
 @dataclass(frozen=True)
@@ -12,8 +13,10 @@ class NumberTable:
     """The numbers of one task on one data set.
 
     Attributes:
-        task, caption: those of the table.
-        columns: (display name of the method with its marks, distance or "").
+        task: the task.
+        caption: that of the table, about the metrics in ``rows`` alone.
+        columns: (display name of the method with its marks, what tells its columns apart: the distance, in tracking how the
+            descriptor was trained, or "").
         rows: metric -> its numbers as text, one for each column.
     """
 
@@ -34,7 +37,7 @@ def number_tables(folder: RunFolder, dataset: str) -> list[NumberTable]:
 
 def _table(task: str, table, rows) -> NumberTable:
     columns = [
-        (f"{display_name(row['method'])} {marks_of(row, table.attrs)}".strip(), row["distance"])
+        (f"{display_name(row['method'])} {marks_of(row, table.attrs)}".strip(), _by(task, row))
         for _, row in rows.iterrows()
     ]
     numbers = {
@@ -42,4 +45,8 @@ def _table(task: str, table, rows) -> NumberTable:
         for name in metric_names(table)
         if rows[name].notna().any()
     }
-    return NumberTable(task, table.attrs["caption"], columns, numbers)
+    return NumberTable(task, caption(task, list(numbers), table.attrs["n_seeds"]), columns, numbers)
+
+
+def _by(task: str, row) -> str:
+    return SUPERVISION.get(row["method"], "unsupervised") if task == "tracking" else row["distance"]

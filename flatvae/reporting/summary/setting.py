@@ -2,14 +2,12 @@
 
 from dataclasses import dataclass
 
-import pandas as pd
-
-from flatvae.reporting import controls
 from flatvae.reporting.formatting import format_duration
 from flatvae.reporting.names import display_name
+from flatvae.reporting.summary.cautions import cautions
 from flatvae.reporting.summary.folder import RunFolder
-from flatvae.reporting.tables import FEWER
-from flatvae.reporting.verdicts import MIN_PAIRS
+
+NOT_COUNTED = "data, control descriptors, efficiency, tables, figures"  # run.json has no times of these jobs
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ def setting(folder: RunFolder) -> Setting:
         "Cost": _cost(trainings, evaluations) if record else "",
         "Date": manifest.get("date", "").replace("T", " ").replace("+00:00", " UTC"),
         "Commit": _commit(manifest.get("commit", "")),
-        "Machine": record.get("platform", ""),
+        "Machine": _machine(record),
         "Software": _software(record),
     }
     missed = [
@@ -53,7 +51,7 @@ def setting(folder: RunFolder) -> Setting:
     return Setting(
         {label: text for label, text in facts.items() if text},
         missed,
-        _warnings(folder, missed),
+        cautions(folder, missed),
         trainings + evaluations if record else None,
     )
 
@@ -66,9 +64,14 @@ def _devices(record: dict) -> str:
     return ", ".join(texts) + (f" ({'/'.join(map(str, threads))} thread per training)" if threads == [1] else "")
 
 
+def _machine(record: dict) -> str:
+    cpus = f"{record['cpus']} logical processors" if record.get("cpus") else ""
+    return ", ".join(filter(None, (record.get("platform"), record.get("processor"), cpus)))
+
+
 def _cost(trainings: float, evaluations: float) -> str:
     parts = f"trainings {format_duration(trainings)}, evaluations {format_duration(evaluations)}"
-    return f"{format_duration(trainings + evaluations)} of job time ({parts})"
+    return f"{format_duration(trainings + evaluations)} of job time ({parts}); not counted: {NOT_COUNTED}"
 
 
 def _commit(commit: str) -> str:
@@ -81,32 +84,3 @@ def _software(record: dict) -> str:
     packages = record.get("packages", {})
     chosen = {"Python": record.get("python"), "PyTorch": packages.get("torch"), "Snakemake": packages.get("snakemake")}
     return ", ".join(f"{name} {version}" for name, version in chosen.items() if version)
-
-
-def _warnings(folder: RunFolder, missed: list[str]) -> list[str]:
-    found = [sentence[:1].upper() + sentence[1:] + "." for sentence in _broken_controls(folder)]
-    if folder.n_seeds < MIN_PAIRS:
-        found.append(f"{folder.n_seeds} seeds cannot decide a test: a verdict needs at least {MIN_PAIRS}.")
-    if missed:
-        found.append(f"Seeds missed equal reconstruction or had not settled: {', '.join(missed)}.")
-    frozen = [
-        f"{dataset} {display_name(method)} ({', '.join(seeds)})"
-        for (dataset, method), seeds in folder.frozen.items()
-        if seeds
-    ]
-    if frozen:
-        found.append(f"Seeds became non-finite and are left out ({FEWER}): {', '.join(frozen)}.")
-    if folder.manifest.get("commit", "").endswith("+"):
-        found.append("The code had uncommitted changes.")
-    return found + [f"Figure left out: {line}" for line in _left_out(folder)]
-
-
-def _broken_controls(folder: RunFolder) -> list[str]:
-    path = folder.path / "controls.csv"
-    return [sentence.rstrip(".") for sentence in controls.broken(pd.read_csv(path))] if path.is_file() else []
-
-
-def _left_out(folder: RunFolder) -> list[str]:
-    path = folder.path / "figures" / "left_out.md"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return [line.removeprefix("- ") for line in lines if line.startswith("- ")]
