@@ -283,6 +283,17 @@ def test_boxes_have_the_identity_s_colour_and_number_or_are_dotted(trackers):
             assert text.get_position() == corner
 
 
+def test_numbers_of_boxes_at_one_place_are_below_one_another():
+    together = detections([(10, 1, 50, 1), (15, 1, 50, 20), (20, 1, 50, 3)])  # persons 10, 15, 20 stand at x = 3
+    figure = tracks({"sort": together})
+    figure.draw_without_rendering()
+    axes = panels(figure, 0)[0][0]
+    boxes = [text.get_bbox_patch().get_window_extent() for text in axes.texts]
+    assert sorted(texts(axes)) == ["1", "20", "3"]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    assert {text.get_position()[0] for text in axes.texts} == {3}
+
+
 def test_lines_are_the_people_in_the_order_of_appearance(trackers):
     _, lines = panels(tracks(trackers), 0)
     assert [label.get_text() for label in lines.get_yticklabels()] == ["7", "3", "9", "5"]

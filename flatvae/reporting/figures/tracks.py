@@ -153,7 +153,7 @@ def _tracks(
     for place, (method, tracked) in enumerate(methods.items()):
         panels = [figure.add_subplot(grid[2 * place, column]) for column in range(len(images))]
         for panel, (frame, image) in zip(panels, images.items(), strict=True):
-            _draw_frame(panel, tracked, frame, image)
+            _draw_frame(panel, tracked, frame, image, (width - 0.5) * 72 / len(images) / across)
             panel.set_ylim(bottom, top)
         panels[0].set_title(f"{heading(method, missed)}, seed {tracked.seed}", loc="left")
         lines = figure.add_subplot(grid[2 * place + 1, :])
@@ -172,9 +172,13 @@ def _rows(methods: Iterable[_Tracked], frames: Iterable[int], height: int) -> tu
     return max(1.0, float(upper.min() - margin)), min(height + 1.0, float(lower.max() + margin))
 
 
-def _draw_frame(panel: Axes, tracked: _Tracked, frame: int, image: np.ndarray) -> None:
-    """Draws a frame of the video with its detected boxes; the upper left pixel extends from 1 to 2."""
+def _draw_frame(panel: Axes, tracked: _Tracked, frame: int, image: np.ndarray, points: float) -> None:
+    """Draws a frame of the video with its detected boxes; the upper left pixel extends from 1 to 2.
+
+    ``points`` is the size of a pixel. A number is at the upper left of its box, or below the numbers that are there already.
+    """
     height, width = image.shape[:2]
+    high, written = 1.6 * SMALL / points, []  # numbers: left, right, top
     panel.imshow(image, extent=(1, width + 1, height + 1, 1), vmin=0, vmax=1, interpolation="antialiased")
     looks, here = tracked.looks(), tracked.frame == frame
     for identity, (left, top, *size) in zip(tracked.identity[here].tolist(), tracked.box[here], strict=True):
@@ -185,7 +189,12 @@ def _draw_frame(panel: Axes, tracked: _Tracked, frame: int, image: np.ndarray) -
         panel.add_patch(Rectangle((left, top), *size, fill=False, edgecolor=colour, linewidth=1.3, linestyle=line))
         below = {"boxstyle": "square,pad=0.15", "facecolor": colour, "linewidth": 0}
         look = {"fontsize": SMALL, "color": "white", "ha": "left", "va": "top", "path_effects": _OUTLINE}
-        panel.text(max(left, 1), max(top, 1), f"{identity}", bbox=below, clip_on=True, **look)
+        start, top = max(left, 1), max(top, 1)
+        end = start + (0.7 * len(f"{identity}") + 0.3) * SMALL / points
+        while any(start < right and other < end and abs(top - upper) < high for other, right, upper in written):
+            top += high
+        written.append((start, end, top))
+        panel.text(start, top, f"{identity}", bbox=below, clip_on=True, **look)
     panel.set(xlim=(1, width + 1), xticks=[], yticks=[])
     panel.set_xlabel(f"frame {frame}", fontsize=7, labelpad=2)
 
