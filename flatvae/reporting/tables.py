@@ -11,7 +11,7 @@ from flatvae.errors import InputError
 from flatvae.reporting.captions import HIDDEN, SUPERVISION, TASK_METRICS, table_caption
 from flatvae.reporting.equality import CHECKS, counts
 from flatvae.reporting.formatting import escape_latex, format_cell, format_interval, format_share
-from flatvae.reporting.scales import logarithmic
+from flatvae.reporting.scales import ANY, POSITIVE, bounds, logarithmic
 from flatvae.reporting.statistics import summarise
 
 KEYS = ["dataset", "method", "distance"]
@@ -65,6 +65,8 @@ def explained(names: Sequence[str], repetitions: str) -> str:
         linear = f"{geometric[0].upper()}{geometric[1:]} over {repetitions}"
     elif kinds == {True, False}:
         linear += f", or {geometric} for positive and skewed metrics"
+    if any(bounds(name) != (POSITIVE if logarithmic(name) else ANY) for name in names):
+        linear += "; intervals end at the bounds of their metric"
     return f"{linear}; a number without interval is a single value or the same in every seed; –: does not apply."
 
 
@@ -189,10 +191,12 @@ def number_cell(row: pd.Series, name: str, attrs: dict) -> str:
     special = attrs["cells"].get((row["dataset"], row["method"], row["distance"], name))
     if special:
         return special
-    format_number = format_interval if logarithmic(name) else format_cell
+    mean, low, high = row[name], row[f"{name}_low"], row[f"{name}_high"]
     if attrs["task"] == "comparison":
-        format_number = format_share
-    return format_number(row[name], row[f"{name}_low"], row[f"{name}_high"])
+        return format_share(mean, low, high)
+    least, most = bounds(name)
+    lopsided = logarithmic(name) or low == least or high == most
+    return (format_interval if lopsided else format_cell)(mean, low, high)
 
 
 def _footnotes(table: pd.DataFrame) -> list[str]:

@@ -82,9 +82,9 @@ def test_flatness_counts_what_a_log_axis_cannot_hold(flatness_arrays):
     flatness_arrays["vae"]["log_magnification_factor"][0, :7] = -math.inf
     flatness_arrays["vae"]["log_magnification_factor"][1] = -math.inf
     figure = figures.flatness(flatness_arrays, "title")
-    assert texts(figure.axes[0]) == ["∞: 47 of 120", "1 of 3 seeds not finite"]
+    assert texts(figure.axes[0]) == ["47 of 120 are ∞", "1 of 3 seeds not finite"]
     assert texts(figure.axes[1]) == []
-    assert texts(figure.axes[2]) == ["0: 47 of 120"]
+    assert texts(figure.axes[2]) == ["47 of 120 are 0"]
     drawn, edge = medians(figure.axes[0]), figure.axes[0].get_xlim()[1]
     assert "flat_vae 2" not in drawn
     assert drawn["vae 1"].get_marker() == ">"

@@ -249,6 +249,11 @@ def test_improvement_without_interval_or_number_and_with_a_missed_bound():
         ("condition_number_median", (0.0698, 0.0542, 0.0899), "× 0.070 [0.054, 0.090]"),
         ("condition_number_median", (0.9251, 0.9214, 0.9298), "× 0.925 [0.921, 0.930]"),
         ("condition_number_median", (0.01, 0.0021, 0.05), "× 0.01 [0.0021, 0.05]"),  # the ends over a decade apart
+        (
+            "condition_number_median",
+            (0.795, 0.61, 1.035),
+            "× 0.80 [0.61, 1.03]",
+        ),  # not [0.6, 1.0], which hides that 1 is within
         ("condition_number_median", (math.inf, math.nan, math.nan), "× ∞"),
         ("test_error", (1.0, 1.0, 1.0), "× 1"),
         ("kl", (-1.84, -2.03, -1.66), "−1.8 [−2.0, −1.7]"),
@@ -261,7 +266,44 @@ def test_improvement_writes_the_effect_beside_the_row_of_its_method(metric, effe
     frame.loc[frame["method"] == "vae", "effect"] = math.nan
     frame.loc[frame["method"] == "flat_vae", ["effect", "effect_low", "effect_high"]] = effect
     (axes,) = panels(figures.improvement(frame, METHODS, "vhp_vae", "title"))
-    assert [(written.get_text(), written.xy[1]) for written in axes.texts] == [(text, 2)], "none of the baseline's own"
+    written = [(written.get_text(), written.xy[1]) for written in axes.texts if written.get_text() != "≠"]
+    assert written == [(text, 2)], "none of the baseline's own"
+
+
+@pytest.mark.parametrize(
+    ("metric", "probability", "effect", "marked"),
+    [
+        ("condition_number_median", 1 / 3, 0.61, True),  # far better on one data set, slightly worse on two
+        ("condition_number_median", 0.9, 0.61, False),
+        ("condition_number_median", 0.5, 0.61, False),
+        ("condition_number_median", 0.9, math.inf, True),
+        ("condition_number_median", 0.9, math.nan, False),
+        ("kl", 0.2, 1.2, False),
+        ("kl", 0.2, -1.2, True),
+        ("knn_accuracy", 0.2, 0.01, True),
+        ("knn_accuracy", 0.8, 0.01, False),
+    ],
+)
+def test_improvement_marks_rows_whose_probability_and_effect_disagree(metric, probability, effect, marked):
+    frame = estimates(metrics=[metric])
+    frame[["probability", "low", "high", "effect"]] = 0.5, math.nan, math.nan, 1.0
+    frame.loc[frame["method"] == "flat_vae", ["probability", "effect"]] = probability, effect
+    figure = figures.improvement(frame, METHODS, "vhp_vae", "title")
+    (axes,) = panels(figure)
+    assert [text.get_text() for text in axes.texts].count("≠") == marked
+    explained = figure.legends[0].get_title().get_text().replace("\n", " ")
+    assert ("≠: one says better and the other worse" in explained) == marked
+    assert "the probability that a training of the method is better than one of VHP-VAE" in explained
+    assert_inside(figure)
+
+
+def test_improvement_marks_no_row_whose_intervals_both_hold_as_good():
+    frame = estimates(["flat_vae"], ["kl"])
+    frame[["probability", "low", "high", "effect", "effect_low", "effect_high"]] = 0.47, 0.1, 0.9, -0.1, -2.0, 1.8
+    for probability_low, marked in ((0.1, 0), (0.51, 1)):
+        frame["low"] = probability_low
+        (axes,) = panels(figures.improvement(frame, METHODS, "vhp_vae", "title"))
+        assert [text.get_text() for text in axes.texts].count("≠") == marked
 
 
 def test_improvement_with_nothing_to_compare_with_says_so():

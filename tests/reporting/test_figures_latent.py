@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 from matplotlib.patches import Circle
 from matplotlib.transforms import Bbox
 
@@ -216,11 +217,15 @@ def test_geodesics_draw_every_pair_of_every_seed_solid_and_its_straight_line_das
             np.testing.assert_array_equal([line.get_xydata() for line in of_style(axes, True)], ends)
             mesh, codes = axes.collections
             np.testing.assert_array_equal(codes.get_offsets(), arrays["codes"][seed])
-            assert codes.get_alpha() < 0.5, "faint"
+            assert to_hex(codes.get_facecolor()[0]) != "#000000", "not the colour of geodesics"
             assert mesh.get_array().shape == (61, 61)
             start, end = (next(line for line in axes.lines if line.get_marker() == mark) for mark in "^s")
             np.testing.assert_array_equal([start.get_xydata()[0], end.get_xydata()[0]], ends[0])
             assert (axes.get_xlim(), axes.get_ylim()) == ((-3, 3), (-3, 3))
+    (legend,) = (part.legends[0] for part in figure.subfigs if part.legends)
+    labels = [text.get_text() for text in legend.get_texts()]
+    shown = legend.legend_handles[labels.index("test codes")].get_color()
+    assert to_hex(shown) == to_hex(grid[0, 0].collections[1].get_facecolor()[0])
     for axes in grid[:, 1]:  # on a flat manifold they coincide
         for curve, line in zip(of_style(axes, False), of_style(axes, True), strict=True):
             start, end = line.get_xydata()

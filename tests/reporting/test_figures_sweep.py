@@ -12,8 +12,7 @@ from matplotlib.colors import to_hex
 from flatvae.errors import InputError
 from flatvae.reporting import figures
 from flatvae.reporting.figures._common import OPEN_LABEL, series_style
-from flatvae.reporting.scales import logarithmic
-from flatvae.reporting.statistics import t_interval
+from flatvae.reporting.statistics import over_seeds
 
 SEEDS = 4
 ETAS = (10.0, 100.0, 1000.0)
@@ -95,7 +94,7 @@ def test_sweep_draws_every_seed_the_means_and_their_t_intervals(frame):
         assert len(axes.collections) == 4, "a band and its intervals for each curve"
         for place, curve in enumerate(CURVES):
             seeds = [[value(place, eta, metric, seed) for seed in range(SEEDS)] for eta in ETAS]
-            intervals = [t_interval(values, axes.get_yscale() == "log") for values in seeds]
+            intervals = [over_seeds(values, metric) for values in seeds]
             line = mean_lines(axes)[curve]
             assert list(line.get_xdata()) == list(ETAS)
             assert line.get_ydata() == pytest.approx([interval.mean for interval in intervals])
@@ -182,7 +181,7 @@ def test_sweep_opens_the_markers_of_methods_that_missed_the_bound(frame):
 def test_sweep_draws_a_baseline_as_levels(frame):
     figure = figures.sweep(frame, VALUES, "eta", "title", baseline="vae")
     for metric, axes in zip(METRICS, panels(figure), strict=True):
-        interval = t_interval([3.0, 4.0, 5.0, 6.0], logarithmic(metric))
+        interval = over_seeds([3.0, 4.0, 5.0, 6.0], metric)
         levels = [line for line in axes.lines if set(line.get_xdata()) <= {0, 1, 1.04} and line not in dashed(axes)]
         drawn = sorted(line.get_ydata()[0] for line in levels)
         assert drawn == pytest.approx([3.0, 4.0, interval.mean, 5.0, 6.0]), "four seeds and their mean"

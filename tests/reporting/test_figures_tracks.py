@@ -228,12 +228,11 @@ def panels(figure, method):
 
 def bars(axes):
     """(row, first frame, last frame, colour) of all that is drawn on the lines."""
-    drawn = []
-    for collection in axes.collections:
-        for ((x0, y0), (x1, y1)), colour in zip(collection.get_segments(), collection.get_colors(), strict=True):
-            assert y0 == y1
-            drawn.append((int(y0), x0 + 0.5, x1 - 0.5, to_hex(colour)))
-    return drawn
+    boxes = [(patch, *patch.get_xy(), patch.get_width(), patch.get_height()) for patch in axes.patches]
+    return [
+        (round(y + height / 2), x + 0.5, x + width - 0.5, to_hex(patch.get_facecolor()))
+        for patch, x, y, width, height in boxes
+    ]
 
 
 COLOUR = {
@@ -284,6 +283,17 @@ def test_boxes_have_the_identity_s_colour_and_number_or_are_dotted(trackers):
             assert text.get_position() == corner
 
 
+def test_numbers_of_boxes_at_one_place_are_below_one_another():
+    together = detections([(10, 1, 50, 1), (15, 1, 50, 20), (20, 1, 50, 3)])  # persons 10, 15, 20 stand at x = 3
+    figure = tracks({"sort": together})
+    figure.draw_without_rendering()
+    axes = panels(figure, 0)[0][0]
+    boxes = [text.get_bbox_patch().get_window_extent() for text in axes.texts]
+    assert sorted(texts(axes)) == ["1", "20", "3"]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    assert {text.get_position()[0] for text in axes.texts} == {3}
+
+
 def test_lines_are_the_people_in_the_order_of_appearance(trackers):
     _, lines = panels(tracks(trackers), 0)
     assert [label.get_text() for label in lines.get_yticklabels()] == ["7", "3", "9", "5"]
@@ -331,12 +341,18 @@ def test_methods_have_the_same_axis_where_detections_differ(trackers):
     assert [axes.get_xlabel() for axes in (panels(figure, place)[1] for place in range(3))] == ["", "", "frame"]
 
 
-def test_colours_return_after_nine_and_none_is_black():
-    many = [(p, 3 * p - 2, 3 * p, p) for p in range(1, 14)]
-    colours = [colour for *_, colour in bars(panels(tracks({"sort": detections(many)}), 0)[1])]
-    assert len(set(colours)) == 10 - 1
-    assert BLACK not in colours
-    assert colours[0] == colours[9] or colours[1] == colours[10]
+def test_fifty_four_identities_of_a_video_look_different_and_none_is_black():
+    """All at once in every frame, and with one bar each."""
+    many = [(p, 1, FRAMES, p) for p in range(1, 55) if p != 8] + [(99, 1, 1, 8)]  # 8 is also given to nobody
+    frames, lines = panels(tracks({"sort": detections(many)}), 0)
+    looks = {(to_hex(bar.get_facecolor()), bar.get_hatch()) for bar in lines.patches}
+    assert len(looks) == len(lines.patches) == 54
+    assert BLACK not in {colour for colour, _ in looks}
+    plain = [bar for bar in lines.patches if not bar.get_hatch()]
+    assert len(plain) == 9
+    boxes = [box for box in frames[0].patches if box.get_linewidth() > 1]
+    drawn = {(to_hex(box.get_edgecolor()), str(box.get_linestyle())) for box in boxes}
+    assert len(drawn) == len(boxes) == 53
 
 
 def test_the_other_video_is_drawn_from_its_own_detections(trackers):

@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 from scipy.special import digamma
 
+from flatvae.reporting.scales import bounds, logarithmic
 from flatvae.reporting.statistics import benjamini_hochberg, holm, t_interval
 from flatvae.reporting.verdicts import MIN_PAIRS
 
@@ -30,11 +31,11 @@ def test_the_simulation_has_the_intervals_of_the_tables():
     draws = np.random.default_rng(0).lognormal(size=(20, 6))
     counted = np.random.default_rng(1).random((20, 6)) < 0.7
     counted[:, :2] = True
-    for measured, logarithmic in ((draws, False), (np.log(draws), True)):
+    for measured, in_logarithms in ((draws, False), (np.log(draws), True)):
         low, high = ends(measured, counted)
         for row, own, *expected in zip(draws, counted, low, high, strict=True):
-            found = np.array(t_interval(row[own], logarithmic)[1:3])
-            np.testing.assert_allclose(np.log(found) if logarithmic else found, expected, rtol=1e-10)
+            found = np.array(t_interval(row[own], in_logarithms)[1:3])
+            np.testing.assert_allclose(np.log(found) if in_logarithms else found, expected, rtol=1e-10)
 
 
 @pytest.mark.parametrize("n", [MIN_PAIRS, 5, 10])
@@ -67,6 +68,44 @@ def test_intervals_of_exponential_seeds_hold_the_mean_less_often():
     """Why skewed numbers are averaged in logarithms."""
     for n in (5, 10):
         assert coverage(np.random.default_rng(n).exponential(size=(N, n)), 1.0) == pytest.approx(0.89, abs=0.02)
+
+
+def beta(mean, deviation):
+    """Beta-distributed draws of this mean and standard deviation."""
+    count = mean * (1 - mean) / deviation**2 - 1
+    return lambda r, size: r.beta(mean * count, (1 - mean) * count, size=size)
+
+
+def near_one(median, deviation, on_the_bound=0.0):
+    """Condition numbers whose log(k − 1) is normal; a share of them is 1."""
+    return lambda r, size: 1 + (r.random(size) >= on_the_bound) * median * np.exp(deviation * r.normal(size=size))
+
+
+@pytest.mark.parametrize("n", [5, 10])
+@pytest.mark.parametrize(
+    ("name", "metric", "draw", "least"),
+    [
+        ("accuracy 0.9 ± 0.05", "knn_accuracy", beta(0.9, 0.05), 0.92),
+        ("accuracy 0.97 ± 0.01", "knn_accuracy", beta(0.97, 0.01), 0.92),
+        ("accuracy 0.99 ± 0.005", "knn_accuracy", beta(0.99, 0.005), 0.92),
+        ("accuracy 0.99 ± 0.01", "knn_accuracy", beta(0.99, 0.01), 0.87),
+        ("k − 1 about 3", "condition_number_median", near_one(3, 1), 0.92),
+        ("k − 1 about 0.3", "condition_number_median", near_one(0.3, 0.5), 0.92),
+        ("k − 1 about 0.03, skewed", "condition_number_median", near_one(0.03, 1), 0.82),
+        ("k − 1 about 0.1, a fifth on the bound", "condition_number_median", near_one(0.1, 0.5, 0.2), 0.92),
+        ("k − 1 about 0.1, half on the bound", "condition_number_median", near_one(0.1, 0.5, 0.5), 0.90),
+    ],
+)
+def test_cut_intervals_of_bounded_metrics_cover_as_often_as_uncut_ones(n, name, metric, draw, least):
+    """What `over_seeds` says; a skewed excess very near the bound is covered less often, cut or not."""
+    random = np.random.default_rng(n)
+    measure, unmeasure = (np.log, np.exp) if logarithmic(metric) else (np.asarray, np.asarray)
+    truth = measure(draw(random, 10**6)).mean()
+    low, high = ends(measure(draw(random, (N, n))))
+    cut_low, cut_high = (measure(np.clip(unmeasure(end), *bounds(metric))) for end in (low, high))
+    found = ((cut_low <= truth) & (truth <= cut_high)).mean()
+    assert found == ((low <= truth) & (truth <= high)).mean(), name
+    assert least <= found <= 0.98, name
 
 
 @pytest.mark.parametrize("n", [5, 10])

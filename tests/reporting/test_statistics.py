@@ -11,13 +11,14 @@ from scipy import stats
 from flatvae.errors import InputError
 from flatvae.reporting.captions import TASK_METRICS
 from flatvae.reporting.comparison import METRICS
-from flatvae.reporting.scales import SCALES, logarithmic
+from flatvae.reporting.scales import SCALES, bounds, logarithmic
 from flatvae.reporting.statistics import (
     COLUMNS,
     Interval,
     benjamini_hochberg,
     holm,
     off_scale,
+    over_seeds,
     p_value,
     read_metrics,
     seeds_needed,
@@ -203,6 +204,44 @@ def test_scales(metric, expected):
 
 
 @pytest.mark.parametrize(
+    ("metric", "values", "cut"),
+    [
+        ("condition_number_q90_mixup", [1.04116, 1.04685, 1.34489, 1.03956, 1.05274], "low"),  # uncut [0.955, 1.265]
+        ("length_ratio_mean", [0.99998, 0.99994, 0.99816, 0.99996, 0.99994], "high"),
+        ("graph_rank_correlation", [0.98773, 0.98831, 0.58117, 0.98274, 0.98094], "high"),
+        ("graph_excess_mean", [0.15, 0.17, 0.87, 0.18, 0.19], "low"),
+        ("graph_excess_mean", [0.0, 0.0, 0.4], "low"),
+        ("knn_accuracy", [1.0, 1.0, 0.98, 1.0], "high"),
+        ("trustworthiness_at_10", [0.999, 0.9, 0.999], "high"),
+        ("MOTA", [99.0, 60.0, 99.0], "high"),
+        ("MOTA", [-20.0, 5.0, 8.0], ""),
+        ("nll", [-385.0, -390.0, 3.0], ""),
+        ("of_a_users_own", [0.0, 0.0, 1.0], ""),
+    ],
+)
+def test_an_interval_is_cut_at_the_bounds_of_its_metric(metric, values, cut):
+    plain, found = t_interval(values, logarithmic(metric)), over_seeds(values, metric)
+    least, most = bounds(metric)
+    assert plain.low < least if cut == "low" else plain.low >= least
+    assert plain.high > most if cut == "high" else plain.high <= most
+    assert found == (plain.mean, max(plain.low, least), min(plain.high, most), plain.n)
+
+
+def test_rounding_past_a_bound_keeps_the_mean_in_its_interval():
+    values = [1.0 + 2e-9, 1.0 + 1e-9]
+    mean, low, high, _ = over_seeds(values, "length_ratio_mean")
+    assert low <= mean == high
+
+
+@given(
+    st.lists(st.floats(0, 1), min_size=2, max_size=8), st.sampled_from(["knn_accuracy", "graph_excess_mean", "HOTA"])
+)
+def test_no_interval_leaves_the_bounds_of_its_metric(values, metric):
+    mean, low, high, _ = over_seeds(values, metric)
+    assert bounds(metric)[0] <= low <= mean <= high <= bounds(metric)[1]
+
+
+@pytest.mark.parametrize(
     ("values", "message"), [([], "empty"), ([1, math.nan], "NaN"), ([math.inf, -math.inf], "both signs")]
 )
 def test_interval_refuses(values, message):
@@ -275,7 +314,7 @@ def test_summarise_has_a_row_for_each_group_in_order(tmp_path):
             ),
             ("pendulum", "vae", "", "flatness", "mf_std", centre, centre / factor, centre * factor, 2, ""),
             ("pendulum", "", "data", "neighbours", "knn_accuracy", 0.97, math.nan, math.nan, 1, ""),
-            ("pendulum", "vae", "", "reconstruction", "kl", 2.0, 2 - t, 2 + t, 2, ""),
+            ("pendulum", "vae", "", "reconstruction", "kl", 2.0, 0.0, 2 + t, 2, ""),
         ],
         columns=["dataset", "method", "distance", "task", "metric", "mean", "low", "high", "n", "off_scale"],
     )

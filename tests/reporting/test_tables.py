@@ -10,7 +10,7 @@ from flatvae.reporting.statistics import COLUMNS, summarise
 
 INTERVAL = (
     "Mean ± half-width of the 95 % Student t-interval over n seeds (3 trained); "
-    "a number without interval is a single value or the same in every seed; –: does not apply."
+    "intervals end at the bounds of their metric; a number without interval is a single value or the same in every seed; –: does not apply."
 )
 BOTH = INTERVAL.replace(
     "(3 trained)", "(3 trained), or geometric mean [95 % t-interval of the logarithms] for positive and skewed metrics"
@@ -83,11 +83,11 @@ def test_markdown_of_neighbours_has_the_control_and_unknown_metrics_last(metrics
     text = tables.to_markdown(table(metrics, "neighbours"))
     assert "Distance data: Euclidean on raw observations, a control. knn_accuracy and precision_at_10: " in text
     assert text.split("\n\n")[1:] == [
-        """| dataset  | method     | distance  |  n | knn_accuracy |                   new_metric |
-| :------- | :--------- | :-------- | -: | -----------: | ---------------------------: |
-| pendulum | flat_vae ‡ | euclidean |  2 |  0.96 ± 0.13 | median ∞ (∞ in 1 of 2 seeds) |
-| pendulum | vae †      | euclidean |  3 |  0.91 ± 0.02 |                            – |
-| pendulum | (raw data) | data      |  1 |         0.97 |                            – |""",
+        """| dataset  | method     | distance  |  n |   knn_accuracy |                   new_metric |
+| :------- | :--------- | :-------- | -: | -------------: | ---------------------------: |
+| pendulum | flat_vae ‡ | euclidean |  2 | 0.96 [0.83, 1] | median ∞ (∞ in 1 of 2 seeds) |
+| pendulum | vae †      | euclidean |  3 |    0.91 ± 0.02 |                            – |
+| pendulum | (raw data) | data      |  1 |           0.97 |                            – |""",
         "† at equal reconstruction and settled in 2 of 3 seeds (pendulum vae)",
         "‡ 2 of 3 seeds count; non-finite: seed 1 at step 1200 (pendulum flat_vae)\n",
     ]
@@ -135,7 +135,7 @@ def test_latex_of_neighbours(metrics):
 \toprule
 dataset & method & distance & n & knn\_accuracy & new\_metric \\
 \midrule
-pendulum & flat\_vae $^{\ddagger}$ & euclidean & 2 & 0.96 $\pm$ 0.13 & median $\infty$ ($\infty$ in 1 of 2 seeds) \\
+pendulum & flat\_vae $^{\ddagger}$ & euclidean & 2 & 0.96 [0.83, 1] & median $\infty$ ($\infty$ in 1 of 2 seeds) \\
 pendulum & vae $^{\dagger}$ & euclidean & 3 & 0.91 $\pm$ 0.02 & -- \\
 pendulum & (raw data) & data & 1 & 0.97 & -- \\
 \bottomrule
@@ -217,6 +217,15 @@ def test_intervals(mean, low, high, text):
 )
 def test_p_values(p, text):
     assert formatting.format_p(p) == text
+
+
+def test_a_cut_interval_is_written_with_its_ends():
+    """0.90 ± 0.22 would pass 1."""
+    near, far = [0.98773, 0.98831, 0.58117, 0.98274, 0.98094], [0.6, 0.61, 0.62, 0.63, 0.64]
+    metrics = frame(*(rows(m, "neighbours", "graph_rank_correlation", v) for m, v in (("a", near), ("b", far))))
+    made = tables.to_markdown(tables.task_table(metrics, "neighbours", [], [], 5))
+    assert "0.9 [0.68, 1]" in made
+    assert "0.620 ± 0.020" in made
 
 
 def test_numbers_are_those_of_summarise_and_csv_keeps_every_digit(tmp_path):

@@ -1,6 +1,7 @@
 """All methods side by side: what flatness costs in reconstruction, and which are better than a baseline."""
 
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
-from flatvae.reporting.comparison import COLUMNS, RATIOS
+from flatvae.reporting.comparison import COLUMNS, METRICS, RATIOS
 from flatvae.reporting.equality import missed
 from flatvae.reporting.figures._common import (
     MARK,
@@ -39,6 +40,8 @@ _HALF = {"color": "black", "linewidth": 0.9, "linestyle": "--", "zorder": 1}
 _SEED = {"linestyle": "", "markersize": 2.5, "markeredgewidth": 0, "alpha": 0.6}
 _MEAN = {"linestyle": "", "markersize": 6, "zorder": 3}
 _ACROSS = 3  # panels of the forest plot in a row; this leaves room for the effects
+_LETTERS = 16  # letters of a legend per inch
+_DISAGREE = "≠"
 _OPEN = {"linestyle": "", "marker": "o", "color": "white", "markeredgecolor": "0.3"}
 
 LABELS = {
@@ -210,6 +213,10 @@ def improvement(frame: pd.DataFrame, methods: Sequence[str], baseline: str, titl
     right of each row: «× 0.5» is the ratio to the baseline, «+0.1» the difference from it. The heading of a panel shows the
     better direction as an arrow, the number of data sets, and the least number n of seeds.
 
+    A ≠ follows if the probability says better and the effect worse, or the reverse, unless both intervals hold «as good». The
+    probability counts wins: a method that is far better on one data set and slightly worse on two has 1/3, yet the better
+    geometric mean.
+
     `frame`: from `flatvae.reporting.comparison.improvement`; without rows the figure is a note. `methods`: the rows; a method
     without a number has an empty row. Raises InputError on a missing column.
     """
@@ -220,16 +227,17 @@ def improvement(frame: pd.DataFrame, methods: Sequence[str], baseline: str, titl
     metrics = list(dict.fromkeys(frame["metric"]))
     unequal = set(frame.loc[~frame["equal"].astype(bool), "method"])
     handles = [
-        Line2D([], [], color="0.3", marker="o", markersize=4, label="probability, 95 % bootstrap interval"),
+        Line2D([], [], color="0.3", marker="o", markersize=4, label="the probability, with 95 % bootstrap interval"),
         Line2D([], [], **_HALF, label=f"as good as {rival}"),
         *[_open_handle(f"open, {MARK}: a seed of it or of {rival} missed equal reconstruction")] * bool(unequal),
     ]
-    effects = f"at the right: effect size with 95 % t-interval; ×: ratio to {rival}, + or −: difference from it"
     with mpl.rc_context(RC):
         rows = math.ceil(len(metrics) / _ACROSS)
         columns = math.ceil(len(metrics) / rows)
-        height = rows * (0.72 + 0.17 * len(methods)) + _height(4 - (columns > 1))
-        figure = new_figure(max(6.4, 1.2 + 2.3 * columns), height, title)
+        width = max(6.4, 1.2 + 2.3 * columns)
+        text = _explained(frame, rival, width)
+        height = rows * (0.72 + 0.17 * len(methods)) + _height(3 - (columns > 1) + len(text))
+        figure = new_figure(width, height, title)
         axes = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
         names = [heading(method, unequal) for method in methods]
         for panel, metric in zip(axes, metrics, strict=False):
@@ -238,9 +246,29 @@ def improvement(frame: pd.DataFrame, methods: Sequence[str], baseline: str, titl
         for panel in axes[len(metrics) :]:
             panel.axis("off")
         figure.legend(
-            handles=handles, title=effects, loc="outside lower center", ncols=1 + (columns > 1), frameon=False
+            handles=handles, title="\n".join(text), loc="outside lower center", ncols=1 + (columns > 1), frameon=False
         )
     return figure
+
+
+def _explained(frame: pd.DataFrame, rival: str, width: float) -> list[str]:
+    """What the numbers of the forest plot are, in lines that fit the width in inches."""
+    sentences = [
+        f"Marker: the probability that a training of the method is better than one of {rival}, averaged over data sets.",
+        f"At the right: the change of the number: ratio to {rival} (×, geometric mean) or difference (+, −), 95 % t-interval.",
+    ]
+    if any(_disagree(row) for row in frame.itertuples()):
+        sentences.append(
+            f"{_DISAGREE}: one says better and the other worse; this happens if one data set gains much and others lose a little."
+        )
+    return [line for sentence in sentences for line in textwrap.wrap(sentence, int(width * _LETTERS))]
+
+
+def _disagree(row) -> bool:
+    """Whether probability and effect size point to different sides of the baseline, and not both intervals hold «as good»."""
+    better, same = next(m.better for m in METRICS if m.name == row.metric), float(row.metric in RATIOS)
+    opposite = (row.probability - 0.5) * better * (row.effect - same) < 0
+    return opposite and not (row.low <= 0.5 <= row.high and row.effect_low <= same <= row.effect_high)
 
 
 def _improvement_panel(axes: Axes, frame: pd.DataFrame, metric: str, methods: Sequence[str], baseline: str) -> None:
@@ -267,17 +295,20 @@ def _write_effect(axes: Axes, slot: int, metric: str, row) -> None:
     """Write the effect size at the right of the panel; nothing if it is NaN."""
     if np.isnan(row.effect):
         return
-    text = _short(row.effect, row.effect_low, row.effect_high)
-    sign = "× " if metric in RATIOS else "+" if row.effect > 0 else ""
-    place = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points"}
-    axes.annotate(f"{sign}{text}", (1, slot), (4, 0), va="center", fontsize=6.5, annotation_clip=False, **place)
+    found, ratio = (row.effect, row.effect_low, row.effect_high), metric in RATIOS
+    text = _short(*found, row.effect if ratio else max(map(abs, found)))
+    sign = "× " if ratio else "+" if row.effect > 0 else ""
+    look = {"va": "center", "fontsize": 6.5, "textcoords": "offset points", "annotation_clip": False}
+    written = axes.annotate(f"{sign}{text}", (1, slot), (4, 0), xycoords=axes.get_yaxis_transform(), **look)
+    if _disagree(row):
+        axes.annotate(_DISAGREE, (1, 0.5), (3, 0), xycoords=written, weight="bold", **look)
 
 
-def _short(mean: float, low: float, high: float) -> str:
-    """«0.39 [0.28, 0.54]»: two significant digits of the largest, or as many as distinguish the ends."""
+def _short(mean: float, low: float, high: float, size: float) -> str:
+    """«0.39 [0.28, 0.54]»: two significant digits of ``size``, or as many as distinguish the ends."""
     largest, width = max(abs(mean), abs(low), abs(high)), high - low
     if not (width > 0 and 1e-3 <= largest < 1e4) or 0 < 10 * low < high:
         return format_interval(mean, low, high)
-    decimals = max(1 - math.floor(math.log10(largest)), -math.floor(math.log10(width)))
+    decimals = max(1 - math.floor(math.log10(size)), -math.floor(math.log10(width)))
     mean, low, high = (fixed(value, decimals) for value in (mean, low, high))
     return f"{mean} [{low}, {high}]"

@@ -31,17 +31,16 @@ _TIMING = r"^(?P<graph>graph_)?(?P<what>query|amortised)_seconds_at_(?P<points>\
 _KINDS = {"euclidean": "Euclidean", "geodesic": "geodesic, chord filter", "graph": "geodesic, graph alone"}
 _WHATS = {"query": "time per query [µs]", "amortised": "amortised time\nper query [µs]"}
 _MAX_TICKS = 6
-_APART = 0.6  # distance between the outer methods, as a share of the distance between two numbers of points
 _SEED = {"linestyle": "", "markersize": 2, "markeredgewidth": 0, "alpha": 0.6}
+_MEAN = {"linewidth": 0.8, "markersize": 5, "markerfacecolor": "none", "zorder": 3}
 
 
 def efficiency(frame: pd.DataFrame, title: str, missed: Collection[str] = ()) -> Figure:
     """Microseconds of a query and of an amortised query against the number of points, and milliseconds of a training step.
 
     amortised = build / number of queries + query: the cost of a query if the index is built for these queries alone.
-    There is a column for each distance, with both panels on one scale. Methods are drawn side by side at each number of points,
-    so that none hides another. Small markers are seeds; lines with large markers are their geometric means. Below, a dot for
-    each seed shows the training step.
+    There is a column for each distance, with both panels on one scale. Small markers are seeds; lines with large open markers
+    are their geometric means, so that one shows through another. Below, a dot for each seed shows the training step.
     `frame`: rows of efficiency.csv of one data set (columns method, distance, metric, seed, value) with the metrics
     query_seconds_at_<N> and amortised_seconds_at_<N> of the distances euclidean and geodesic, for geodesic also
     graph_query_seconds_at_<N> and graph_amortised_seconds_at_<N> (shortest path on the graph, not refined), and
@@ -88,22 +87,20 @@ def _timings(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _against_points(axes: Axes, timings: pd.DataFrame, methods: Sequence[str]) -> None:
-    """Draws methods side by side at each number of points."""
+    """Draws the seeds and the mean of every method."""
     if timings.empty:
         say(axes, "none")
         axes.set(xticks=[], yticks=[])
         return
     numbers = np.unique(timings["points"])
-    step = np.diff(np.log(numbers)).min(initial=np.log(2))
-    for place, method in enumerate(methods):
+    for method in methods:
         rows, style = timings[timings["method"] == method], method_style(method)
-        shift = np.exp(step * _APART * ((place + 0.5) / len(methods) - 0.5))
         look = {"color": style.colour, "marker": style.marker}
         for seed, one in rows.sort_values("points").groupby("seed", sort=False):
-            axes.plot(shift * one["points"], one["value"], label=f"{method} {seed}", **look, **_SEED)
+            axes.plot(one["points"], one["value"], label=f"{method} {seed}", **look, **_SEED)
         mean = rows.groupby("points")["value"].agg(_geometric_mean)
-        axes.plot(shift * mean.index, mean, linestyle=style.line, linewidth=0.8, markersize=4, label=method, **look)
-    axes.set(xscale="log", xlim=(numbers[0] * np.exp(-step / 2), numbers[-1] * np.exp(step / 2)))
+        axes.plot(mean.index, mean, linestyle=style.line, label=method, **look, **_MEAN)
+    axes.set(xscale="log", xlim=(numbers[0] / 1.2, numbers[-1] * 1.2))
     axes.xaxis.set_major_locator(FixedLocator(numbers[:: -(-len(numbers) // _MAX_TICKS)]))
     axes.xaxis.set_minor_locator(NullLocator())
     counts(axes.xaxis)
@@ -139,10 +136,10 @@ def _step_seconds(axes: Axes, steps: pd.DataFrame, methods: Sequence[str], misse
 def _explain(figure: Figure, methods: Sequence[str], missed: Collection[str]) -> None:
     styles = {heading(method, missed): method_style(method) for method in methods}
     handles = [
-        Line2D([], [], color=s.colour, linestyle=s.line, linewidth=0.8, marker=s.marker, markersize=4, label=name)
+        Line2D([], [], color=s.colour, linestyle=s.line, marker=s.marker, label=name, **_MEAN)
         for name, s in styles.items()
     ]
-    note = "small markers and dots below: seeds; line: their geometric mean"
+    note = "small filled markers: seeds; lines with open markers: their geometric mean"
     figure.legend(handles=handles, title=note, loc="outside lower center", ncols=4, frameon=False, handlelength=3)
 
 

@@ -210,7 +210,7 @@ def _counts(seeds: Sequence[np.ndarray], outside: _Tests) -> str:
     lost = np.array([np.isnan(points).any() for points in seeds])
     kept = np.concatenate([np.empty(0), *(points for points, no in zip(seeds, lost, strict=True) if not no)])
     counts = {name: test(kept).sum() for name, test in outside.items()}
-    notes = [f"{name}: {count:,} of {kept.size:,}" for name, count in counts.items() if count]
+    notes = [f"{count:,} of {kept.size:,} are {name}" for name, count in counts.items() if count]
     return "; ".join(notes + [f"{lost.sum()} of {len(seeds)} seeds not finite"] * bool(lost.any()))
 
 

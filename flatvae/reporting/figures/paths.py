@@ -12,7 +12,7 @@ from matplotlib.figure import Figure, FigureBase, SubFigure
 from matplotlib.gridspec import SubplotSpec
 from matplotlib.lines import Line2D
 
-from flatvae.reporting.figures._common import RC, Arrays, check, explained, heading, new_figure, seeds_of
+from flatvae.reporting.figures._common import COLOURS, RC, Arrays, check, explained, heading, new_figure, seeds_of
 from flatvae.reporting.figures.latent import GEODESIC_LINE, STRAIGHT_LINE, all_seeds, draw_grid, explain_map
 from flatvae.reporting.figures.observations import (
     MAX_SAMPLES,
@@ -26,6 +26,7 @@ from flatvae.reporting.figures.observations import (
 from flatvae.reporting.names import method_style
 
 _STRIP_SEEDS = 3  # more would not fit on a page
+_CODES = COLOURS[5]  # not black, the colour of geodesics
 _CODE = {"linestyle": "", "marker": "o", "markersize": 2, "color": "black", "zorder": 2.6}
 _END = {"linestyle": "", "color": "black", "markeredgecolor": "white", "markeredgewidth": 0.4, "zorder": 3}
 _START_AND_END = (_END | {"marker": "^", "markersize": 5}, _END | {"marker": "s", "markersize": 4})
@@ -34,9 +35,10 @@ _START_AND_END = (_END | {"marker": "^", "markersize": 5}, _END | {"marker": "s"
 def geodesics(methods: Mapping[str, Arrays], shape: Sequence[int], title: str, missed: Collection[str] = ()) -> Figure:
     """Geodesics and straight lines between the same codes, and observations along both for the first pair.
 
-    Above, if n = 2: every pair of every seed over the map of `latent_map`, methods in columns, seeds in rows. Below, for the
-    first three seeds: up to eight decoded observations at equal steps along both paths of the first pair. Images form a strip
-    for each path, all on one scale; if `shape` is not that of an image they are curves, with the straight line thick and grey.
+    Above, if n = 2: every pair of every seed, and the test codes, over the map of `latent_map`, methods in columns, seeds in
+    rows. Below, for the first three seeds: up to eight decoded observations at equal steps along both paths of the first pair.
+    Images form a strip for each path, all on one scale; if `shape` is not that of an image they are curves, with the straight
+    line thick and grey.
     `methods`: {method: arrays} with curves (S, C, T, n), which start and end at the pair's codes; frames_straight and
     frames_geodesic (S, C, F, D); if n = 2 also codes (S, N, 2), map_x, map_y (S, G) and map_log_mf (S, G, G) indexed
     [seed, y, x]. `missed`: methods that get a †. Raises InputError if there are no methods, an array is missing, or the shape
@@ -83,12 +85,16 @@ def _plane_width(methods: Mapping[str, Arrays]) -> float:
 
 
 def _plane_height(methods: Mapping[str, Arrays]) -> float:
-    return 1.42 * len(all_seeds(methods, "curves")) + 0.9 + 0.18 * (5 / _legend_columns(methods)) if methods else 0.0
+    return (
+        1.42 * len(all_seeds(methods, "curves")) + 0.9 + 0.18 * math.ceil(6 / _legend_columns(methods))
+        if methods
+        else 0.0
+    )
 
 
 def _legend_columns(methods: Mapping[str, Arrays]) -> int:
-    """How many of the five legend entries fit in a row under this number of methods."""
-    return len(methods) if len(methods) < 4 else 5
+    """How many of the six legend entries fit in a row under this number of methods."""
+    return min(len(methods), 3) if len(methods) < 5 else 6
 
 
 def _draw_plane(figure: FigureBase, methods: Mapping[str, Arrays], missed: Collection[str]) -> None:
@@ -97,6 +103,7 @@ def _draw_plane(figure: FigureBase, methods: Mapping[str, Arrays], missed: Colle
     handles = [
         Line2D([], [], **GEODESIC_LINE, label="geodesic"),
         Line2D([], [], **STRAIGHT_LINE, label="straight line"),
+        Line2D([], [], linestyle="", marker="o", markersize=3, color=_CODES, label="test codes"),
         Line2D([], [], **_CODE, label="ends of a pair"),
         *(
             Line2D([], [], **look, label=f"{end} of the first pair")
@@ -108,7 +115,7 @@ def _draw_plane(figure: FigureBase, methods: Mapping[str, Arrays], missed: Colle
 
 def _draw_pairs(axes: Axes, arrays: Arrays, row: int) -> None:
     codes, curves = (np.asarray(arrays[name][row], float) for name in ("codes", "curves"))
-    axes.scatter(*codes.T, s=1.5, color="black", alpha=0.25, linewidths=0, rasterized=True)
+    axes.scatter(*codes.T, s=1.5, color=_CODES, linewidths=0, rasterized=True)
     for curve in curves:
         ends = curve[[0, -1]]
         axes.plot(*curve.T, **GEODESIC_LINE)

@@ -28,7 +28,7 @@ from flatvae.reporting.figures._common import (
 )
 from flatvae.reporting.names import Style
 from flatvae.reporting.scales import logarithmic
-from flatvae.reporting.statistics import Interval, t_interval
+from flatvae.reporting.statistics import Interval, over_seeds
 
 _BOUND = {"color": "black", "linewidth": 0.9, "linestyle": "--", "zorder": 1.5}
 _BASELINE = {"color": "0.45", "linewidth": 1.2, "linestyle": (0, (6, 1, 1, 1))}
@@ -132,24 +132,26 @@ def _panel(axes: Axes, frame: pd.DataFrame, metric: _Metric, values: Values, bas
     rows, unequal, log = of_metric(frame, metric.task, metric.name), missed(frame), logarithmic(metric.name)
     seeds = {method: of_method.to_numpy(float) for method, of_method in rows.groupby("method")["value"]}
     curves = {
-        label: [_Point(x, seeds[m], t_interval(seeds[m], log), m in unequal) for m, x in curve.items() if m in seeds]
+        label: [
+            _Point(x, seeds[m], over_seeds(seeds[m], metric.name), m in unequal) for m, x in curve.items() if m in seeds
+        ]
         for label, curve in values.items()
     }
     bounds = of_metric(frame, "reconstruction", "bound") if metric.name == "test_error" else frame[:0]
-    drawn = [bounds["value"], *(ends for of_method in seeds.values() for ends in _ends(of_method, log))]
+    drawn = [bounds["value"], *(ends for of_method in seeds.values() for ends in _ends(of_method, metric.name))]
     axes.set_ylabel(metric.label)
     _limit(axes, np.concatenate([np.ravel(each) for each in drawn]).astype(float), log)
     if len(bounds):
         _bound(axes, bounds, values)
     if baseline in seeds:
-        _level(axes, seeds[baseline], log)
+        _level(axes, seeds[baseline], metric.name)
     for index, (label, points) in enumerate(curves.items()):
         _curve(axes, sorted(points, key=lambda point: point.x), series_style(index), label)
 
 
-def _ends(seeds: np.ndarray, log: bool) -> list[np.ndarray]:
+def _ends(seeds: np.ndarray, metric: str) -> list[np.ndarray]:
     """The values that the limits of an axis must contain."""
-    interval = t_interval(seeds, log)
+    interval = over_seeds(seeds, metric)
     return [seeds, np.array([] if interval.low is None else [interval.low, interval.high])]
 
 
@@ -175,9 +177,9 @@ def _bound(axes: Axes, bounds: pd.DataFrame, values: Values) -> None:
         axes.plot([x for x, _ in known], [bound for _, bound in known], marker="_", markersize=8, **_BOUND)
 
 
-def _level(axes: Axes, seeds: np.ndarray, log: bool) -> None:
+def _level(axes: Axes, seeds: np.ndarray, metric: str) -> None:
     """Draws the baseline as level lines, since it has no value of the hyperparameter."""
-    interval = t_interval(seeds, log)
+    interval = over_seeds(seeds, metric)
     for value in seeds:
         axes.axhline(value, xmin=1, xmax=1.04, clip_on=False, color=_BASELINE["color"], linewidth=0.8, zorder=1)
     axes.axhline(interval.mean, **_BASELINE)

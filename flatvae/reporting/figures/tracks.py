@@ -6,7 +6,6 @@ from typing import NamedTuple
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
@@ -30,8 +29,17 @@ Picture = Callable[[str, int], np.ndarray]  # (name of a sequence, frame number)
 
 _FRAMES = 3
 _COLOURS = 9  # colours of identities: those of labels without black
+# (white hatch of a bar, line style of a box) of the first nine identities, the next nine, and so on; dotted is «in no track»
+_PATTERNS = (
+    ("", "solid"),
+    ("////", (0, (4, 1.5))),
+    ("....", (0, (6, 1, 1, 1))),
+    ("xxxx", (0, (2, 1))),
+    ("||||", (0, (8, 1.5, 2, 1.5))),
+    ("----", (0, (6, 1, 1, 1, 1, 1))),
+)
 _PERSON = 0.17  # inches: height of a person's line
-_BAR = 7.5  # points: its thickness
+_BAR = 0.62  # of that height: the thickness of a bar
 _FREE = {"edgecolor": "0.85", "linewidth": 0.8, "linestyle": (0, (1, 1)), "fill": False}
 _SEEN = {"color": "0.7", "linewidth": 0.6, "zorder": 1}
 _CHANGE = {"color": "black", "linewidth": 1.2, "zorder": 3}
@@ -49,7 +57,8 @@ def tracks(
     Each method has three frames, evenly spread over the video and cut to the height of the boxes. A box has the colour and
     number of the tracker's identity, or is dotted if it has none. Below is a line for each person of the ground truth, in the
     order of appearance: thin from the first to the last detection, coloured while the detections are in a track. A black
-    stroke marks a change of the tracker's identity.
+    stroke marks a change of the tracker's identity. From the tenth identity on, colours return with hatched bars and dashed
+    boxes, so that 54 identities of a video look different.
     `methods`: {method: arrays} with identities (S, M), −1 for none; frame, sequence (an index) and truth (the person's
     identity, −1 for none), each (M,); box (M, 4): left, top, width, height, where the upper left pixel is (1, 1);
     sequence_names. `picture`: (name of the sequence, frame number) -> (H, W, 3), uint8 or in [0, 1]. `missed`: methods that
@@ -62,6 +71,19 @@ def tracks(
     images = {frame: np.asarray(picture(sequence, frame)) for frame in shown}
     with mpl.rc_context(RC):
         return _tracks(found, images, f"{explained(title, methods, missed)}\n{ONE_SEED}", missed)
+
+
+class _Look(NamedTuple):
+    """How an identity is drawn: its colour, the hatch of its bars and the line style of its boxes."""
+
+    colour: str
+    hatch: str
+    line: str | tuple
+
+    @classmethod
+    def of(cls, place: int) -> "_Look":
+        """The look of the identity at this place in the order of appearance."""
+        return cls(label_colour(place % _COLOURS), *_PATTERNS[place // _COLOURS % len(_PATTERNS)])
 
 
 class _Tracked(NamedTuple):
@@ -98,11 +120,11 @@ class _Tracked(NamedTuple):
         seen, first = np.unique(self.truth, return_index=True)
         return [int(person) for person in seen[np.argsort(first)] if person >= 0]
 
-    def colours(self) -> dict[int, str]:
-        """A colour for each identity of the tracker, in the order of first detections; colours repeat after nine."""
+    def looks(self) -> dict[int, "_Look"]:
+        """The look of each identity of the tracker, in the order of first detections; looks repeat after 54."""
         given, first = np.unique(self.identity, return_index=True)
         ordered = [int(identity) for identity in given[np.argsort(first)] if identity >= 0]
-        return {identity: label_colour(place % _COLOURS) for place, identity in enumerate(ordered)}
+        return {identity: _Look.of(place) for place, identity in enumerate(ordered)}
 
     def stretches(self, person: int) -> list[tuple[int, int, int]]:
         """(identity, first frame, last frame) of each run of consecutive frames in which a person keeps one tracker identity."""
@@ -131,7 +153,7 @@ def _tracks(
     for place, (method, tracked) in enumerate(methods.items()):
         panels = [figure.add_subplot(grid[2 * place, column]) for column in range(len(images))]
         for panel, (frame, image) in zip(panels, images.items(), strict=True):
-            _draw_frame(panel, tracked, frame, image)
+            _draw_frame(panel, tracked, frame, image, (width - 0.5) * 72 / len(images) / across)
             panel.set_ylim(bottom, top)
         panels[0].set_title(f"{heading(method, missed)}, seed {tracked.seed}", loc="left")
         lines = figure.add_subplot(grid[2 * place + 1, :])
@@ -150,33 +172,43 @@ def _rows(methods: Iterable[_Tracked], frames: Iterable[int], height: int) -> tu
     return max(1.0, float(upper.min() - margin)), min(height + 1.0, float(lower.max() + margin))
 
 
-def _draw_frame(panel: Axes, tracked: _Tracked, frame: int, image: np.ndarray) -> None:
-    """Draws a frame of the video with its detected boxes; the upper left pixel extends from 1 to 2."""
+def _draw_frame(panel: Axes, tracked: _Tracked, frame: int, image: np.ndarray, points: float) -> None:
+    """Draws a frame of the video with its detected boxes; the upper left pixel extends from 1 to 2.
+
+    ``points`` is the size of a pixel. A number is at the upper left of its box, or below the numbers that are there already.
+    """
     height, width = image.shape[:2]
+    high, written = 1.6 * SMALL / points, []  # numbers: left, right, top
     panel.imshow(image, extent=(1, width + 1, height + 1, 1), vmin=0, vmax=1, interpolation="antialiased")
-    colours, here = tracked.colours(), tracked.frame == frame
+    looks, here = tracked.looks(), tracked.frame == frame
     for identity, (left, top, *size) in zip(tracked.identity[here].tolist(), tracked.box[here], strict=True):
         if identity < 0:
             panel.add_patch(Rectangle((left, top), *size, **_FREE))
             continue
-        panel.add_patch(Rectangle((left, top), *size, fill=False, edgecolor=colours[identity], linewidth=1.3))
-        below = {"boxstyle": "square,pad=0.15", "facecolor": colours[identity], "linewidth": 0}
+        colour, _, line = looks[identity]
+        panel.add_patch(Rectangle((left, top), *size, fill=False, edgecolor=colour, linewidth=1.3, linestyle=line))
+        below = {"boxstyle": "square,pad=0.15", "facecolor": colour, "linewidth": 0}
         look = {"fontsize": SMALL, "color": "white", "ha": "left", "va": "top", "path_effects": _OUTLINE}
-        panel.text(max(left, 1), max(top, 1), f"{identity}", bbox=below, clip_on=True, **look)
+        start, top = max(left, 1), max(top, 1)
+        end = start + (0.7 * len(f"{identity}") + 0.3) * SMALL / points
+        while any(start < right and other < end and abs(top - upper) < high for other, right, upper in written):
+            top += high
+        written.append((start, end, top))
+        panel.text(start, top, f"{identity}", bbox=below, clip_on=True, **look)
     panel.set(xlim=(1, width + 1), xticks=[], yticks=[])
     panel.set_xlabel(f"frame {frame}", fontsize=7, labelpad=2)
 
 
 def _draw_lines(panel: Axes, tracked: _Tracked, shown: Sequence[int], points: float) -> None:
-    """Draws a line for each person, coloured by the tracker's identity; ``points`` is the width of the axis."""
-    people, colours = tracked.people(), tracked.colours()
+    """Draws a line for each person with the look of the tracker's identity; ``points`` is the width of the axis."""
+    people, looks = tracked.people(), tracked.looks()
     for row, person in enumerate(people):
         seen = tracked.frame[tracked.truth == person]
         panel.plot((seen[0] - 0.5, seen[-1] + 0.5), (row, row), **_SEEN)
         stretches = tracked.stretches(person)
-        segments = [((first - 0.5, row), (last + 0.5, row)) for _, first, last in stretches]
-        looks = {"linewidths": _BAR, "colors": [colours[identity] for identity, *_ in stretches], "zorder": 2}
-        panel.add_collection(LineCollection(segments, capstyle="butt", **looks), autolim=False)
+        for identity, first, last in stretches:
+            place = (first - 0.5, row - _BAR / 2), last - first + 1, _BAR
+            panel.add_patch(Rectangle(*place, **_bar(looks[identity]), zorder=2))
         _draw_changes(panel, row, stretches, points)
     for frame in shown:
         panel.axvline(frame, **_SHOWN)
@@ -185,6 +217,10 @@ def _draw_lines(panel: Axes, tracked: _Tracked, shown: Sequence[int], points: fl
     panel.tick_params(axis="x", labelsize=7, length=2)
     panel.tick_params(axis="y", length=0)
     panel.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _bar(look: _Look) -> dict:
+    return {"facecolor": look.colour, "hatch": look.hatch, "edgecolor": "white", "linewidth": 0}
 
 
 def _draw_changes(panel: Axes, row: int, stretches: list[tuple[int, int, int]], points: float) -> None:
@@ -203,9 +239,8 @@ def _draw_changes(panel: Axes, row: int, stretches: list[tuple[int, int, int]], 
 
 
 def _explain_tracks(figure: Figure) -> None:
-    bar = {"color": label_colour(0), "linewidth": _BAR}
     handles = [
-        Line2D([], [], **bar, label="in a track: its colour and number"),
+        Patch(**_bar(_Look.of(0)), label="in a track: its colour, hatch and number"),
         Line2D([], [], **_CHANGE | {"linestyle": "", "marker": "|", "markersize": 8}, label="its identity changes"),
         Line2D([], [], **_SEEN, label="first to last detection of a person"),
         Patch(facecolor="0.4", **{k: v for k, v in _FREE.items() if k != "fill"}, label="detected, in no track"),
