@@ -13,6 +13,7 @@ from flatvae.reporting import tables
 from flatvae.reporting.equality import missed
 from flatvae.reporting.scales import logarithmic
 from flatvae.reporting.statistics import GROUP, Interval
+from flatvae.reporting.trained import Trained, seeds_text
 
 BASELINE = "vhp_vae"
 ALL = "all data sets"  # no data set can have this name: names in the config have no spaces
@@ -190,12 +191,12 @@ def _pair(values: Mapping[tuple, pd.Series], dataset: str, method: str, baseline
 
 
 def table(
-    metrics: pd.DataFrame, datasets: Sequence[str], methods: Sequence[str], n_seeds: int, baseline: str = BASELINE
+    metrics: pd.DataFrame, datasets: Sequence[str], methods: Sequence[str], n_seeds: Trained, baseline: str = BASELINE
 ) -> pd.DataFrame:
     """`improvement` on each data set and across all, as a table for `flatvae.reporting.tables`.
 
     Columns: dataset, method, distance (empty), n, then for each metric `m` the columns m, m_low, m_high. `n_seeds` is the
-    number of trained seeds. Raises InputError if the baseline has no number.
+    number of trained seeds, one number or one per data set. Raises InputError if the baseline has no number.
     """
     groups = {dataset: [dataset] for dataset in datasets} | ({ALL: datasets} if len(datasets) > 1 else {})
     found = {group: improvement(metrics, members, methods, baseline) for group, members in groups.items()}
@@ -205,7 +206,7 @@ def table(
     names = [metric.name for metric in shown]
     rows = [_row(group, method, found[group], names) for group in groups for method in methods]
     higher = ", ".join(metric.name for metric in shown if metric.better == HIGHER) or "none"
-    caption = CAPTION.format(baseline=baseline, higher=higher, n_seeds=n_seeds)
+    caption = CAPTION.format(baseline=baseline, higher=higher, n_seeds=seeds_text(n_seeds))
     made = tables.annotated(pd.DataFrame(rows), metrics, "comparison", n_seeds, caption)
     made.attrs["equal"] |= _over_all(made.attrs["equal"], datasets, methods)
     return made
@@ -215,7 +216,7 @@ def write(
     metrics: pd.DataFrame,
     datasets: Sequence[str],
     methods: Sequence[str],
-    n_seeds: int,
+    n_seeds: Trained,
     baseline: str,
     stem: str | PathLike,
 ) -> None:

@@ -13,6 +13,7 @@ from flatvae.reporting.equality import CHECKS, counts
 from flatvae.reporting.formatting import escape_latex, format_cell, format_interval, format_share
 from flatvae.reporting.scales import ANY, POSITIVE, bounds, logarithmic
 from flatvae.reporting.statistics import summarise
+from flatvae.reporting.trained import Trained, seeds_on, seeds_text
 
 KEYS = ["dataset", "method", "distance"]
 CONTROL = "(raw data)"
@@ -20,7 +21,7 @@ UNMET, FEWER, EXEMPT = "†", "‡", "§"
 
 
 def task_table(
-    metrics: pd.DataFrame, task: str, dataset_order: Sequence[str], method_order: Sequence[str], n_seeds: int
+    metrics: pd.DataFrame, task: str, dataset_order: Sequence[str], method_order: Sequence[str], n_seeds: Trained
 ) -> pd.DataFrame:
     """Numbers of one task: columns dataset, method, distance, n, then for each metric `m` the columns m, m_low, m_high.
 
@@ -28,7 +29,7 @@ def task_table(
     apply. n is the least number of seeds behind any number of the row. Datasets, methods and metrics without a given order come
     last; the control (empty method) is the last row of its dataset. A method that was trained on the dataset but has no row in
     this task gets n = 0. Numbers of single videos (metrics with a /) get rows of their own. `n_seeds` seeds were trained for
-    each method. `.attrs` holds what the formatted tables need in addition: seeds at equal reconstruction, frozen seeds, and
+    each method, one number or one per data set. `.attrs` holds what the formatted tables need in addition: seeds at equal reconstruction, frozen seeds, and
     cells that no mean describes. Raises InputError if metrics have no row of the task.
     """
     metrics = _by_sequence(metrics)
@@ -49,11 +50,11 @@ def task_table(
     return table
 
 
-def caption(task: str, names: Sequence[str], n_seeds: int) -> str:
+def caption(task: str, names: Sequence[str], n_seeds: Trained) -> str:
     """The caption of a task's table with these metrics."""
     if task == "compute":  # of each training as a whole
         return f"{table_caption(task, names)} One number per method and data set; –: does not apply."
-    return f"{table_caption(task, names)} {explained(names, f'n seeds ({n_seeds} trained)')}"
+    return f"{table_caption(task, names)} {explained(names, f'n seeds ({seeds_text(n_seeds)} trained)')}"
 
 
 def explained(names: Sequence[str], repetitions: str) -> str:
@@ -70,7 +71,7 @@ def explained(names: Sequence[str], repetitions: str) -> str:
     return f"{linear}; a number without interval is a single value or the same in every seed; –: does not apply."
 
 
-def annotated(table: pd.DataFrame, metrics: pd.DataFrame, task: str, n_seeds: int, caption: str) -> pd.DataFrame:
+def annotated(table: pd.DataFrame, metrics: pd.DataFrame, task: str, n_seeds: Trained, caption: str) -> pd.DataFrame:
     """Adds `.attrs` to a table with the columns of `task_table`: its caption, and what its marks † and ‡ need."""
     table.attrs = {
         "task": task,
@@ -163,9 +164,10 @@ def marks_of(row: pd.Series, attrs: dict) -> str:
     pair = (row["dataset"], row["method"])
     passed, of = attrs["equal"].get(pair, (0, 0))
     # n = 0 means that the method does not have this task, unless every seed was lost
-    lost = len(attrs["frozen"].get(pair, ())) == attrs["n_seeds"]
+    n_seeds = seeds_on(attrs["n_seeds"], row["dataset"])
+    lost = len(attrs["frozen"].get(pair, ())) == n_seeds
     trained = pair in attrs["trained"]
-    fewer = trained and (0 < row["n"] < attrs["n_seeds"] or lost)
+    fewer = trained and (0 < row["n"] < n_seeds or lost)
     exempt = trained and not of and not lost and any(dataset == pair[0] for dataset, _ in attrs["equal"])
     return UNMET * (passed < of) + FEWER * fewer + EXEMPT * exempt
 
@@ -207,7 +209,8 @@ def _footnotes(table: pd.DataFrame) -> list[str]:
             unmet.setdefault("{} of {}".format(*attrs["equal"][pair]), []).append(" ".join(pair))
         if FEWER in marks:
             why = "; non-finite: " + ", ".join(attrs["frozen"][pair]) if pair in attrs["frozen"] else ""
-            fewer.setdefault(f"{row['n']} of {attrs['n_seeds']} seeds count{why}", []).append(" ".join(pair))
+            of = seeds_on(attrs["n_seeds"], row["dataset"])
+            fewer.setdefault(f"{row['n']} of {of} seeds count{why}", []).append(" ".join(pair))
         if EXEMPT in marks:
             exempt.append(" ".join(pair))
     equal = "at equal reconstruction and settled in"
@@ -305,7 +308,12 @@ def without_galleries(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_task(
-    rows: pd.DataFrame, task: str, datasets: Sequence[str], methods: Sequence[str], n_seeds: int, stem: str | PathLike
+    rows: pd.DataFrame,
+    task: str,
+    datasets: Sequence[str],
+    methods: Sequence[str],
+    n_seeds: Trained,
+    stem: str | PathLike,
 ) -> None:
     """Write the table of a task from the tidy rows, or a sentence that it has no numbers."""
     if (rows["task"] == task).any():

@@ -115,7 +115,7 @@ rule tables:
         datasets=RUN.datasets,
         methods=RUN.methods,
         baseline=COMPARED_WITH,
-        n_seeds=config["seeds"],
+        n_seeds={dataset: seeds(config, dataset) for dataset in RUN.datasets},
         code=fingerprint("flatvae.reporting.comparison", "flatvae.reporting.compute"),
     script:
         "../scripts/tables.py"

@@ -9,6 +9,7 @@ from flatvae.reporting import controls
 from flatvae.reporting.names import display_name
 from flatvae.reporting.summary.folder import RunFolder
 from flatvae.reporting.tables import FEWER
+from flatvae.reporting.trained import seeds_text
 from flatvae.reporting.verdicts import MIN_PAIRS, NOT_RUN, NOT_TESTABLE, VERDICTS
 
 ABOVE = 1.2  # a test error that exceeds this multiple of the bound is told
@@ -27,8 +28,9 @@ def cautions(folder: RunFolder, missed: list[str]) -> list[str]:
         missed: «pendulum VAE 1 of 5» for every method with seeds that missed equal reconstruction or had not settled.
     """
     found = _broken_controls(folder)
-    if folder.n_seeds < MIN_PAIRS:
-        found.append(f"{folder.n_seeds} seeds cannot decide a test: a verdict needs at least {MIN_PAIRS}.")
+    if any(n < MIN_PAIRS for n in folder.n_seeds.values()):
+        few = seeds_text(folder.n_seeds)
+        found.append(f"Fewer than {MIN_PAIRS} seeds cannot decide a test; there are {few} per method and data set.")
     if missed:
         found.append(f"Seeds missed equal reconstruction or had not settled: {', '.join(missed)}.")
     lost = [

@@ -12,6 +12,7 @@ from flatvae.reporting import compute, equality, ledgers
 from flatvae.reporting.captions import TASK_METRICS
 from flatvae.reporting.statistics import read_metrics
 from flatvae.reporting.tables import frozen_seeds, task_table, without_galleries
+from flatvae.reporting.trained import trained_seeds
 
 
 class RunFolder:
@@ -88,10 +89,9 @@ class RunFolder:
         return list(dict.fromkeys(method for _, method in self.trained))
 
     @functools.cached_property
-    def n_seeds(self) -> int:
-        """The number of trained seeds of each method."""
-        rows = self.metrics[self.metrics["task"] == "training"]
-        return int(self.record.get("seeds", rows["seed"].nunique()))
+    def n_seeds(self) -> dict[str, int]:
+        """Data set -> the number of trained seeds of each method."""
+        return trained_seeds(self.metrics)
 
     @functools.cached_property
     def equal(self) -> dict[tuple[str, str], tuple[int, int]]:

@@ -11,6 +11,7 @@ from flatvae.reporting.names import display_name
 from flatvae.reporting.scales import logarithmic
 from flatvae.reporting.summary.folder import RunFolder
 from flatvae.reporting.tables import EXEMPT, FEWER, UNMET, number_cell
+from flatvae.reporting.trained import seeds_on
 from flatvae.reporting.verdicts import MIN_PAIRS
 
 FLATNESS = "condition_number_median"
@@ -192,7 +193,7 @@ def _kind(folder: RunFolder, dataset: str, method: str) -> str:
         return "control"
     if (dataset, method) in folder.equal:
         passed, _ = folder.equal[dataset, method]
-        return "compared" if passed >= min(MIN_PAIRS, folder.n_seeds) else "missed"
+        return "compared" if passed >= min(MIN_PAIRS, seeds_on(folder.n_seeds, dataset)) else "missed"
     return "exempt" if any(of == dataset for of, _ in folder.equal) else "compared"
 
 

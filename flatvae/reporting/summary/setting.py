@@ -6,6 +6,7 @@ from flatvae.reporting.formatting import format_duration
 from flatvae.reporting.names import display_name
 from flatvae.reporting.summary.cautions import cautions
 from flatvae.reporting.summary.folder import RunFolder
+from flatvae.reporting.trained import seeds_text
 
 NOT_COUNTED = "data, control descriptors, efficiency, tables, figures"  # run.json has no times of these jobs
 
@@ -35,7 +36,7 @@ def setting(folder: RunFolder) -> Setting:
     facts = {
         "Data sets": ", ".join(folder.datasets),
         "Methods": ", ".join(map(display_name, folder.methods)),
-        "Seeds": f"{folder.n_seeds} per method and data set",
+        "Seeds": f"{seeds_text(folder.n_seeds)} per method and data set",
         "Device": _devices(record),
         "Cost": _cost(trainings, evaluations) if record else "",
         "Date": manifest.get("date", "").replace("T", " ").replace("+00:00", " UTC"),
