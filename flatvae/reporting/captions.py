@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
 
+from flatvae.reporting.trained import Trained, seeds_on, seeds_text
+
 # the order of the columns; metrics that are not listed follow, and tasks that are not listed keep the order of metrics.csv
 TASK_METRICS = {
     "reconstruction": (
@@ -172,13 +174,13 @@ def table_caption(task: str, metrics: Iterable[str]) -> str:
     return " ".join([CAPTIONS.get(task, f"Task {task}."), *further])
 
 
-def figure_caption(figure: str, dataset: str, n_seeds: int, baseline: str, figures: Iterable[str]) -> str:
+def figure_caption(figure: str, dataset: str, n_seeds: Trained, baseline: str, figures: Iterable[str]) -> str:
     """The caption of a figure as plain text; empty if it has none.
 
     Args:
         figure: its name in the registry, such as ``flatness``.
         dataset: the name of its data set; empty for a figure of all data sets.
-        n_seeds: the number of seeds of the run.
+        n_seeds: the number of trained seeds, one number or one per data set.
         baseline: the method that the others are compared with.
         figures: all figures of the data set; ``equidistance`` is among them if latent space has two dimensions.
     """
@@ -187,9 +189,10 @@ def figure_caption(figure: str, dataset: str, n_seeds: int, baseline: str, figur
     path = FIGURE_CAPTIONS / f"{figure}.rst"
     if not path.is_file():
         return ""
+    own = seeds_on(n_seeds, dataset)
     job = SimpleNamespace(
         wildcards=SimpleNamespace(dataset=dataset),
-        config={"seeds": n_seeds},
+        config={"seeds": own, "datasets": {dataset: {}}, "seeds_text": seeds_text(own if dataset else n_seeds)},
         params=SimpleNamespace(run={"baseline": baseline}, figures=list(figures)),
     )
     text = " ".join(Template(path.read_text(encoding="utf-8")).render(snakemake=job).split())

@@ -58,7 +58,7 @@ CAPTION = (
     "pairs of seeds of a data set, ties counting half (Agarwal et al. 2021). All data sets: the mean over those that have the "
     "number. Higher is better for {higher}; lower is better for the others. Brackets: 95 % percentile bootstrap interval; each "
     "data set is resampled over the seeds that both methods have, and both methods get the same resample. n: the least number "
-    "of these seeds ({n_seeds} trained). With few seeds these intervals are too narrow (those of a mean cover 73 % at 3 seeds, "
+    "of these seeds ({n_seeds}). With few seeds these intervals are too narrow (those of a mean cover 73 % at 3 seeds, "
     "85 % at 5). A number without interval comes from one seed or is the same in every resample; it is not certain either. All "
     "seeds are compared, including those that missed equal reconstruction (†), which the ledger of claims leaves out. –: does "
     "not apply."
@@ -206,7 +206,7 @@ def table(
     names = [metric.name for metric in shown]
     rows = [_row(group, method, found[group], names) for group in groups for method in methods]
     higher = ", ".join(metric.name for metric in shown if metric.better == HIGHER) or "none"
-    caption = CAPTION.format(baseline=baseline, higher=higher, n_seeds=seeds_text(n_seeds))
+    caption = CAPTION.format(baseline=baseline, higher=higher, n_seeds=seeds_text(n_seeds, "trained"))
     made = tables.annotated(pd.DataFrame(rows), metrics, "comparison", n_seeds, caption)
     made.attrs["equal"] |= _over_all(made.attrs["equal"], datasets, methods)
     return made

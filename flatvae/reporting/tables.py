@@ -28,9 +28,9 @@ def task_table(
     Numbers are means and 95 % t-intervals over seeds as in `summarise`, on each metric's scale, and NaN if a metric does not
     apply. n is the least number of seeds behind any number of the row. Datasets, methods and metrics without a given order come
     last; the control (empty method) is the last row of its dataset. A method that was trained on the dataset but has no row in
-    this task gets n = 0. Numbers of single videos (metrics with a /) get rows of their own. `n_seeds` seeds were trained for
-    each method, one number or one per data set. `.attrs` holds what the formatted tables need in addition: seeds at equal reconstruction, frozen seeds, and
-    cells that no mean describes. Raises InputError if metrics have no row of the task.
+    this task gets n = 0. Numbers of single videos (metrics with a /) get rows of their own. `n_seeds`: how many seeds were
+    trained for each method, one number or one per data set. `.attrs` holds what the formatted tables need in addition: seeds
+    at equal reconstruction, frozen seeds, and cells that no mean describes. Raises InputError if metrics have no row of the task.
     """
     metrics = _by_sequence(metrics)
     of_task = metrics[(metrics["task"] == task) & ~metrics["metric"].isin(HIDDEN)]
@@ -54,7 +54,8 @@ def caption(task: str, names: Sequence[str], n_seeds: Trained) -> str:
     """The caption of a task's table with these metrics."""
     if task == "compute":  # of each training as a whole
         return f"{table_caption(task, names)} One number per method and data set; –: does not apply."
-    return f"{table_caption(task, names)} {explained(names, f'n seeds ({seeds_text(n_seeds)} trained)')}"
+    repetitions = f"n seeds ({seeds_text(n_seeds, 'trained')})"
+    return f"{table_caption(task, names)} {explained(names, repetitions)}"
 
 
 def explained(names: Sequence[str], repetitions: str) -> str:

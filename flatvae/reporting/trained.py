@@ -20,10 +20,10 @@ def seeds_on(trained: Trained, dataset: str) -> int:
     return trained.get(dataset.partition("/")[0], min(trained.values(), default=1))
 
 
-def seeds_text(trained: Trained) -> str:
-    """The number, or the most common one and the others: «5»; «10; 5 on crowd, mot»."""
+def seeds_text(trained: Trained, unit: str = "seeds") -> str:
+    """The number, or the most common one and the others: «5 seeds»; «10 seeds; 5 on crowd, mot»."""
     numbers = [trained] if isinstance(trained, int) else list(trained.values())
     usual = max(numbers, key=numbers.count)
     others = {} if isinstance(trained, int) else {d: n for d, n in trained.items() if n != usual}
     by_number = {n: ", ".join(d for d, of in others.items() if of == n) for n in others.values()}
-    return "; ".join([str(usual), *(f"{n} on {names}" for n, names in by_number.items())])
+    return "; ".join([f"{usual} {unit}", *(f"{n} on {names}" for n, names in by_number.items())])

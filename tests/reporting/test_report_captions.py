@@ -6,6 +6,7 @@ import pytest
 
 from flatvae.reporting.captions import FIGURE_CAPTIONS, figure_caption
 from flatvae.reporting.figure_registry import COMPARISONS, FIGURES
+from flatvae.reporting.trained import seeds_on, seeds_text
 
 REPORT = Path(__file__).parents[2] / "workflow" / "report"
 
@@ -45,8 +46,8 @@ CASES = {
     "figures/poses": "pendulum, 5 seeds: poses decoded",
     "figures/retrieval": "the ten nearest to each",
     "figures/tracks": "identities that the tracker gave",
-    "figures/efficiency": "5 seeds: microseconds per neighbour query",
-    "figures/sweep": "5 seeds: sweep of a hyperparameter",
+    "figures/efficiency": "7 seeds; 5 on pendulum: microseconds per neighbour query",
+    "figures/sweep": "7 seeds; 5 on pendulum: sweep of a hyperparameter",
     "figures/pareto": "flatness against reconstruction",
     "figures/improvement": "probability of being better than vhp_vae",
 }
@@ -68,7 +69,9 @@ def test_caption_renders_and_is_valid_rest(name):
     docutils = pytest.importorskip("docutils.core")
     params = SimpleNamespace(baseline="vhp_vae", run={"baseline": "vhp_vae"}, figures=["equidistance"])
     wildcards = SimpleNamespace(dataset="pendulum")
-    snakemake = SimpleNamespace(wildcards=wildcards, params=params, config={"seeds": 5, "verdicts": "✓ supported (3)"})
+    config = {"seeds": 7, "seeds_text": "7 seeds; 5 on pendulum", "datasets": {"pendulum": {"seeds": 5}}}
+    config |= {"verdicts": "✓ supported (3)"}
+    snakemake = SimpleNamespace(wildcards=wildcards, params=params, config=config)
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
     text = environment.from_string(path(name).read_text("utf-8")).render(snakemake=snakemake)
     assert CASES[name] in " ".join(text.split())
@@ -83,6 +86,15 @@ def test_a_caption_as_plain_text():
     assert "(Agarwal et al. 2021)" in figure_caption("improvement", "", 5, "vhp_vae", [])
     assert "better than vhp_vae" in figure_caption("improvement", "", 5, "vhp_vae", [])
     assert figure_caption("no_such_figure", "pendulum", 5, "vhp_vae", []) == ""
+
+
+def test_numbers_of_seeds_may_differ_between_data_sets():
+    trained = {"pendulum": 10, "digits": 10, "crowd": 5, "mot": 5, "mot_campus": 5}
+    assert seeds_text(trained) == "5 seeds; 10 on pendulum, digits"
+    assert figure_caption("pareto", "", trained, "", []).startswith("All methods, 5 seeds; 10 on pendulum, digits:")
+    assert "10 seeds" in figure_caption("efficiency", "pendulum", trained, "", [])
+    assert "5 seeds" in figure_caption("flatness", "crowd", trained, "", [])
+    assert [seeds_on(trained, name) for name in ("digits", "crowd/CROWD-03", "all data sets")] == [10, 5, 5]
 
 
 def test_a_map_is_spoken_of_only_where_there_is_one():

@@ -65,7 +65,9 @@ except ValueError as error:
 
 RUN = Run(config, OUT)
 if any(argument.startswith("--report") for argument in sys.argv):
-    config["verdicts"] = landing.verdicts(OUT)  # for the report's first page
+    # for the report's captions
+    config["verdicts"] = landing.verdicts(OUT)
+    config["seeds_text"] = landing.seeds({dataset: seeds(config, dataset) for dataset in RUN.datasets})
 
 
 wildcard_constraints:

@@ -3,6 +3,13 @@
 from pathlib import Path
 
 
+def seeds(trained: dict[str, int]) -> str:
+    """The numbers of seeds of the data sets, in words."""
+    from flatvae.reporting.trained import seeds_text
+
+    return seeds_text(trained)
+
+
 def verdicts(folder: str) -> str:
     """The verdicts of a run's ledger in reStructuredText, or a sentence if there is no ledger."""
     from flatvae.reporting import overview

@@ -30,7 +30,7 @@ def cautions(folder: RunFolder, missed: list[str]) -> list[str]:
     found = _broken_controls(folder)
     if any(n < MIN_PAIRS for n in folder.n_seeds.values()):
         few = seeds_text(folder.n_seeds)
-        found.append(f"Fewer than {MIN_PAIRS} seeds cannot decide a test; there are {few} per method and data set.")
+        found.append(f"Fewer than {MIN_PAIRS} seeds cannot decide a test; each method has {few}.")
     if missed:
         found.append(f"Seeds missed equal reconstruction or had not settled: {', '.join(missed)}.")
     lost = [

@@ -10,7 +10,6 @@ from flatvae.reporting.comparison import BASELINE
 from flatvae.reporting.figure_registry import COMPARISONS, FIGURES
 from flatvae.reporting.names import display_name
 from flatvae.reporting.summary.folder import RunFolder
-from flatvae.reporting.trained import seeds_on
 
 ALL = "comparison"  # prefix of the files with figures of all data sets
 SWEEP = "sweep"
@@ -61,7 +60,7 @@ def figures(folder: RunFolder) -> dict[str, list[Figure]]:
         name = SWEEP if rest.startswith(f"{SWEEP}_") else rest
         if name in order:
             others = [other for of, other in paths.values() if of == dataset]
-            caption = figure_caption(name, dataset, seeds_on(folder.n_seeds, dataset), display_name(BASELINE), others)
+            caption = figure_caption(name, dataset, folder.n_seeds, display_name(BASELINE), others)
             found[dataset].append(_figure(path, name, rest, caption))
     return {dataset: sorted(own, key=lambda figure: order.index(figure.name)) for dataset, own in found.items() if own}
 

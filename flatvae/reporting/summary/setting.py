@@ -36,7 +36,7 @@ def setting(folder: RunFolder) -> Setting:
     facts = {
         "Data sets": ", ".join(folder.datasets),
         "Methods": ", ".join(map(display_name, folder.methods)),
-        "Seeds": f"{seeds_text(folder.n_seeds)} per method and data set",
+        "Seeds": seeds_text(folder.n_seeds, "per method and data set"),
         "Device": _devices(record),
         "Cost": _cost(trainings, evaluations) if record else "",
         "Date": manifest.get("date", "").replace("T", " ").replace("+00:00", " UTC"),
