@@ -73,7 +73,8 @@ class Case:
 
     @functools.cached_property
     def folder(self) -> Path:
-        return self.make(SEEDS, Path(tempfile.mkdtemp(prefix="conformance")))
+        self.kept = tempfile.TemporaryDirectory(prefix="conformance")  # deleted with this case
+        return self.make(SEEDS, Path(self.kept.name))
 
     def load(self, seed: int = SEEDS[1]):
         return flatvae.load(self.folder / "model.safetensors", seed)
