@@ -26,7 +26,7 @@ import pandas as pd
 from outputs import TABLE, Run
 
 from flatvae.errors import InputError
-from flatvae.reporting.statistics import COLUMNS, read_metrics
+from flatvae.reporting.statistics import COLUMNS, KEY, read_metrics
 
 # settings of one unit that no other must share: each data set keeps its own number of seeds and its methods
 OWN = ("results_dir", "data_root", "seeds", "run", "checkpoint_minutes", "device", "evaluation_device")
@@ -96,8 +96,14 @@ def merged_config(units: Sequence[dict], output: Path) -> dict:
     last = configs[-1]
     readers = {key: last[key] for key in READERS if key in last}
     seeds = max(whole["datasets"][dataset]["seeds"] for dataset in run["datasets"])
-    own = {**{key: last[key] for key in OWN}, "run": run, "seeds": seeds, "results_dir": str(output.resolve())}
+    own = {**{key: last[key] for key in OWN}, "run": run, "seeds": seeds, "results_dir": _place(output)}
     return {**whole, **readers, **own, "datasets": {**last["datasets"], **whole["datasets"]}}
+
+
+def _place(folder: Path) -> str:
+    """A folder as results_dir has it: relative to the project if it lies there, for a config that holds on other machines."""
+    path = folder.resolve()
+    return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
 
 
 def _add(whole: dict, part: dict, place: str, folder: Path) -> None:
@@ -120,10 +126,23 @@ def merged_numbers(units: Sequence[dict], name: str, methods: Sequence[str]) -> 
     Raises:
         InputError: two units have different numbers for one key.
     """
-    paths = [unit["folder"] / name for unit in units if (unit["folder"] / name).is_file()]
-    if not paths:
+    frames = [
+        pd.read_csv(unit["folder"] / name, dtype=str, keep_default_na=False)[COLUMNS].assign(unit=str(unit["folder"]))
+        for unit in units
+        if (unit["folder"] / name).is_file()
+    ]
+    if not frames:
         return None
-    rows = pd.concat([pd.read_csv(path, dtype=str, keep_default_na=False)[COLUMNS] for path in paths]).drop_duplicates()
+    rows = pd.concat(frames).drop_duplicates(COLUMNS)
+    twice = rows[rows.duplicated(KEY, keep=False)]
+    if not twice.empty:
+        row = twice.iloc[0]
+        key = " ".join(row[column] for column in ("dataset", "method", "distance", "metric") if row[column])
+        folders = " and ".join(twice[(twice[KEY] == row[KEY]).all(axis=1)]["unit"])
+        raise InputError(
+            f"{folders} have different numbers of {key}, seed {row['seed'] or '–'}; merge only one of them."
+        )
+    rows = rows[COLUMNS]
     place = {method: number for number, method in enumerate(methods)}
     datasets = {dataset: number for number, dataset in enumerate(dict.fromkeys(rows["dataset"]))}
     order = pd.DataFrame(
@@ -162,18 +181,16 @@ def merge(folders: Sequence[Path], output: Path) -> None:
     """
     units = [read(folder) for folder in folders]
     code, config = same_code(units), merged_config(units, output)
+    numbers = {name: merged_numbers(units, name, config["run"]["methods"]) for name in NUMBERS}
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output, prefix=".merge-") as partial:
-        for name in NUMBERS:
-            rows = merged_numbers(units, name, config["run"]["methods"])
+        for name, rows in numbers.items():
             if rows is not None:
                 rows.to_csv(Path(partial, name), index=False, lineterminator="\n")
-                read_metrics(Path(partial, name))  # refuses a key that occurs twice
+                read_metrics(Path(partial, name))  # refuses damaged numbers
         for path in Path(partial).iterdir():
             path.replace(output / path.name)
-    record = dict(units[-1]["record"])
-    for part in ("training", "evaluation"):
-        record[part] = {job: cost for unit in units for job, cost in unit["record"][part].items()}
+    record = _joined([unit["record"] for unit in units])
     (output / "run.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     (output / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     _copy_figures(units, output / "figures")
@@ -195,6 +212,18 @@ def merge(folders: Sequence[Path], output: Path) -> None:
         _call([sys.executable, "-m", f"flatvae.reporting.{form}", str(output), *options])
 
 
+def _joined(records: Sequence[dict]) -> dict:
+    """The jobs of all records, and everything else joined by «/» where they differ."""
+    keys = dict.fromkeys(key for record in records for key in record)
+    found = {key: [record[key] for record in records if key in record] for key in keys}
+    return {key: _joined(of) if isinstance(of[0], dict) else _one(of) for key, of in found.items()}
+
+
+def _one(values: Sequence):
+    """The value that all have, or the different ones as a text."""
+    return values[0] if all(value == values[0] for value in values) else " / ".join(dict.fromkeys(map(str, values)))
+
+
 def _copy_figures(units: Sequence[dict], folder: Path) -> None:
     """Copies the figures of single data sets; those that compare methods are drawn anew."""
     folder.mkdir(exist_ok=True)
@@ -206,7 +235,7 @@ def _copy_figures(units: Sequence[dict], folder: Path) -> None:
 
 def _make_readers(config: dict, output: Path) -> None:
     """Makes the ledgers, the tables and the figures of numbers by the rules of the workflow."""
-    run = Run(config, str(output.resolve()))
+    run = Run(config, config["results_dir"])
     targets = [f"{run.out}/tables/{name}.{TABLE[0]}" for name in run.tables()]
     targets += [f"{run.out}/figures/{name}.png" for name in run.number_figures()]
     targets += [f"{run.out}/{ledger}.csv" for ledger in ("claims", "controls")] + [f"{run.out}/figures/left_out.md"]

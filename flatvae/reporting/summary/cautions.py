@@ -41,7 +41,7 @@ def cautions(folder: RunFolder, missed: list[str]) -> list[str]:
     if lost:
         found.append(f"Seeds became non-finite and are left out ({FEWER}): {', '.join(lost)}.")
     found += [*_test_errors(folder), *_outliers(folder), *_undone(folder)]
-    if folder.manifest.get("commit", "").endswith("+"):
+    if "+" in folder.manifest.get("commit", ""):
         found.append("The code had uncommitted changes.")
     return found + [f"Figures left out: {line}." for line in _grouped(_left_out(folder))]
 

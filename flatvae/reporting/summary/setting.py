@@ -75,10 +75,9 @@ def _cost(trainings: float, evaluations: float) -> str:
     return f"{format_duration(trainings + evaluations)} of job time ({parts}); not counted: {NOT_COUNTED}"
 
 
-def _commit(commit: str) -> str:
-    if not commit or commit == "unknown":
-        return commit
-    return commit[:12] + (" with uncommitted changes" if commit.endswith("+") else "")
+def _commit(commits: str) -> str:
+    """The commit in short; a merged run may have several."""
+    return ", ".join(one[:12] + " with uncommitted changes" * one.endswith("+") for one in commits.split(", "))
 
 
 def _software(record: dict) -> str:
