@@ -29,6 +29,7 @@ settings = {"bound": 1.0, "steps": 3, "latent_dim": 2, "hidden": [8]}
 paths = {f"{kind}_path": f"{kind}.csv" for kind in ("history", "metrics")}
 training.train_and_save("baselines.vae", data, settings, [0], device="cpu", label="", model_path="m.safetensors", **paths)
 assert flatvae.load("m.safetensors", 0).latent_dim == 2
+assert flatvae.load_pretrained("pendulum/flat_vae").latent_dim == 2
 print(flatvae.__version__, flatvae.__file__)
 """
 
