@@ -196,6 +196,7 @@ def merge(folders: Sequence[Path], output: Path) -> None:
     _copy_figures(units, output / "figures")
     _make_readers(config, output)
     shutil.rmtree(output / "logs")
+    (output / ".lock").unlink(missing_ok=True)
     made = sorted(path for path in output.rglob("*") if path.is_file() and path.name not in LATER)
     manifest = {
         "commit": ", ".join(dict.fromkeys(unit["manifest"]["commit"] for unit in units)),
