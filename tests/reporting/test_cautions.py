@@ -56,6 +56,15 @@ def test_a_seed_that_stands_out_is_named(tmp_path, metric, last, told):
         )
 
 
+def test_a_torn_space_is_told_by_the_speed_along_the_true_factor(tmp_path):
+    """Where the factor is known, the rank correlation is not asked: whole curves of the pendulum have 0.7 and torn ones 0.95."""
+    ranks = rows("vae", [0.98, 0.99, 0.97, 0.98, 0.5], "graph_rank_correlation", "neighbours", distance="euclidean")
+    speeds = rows("vae", [0.05, 0.26, 0.24, 0.08, 1.5], "tangent_speed_cv", "flatness")
+    found = [line for line in warnings(tmp_path, ranks, speeds) if "torn" in line]
+    assert len(found) == 1
+    assert found[0].startswith("pendulum, VAE: the latent space is torn in seed 1 (0.26), seed 4 (1.50). ")
+
+
 def test_a_descriptor_is_not_among_the_methods(tmp_path):
     own = rows("random_encoder", [0.9, 0.9, 0.1], "graph_rank_correlation", "neighbours", distance="euclidean")
     assert not [line for line in warnings(tmp_path, own) if "stands out" in line]

@@ -17,6 +17,9 @@ BELOW = {
     "graph_rank_correlation": 0.2,
     "trustworthiness_at_10": 0.05,
 }  # a seed this far below its method's median is told
+TORN = (
+    0.25  # a tangent_speed_cv above it is told: torn curves of the pendulum have 0.3 and more, whole ones 0.1 and less
+)
 OUTCOME = re.compile(rf" \((?:{'|'.join(VERDICTS)})[^()]*\)")  # the result of a condition, in a note of the ledger
 
 
@@ -73,7 +76,15 @@ def _test_errors(folder: RunFolder) -> list[str]:
 
 def _outliers(folder: RunFolder) -> Iterator[str]:
     """A sentence on every seed whose latent space is far less faithful to the data than those of the other seeds."""
+    speeds = folder.metrics[folder.metrics["metric"] == "tangent_speed_cv"]
+    for (dataset, method), own in speeds[speeds["value"] > TORN].groupby(["dataset", "method"], sort=False):
+        seeds = ", ".join(f"seed {row.seed} ({row.value:.2f})" for row in own.itertuples())
+        yield (
+            f"{dataset}, {display_name(method)}: the latent space is torn in {seeds}. There the speed along the true factor "
+            f"varies: tangent_speed_cv is above {TORN}."
+        )
     rows = folder.metrics[(folder.metrics["task"] == "neighbours") & folder.metrics["metric"].isin(BELOW)]
+    rows = rows[~rows["dataset"].isin(speeds["dataset"])]  # where the factor is known, the speed along it tells more
     for (dataset, method, metric), own in rows.groupby(["dataset", "method", "metric"], sort=False):
         median = own["value"].median()
         if (dataset, method) not in folder.trained:
