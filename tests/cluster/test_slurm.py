@@ -23,12 +23,12 @@ def arguments(profile: str, *overlays: str) -> tuple[str, ...]:
     return ("--workflow-profile", profile, "--configfile", "config/smoke.yaml", *overlays)
 
 
-def overlay(tmp_path: Path, name: str, steps: int, method: str = "vae") -> str:
+def overlay(tmp_path: Path, name: str, steps: int, method: str = "vae", **training) -> str:
     """One training, of so many steps."""
     content = {
         "results_dir": f"results/{name}",
         "run": {"methods": [method], "tasks": ["reconstruction"]},
-        "datasets": {"pendulum": {"training": {"steps": steps}}},
+        "datasets": {"pendulum": {"training": {"steps": steps, **training}}},
     }
     path = tmp_path / f"{name}.yaml"
     path.write_text(yaml.safe_dump(content))
@@ -109,7 +109,8 @@ def test_trainings_ask_for_a_gpu_and_nothing_else_does(smoke, slurm, profile, tm
 @pytest.fixture(scope="module")
 def limited(project, slurm, profile, tmp_path_factory) -> subprocess.Popen:
     """A run with a minute for a training of hours. Most of the time it waits for that minute: the next test runs meanwhile."""
-    config = overlay(tmp_path_factory.mktemp("limited"), "limited", 10**6, "vhp_vae")
+    # not compiled: on a busy machine the minute would end before the compilation
+    config = overlay(tmp_path_factory.mktemp("limited"), "limited", 10**6, "vhp_vae", compile="never")
     limit = ("--set-resources", "train:runtime=1", "--retries", "50")  # on a busy machine the next test takes minutes
     return project.start("results/limited/pendulum/vhp_vae/model.safetensors", *limit, *arguments(profile, config))
 

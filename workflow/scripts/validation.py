@@ -49,7 +49,8 @@ def _check_search(config: dict) -> None:
         _one_of(f"{place.rpartition('.')[0]}: the method", method, config["methods"])
         for name in grid:
             _one_of(f"{place}: the hyperparameter", name, accepted(builder(config, method)))
-    if len({grid_size(grid) for grid in tried.values()}) > 1:
+    run = config["run"]["methods"]
+    if len({grid_size(grid) for method, grid in tried.items() if method in run}) > 1:
         raise ValueError(
             "config: search.candidates has more points for one method than for another; give all grids equally many points"
         )
