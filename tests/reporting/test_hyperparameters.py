@@ -1,6 +1,7 @@
 """The hyperparameters shown: common ones once, the others in a table. That they are the workflow's: tests/workflow."""
 
 import json
+from pathlib import Path
 
 import results_folder
 
@@ -34,6 +35,13 @@ def test_common_ones_once_and_the_others_in_a_table(tmp_path):
         "Flat VAE (scale-free)": ["0.002", "–", "yes", "none"],
         "PCA": ["0.002", "–", "–", "–"],
     }
+
+
+def test_every_setting_of_the_committed_run_is_explained():
+    run = summary.read(Path(__file__).parents[2] / "results" / "reference" / "default")
+    shown = {name for of in run.hyperparameters.values() for name in (*of.common, *of.columns)}
+    assert {"eta", "beta_rate", "channels"} <= shown
+    assert set(run.meanings) == shown
 
 
 def test_without_a_config_there_are_none(tmp_path):

@@ -9,7 +9,7 @@ from os import PathLike
 from flatvae.reporting.summary.board import Board, board
 from flatvae.reporting.summary.folder import RunFolder
 from flatvae.reporting.summary.gallery import Download, Figure, downloads, figures
-from flatvae.reporting.summary.hyperparameters import Hyperparameters, hyperparameters
+from flatvae.reporting.summary.hyperparameters import MEANINGS, Hyperparameters, hyperparameters
 from flatvae.reporting.summary.leaderboard import Leaderboard, leaderboard
 from flatvae.reporting.summary.numbers import NumberTable, number_tables
 from flatvae.reporting.summary.setting import Setting, setting
@@ -44,6 +44,12 @@ class Summary:
     figures: dict[str, list[Figure]]
     downloads: dict[str, list[Download]]
     config: dict
+
+    @property
+    def meanings(self) -> dict[str, str]:
+        """What each hyperparameter shown means."""
+        shown = {name for of in self.hyperparameters.values() for name in (*of.common, *of.columns)}
+        return {name: text for name, text in MEANINGS.items() if name in shown}
 
     @property
     def metrics(self) -> list[str]:

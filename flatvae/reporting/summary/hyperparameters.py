@@ -7,6 +7,29 @@ from flatvae.reporting.summary.folder import RunFolder
 
 FIRST = ("bound", "unexplained", "latent_dim", "steps", "batch_size")
 NOT_TOLD = ("builder", "compile")  # code, and how it is run
+MEANINGS = {
+    "bound": "κ², at which the mean reconstruction error of the training data is held",
+    "unexplained": "the bound as a share of the training data's total variance",
+    "latent_dim": "n, the number of latent dimensions",
+    "steps": "training steps",
+    "batch_size": "observations per step",
+    "learning_rate": "of Adam",
+    "decay_fraction": "last share of the steps, in which the learning rate falls to zero",
+    "clip": "largest norm of a seed's gradient",
+    "initial_beta": "β = 1/λ, the bound's multiplier, at the start",
+    "beta_rate": "ν, how fast β follows the error",
+    "initial_fraction": "share of the steps after which the initial phase, without penalty, ends at the latest",
+    "hidden": "widths of the encoder's hidden layers; the decoder has them in reverse",
+    "channels": "widths of the convolutions before them",
+    "activation": "of the networks",
+    "prior_hidden": "widths of the networks of the hierarchical prior",
+    "n_prior_samples": "K, importance samples of the hierarchical prior in training",
+    "prior": "hierarchical (VHP) or normal",
+    "eta": "η, weight of the penalty; its unit is that of 1/c⁴, so that it depends on the data and differs between penalties",
+    "estimator": "how the penalty is computed: finite_difference and forward_mode by columns of J, probe by random directions",
+    "scale_free": "the penalty divided by c⁴",
+    "alpha0": "α₀, how far mixup reaches beyond two codes; none: no mixup",
+}
 
 
 @dataclass(frozen=True)
