@@ -86,7 +86,7 @@ def test_texts_are_those_of_the_table(run, leaders):
 
 
 def test_a_caption_names_only_metrics_that_its_table_has():
-    """Of the committed run, whose data sets have different metrics."""
+    """The data sets of the committed run have different metrics."""
     tables_of = summary.read(REFERENCE).numbers
     known = {metric for own in tables_of.values() for table in own for metric in table.rows}
     for dataset, own in tables_of.items():
